@@ -1,0 +1,198 @@
+"""HTTP for adapters: one request, and an honest word on whether it may have been received.
+
+Three ends are possible, and every adapter needs to tell them apart:
+
+- a `Reply`: the platform answered (whatever the status);
+- `NotSentError`: the request certainly never left (name not found, refused, TLS failed);
+- `AnswerLostError`: the request may have been received and no answer was read.
+
+aiohttp resends GET, HEAD, OPTIONS, TRACE, PUT and DELETE once by itself after a disconnect
+(measured with 3.14.5; `force_close` does not prevent it). A PUT that publishes would go out twice,
+so a middleware turns the disconnect into our own exception, which aiohttp does not retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiohttp
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+MAX_BODY = 2 * 1024 * 1024
+CONNECT_TIMEOUT = 10.0
+DEFAULT_TIMEOUT = 20.0
+
+
+class NotSentError(Exception):
+    """The request never left this machine; nothing can have been written."""
+
+
+class AnswerLostError(Exception):
+    """The request may have been received; no complete answer was read."""
+
+
+class PrivateAddressError(NotSentError):
+    """A user-given URL points into a private network; refused before connecting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer. `body` is at most `MAX_BODY` bytes; more is an `AnswerLostError`."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str = ""
+
+    def json(self) -> Any:
+        """The body as JSON, or None when it is not JSON (HTML, empty, cut)."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+async def _no_silent_resend(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    try:
+        return await handler(request)
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        if isinstance(error, aiohttp.ClientConnectorError):
+            raise
+        raise AnswerLostError(str(error) or type(error).__name__) from error
+
+
+def is_private(address: str) -> bool:
+    """Whether an IP address is anything but a public unicast one."""
+    ip = ipaddress.ip_address(address.split("%", 1)[0])
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return not (mapped or ip).is_global or ip.is_multicast
+
+
+class PublicOnlyResolver(AbstractResolver):
+    """Resolves names and refuses any that lead to a private address (server-side request
+    forgery). The check sits in the resolver so that the address checked is the one connected."""
+
+    def __init__(self, inner: AbstractResolver) -> None:
+        self._inner = inner
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        private = [entry["host"] for entry in found if is_private(entry["host"])]
+        if private:
+            raise PrivateAddressError(f"{host} leads to the private address {private[0]}")
+        return found
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class HttpClient:
+    """One connection pool for every adapter.
+
+    `private_ok`: hosts may be private addresses (practice platforms, a site on the local
+    network); a setting of the service, never of a post.
+    """
+
+    def __init__(
+        self, *, private_ok: bool, user_agent: str = "Estafette", limit: int = 200
+    ) -> None:
+        self._private_ok = private_ok
+        self._user_agent = user_agent
+        self._limit = limit
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        resolver: AbstractResolver = aiohttp.ThreadedResolver()
+        if not self._private_ok:
+            resolver = PublicOnlyResolver(resolver)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._limit, limit_per_host=0, resolver=resolver, ttl_dns_cache=60
+            ),
+            headers={"User-Agent": self._user_agent},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_no_silent_resend,),
+            auto_decompress=True,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def request(
+        self,
+        method: str,
+        url: str | URL,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        json_body: Any = None,
+        form: Mapping[str, str] | aiohttp.FormData | None = None,
+        data: bytes | None = None,
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 -- one knob for callers; aiohttp enforces it
+        follow: bool = False,
+    ) -> Reply:
+        """Send once and read the whole answer within `timeout` seconds.
+
+        Errors: `NotSentError`, `AnswerLostError`. Redirects are not followed unless asked for a
+        read: a redirected POST loses its body.
+        """
+        if self._session is None:
+            raise RuntimeError("HttpClient is used outside its context")
+        target = url if isinstance(url, URL) else URL(url)
+        self._refuse_private_literal(target)
+        try:
+            async with self._session.request(
+                method,
+                target,
+                headers=headers,
+                params=params,
+                json=json_body,
+                data=form if form is not None else data,
+                timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT),
+                allow_redirects=follow,
+            ) as response:
+                body = await response.content.read(MAX_BODY + 1)
+                while len(body) <= MAX_BODY and not response.content.at_eof():
+                    body += await response.content.read(MAX_BODY + 1 - len(body))
+                if len(body) > MAX_BODY:
+                    raise AnswerLostError("the answer is larger than 2 MiB")
+                return Reply(response.status, response.headers, body, str(response.url))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise NotSentError(_reason(error)) from error
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+            raise NotSentError(f"not a usable address: {_reason(error)}") from error
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
+            if isinstance(error.__cause__, PrivateAddressError):
+                raise error.__cause__ from error
+            raise AnswerLostError(_reason(error)) from error
+
+    def _refuse_private_literal(self, url: URL) -> None:
+        if self._private_ok or url.host is None:
+            return
+        try:
+            private = is_private(url.host)
+        except ValueError:
+            return  # a name, not an address: the resolver checks it
+        if private:
+            raise PrivateAddressError(f"{url.host} is a private address")
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
