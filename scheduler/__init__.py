@@ -1,0 +1,22 @@
+"""Estafette publishes posts on every channel of their owner, on time, once, and with a plan B.
+
+The flow, and the files that show it::
+
+    posts.py      accept a post: validate, idempotency key, store         POST /api/v1/posts
+    plan.py       post + accounts + routes -> plan (pure)                 the preview uses it too
+    deliveries.py one post to one account: the only thing with a state
+    queue.py      the doorbell: an arq tick says "look at what is due around this moment"
+    dispatch.py   arm due rows a little ahead, fire each on time, complete in batches
+    attempt.py    one attempt: last look, send, decide, record
+    channels/     the adapter: an outcome comes back
+    decide.py     outcome + history -> decision (pure): done, retry, reroute, hold, look
+    retry.py      when next (pure)            reroute.py   which fallback account (pure)
+    reconcile.py  unconfirmed deliveries are looked for before anything else
+    health.py     probes; a page counts as gone only after a second confirmation
+
+SQL is the truth, Redis is the doorbell: everything in Redis can be derived again from SQL, so
+that losing it costs milliseconds, never a post. The claim, not the queue, is what makes a send
+happen once.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,107 @@
+"""Configuration from the environment (prefix `ESTAFETTE_`) or a `.env` file.
+
+Every setting is described in `deploy/env.example`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All settings of the service. Durations are seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ESTAFETTE_", env_file=".env", env_file_encoding="utf-8", extra="ignore",
+        frozen=True,
+    )  # fmt: skip
+
+    data_dir: Path = Field(Path("data"), description="Where the database, media and keys live.")
+    database_url: str = Field(
+        "",
+        description="PostgreSQL as postgresql+asyncpg://…; empty: SQLite in the data directory.",
+    )
+    redis_url: str = Field(
+        "",
+        validation_alias=AliasChoices("ESTAFETTE_REDIS_URL", "REDIS_URL"),
+        description="redis://… or unix://…; empty: the embedded server; 'none': SQL alone.",
+    )
+    redis_sentinel: str = Field(
+        "", description="host:port,host:port of Redis Sentinels; needs redis_sentinel_master."
+    )
+    redis_sentinel_master: str = Field("mymaster", description="The name Sentinel knows it by.")
+    host: str = Field("127.0.0.1", description="Where the API listens.")
+    port: int = Field(8080, ge=0, le=65535, description="Port of the API and pages.")
+    practice_port: int = Field(8081, ge=0, le=65535, description="Port of the practice platforms.")
+    public_url: str = Field(
+        "", description="How readers reach this service, for links; empty: http://host:port."
+    )
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="Fernet keys, comma-separated, newest first; empty: a key file in data_dir.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe events to log."
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="Lines for people, or one JSON object a line."
+    )
+    language: Literal["en", "fr"] = Field("en", description="Of alerts and pages.")
+    zone: str = Field("Europe/Paris", description="IANA zone for local times without one.")
+    private_addresses_ok: bool = Field(
+        default=False,  # a post must not become a way into the owner's network
+        description="Let adapters reach private addresses (practice platforms, a local site).",
+    )
+
+    arm_ahead: float = Field(2.0, gt=0, le=60, description="How early due deliveries are claimed.")
+    sweep_interval: float = Field(0.25, gt=0, le=10, description="Between two looks at SQL.")
+    lease: float = Field(30.0, ge=5, le=300, description="How long a claim holds unrenewed.")
+    send_timeout: float = Field(20.0, gt=0, le=120, description="Longest wait for a platform.")
+    worker_concurrency: int = Field(100, ge=1, le=2000, description="Sends at once per worker.")
+    grace: float = Field(25.0, ge=0, le=300, description="On SIGTERM, to finish what is in flight.")
+    heartbeat_interval: float = Field(2.0, gt=0, le=30, description="Between signs of life.")
+    worker_dead_after: float = Field(10.0, gt=1, le=300, description="Silence that means dead.")
+    max_tries: int = Field(6, ge=1, le=50, description="Attempts charged before giving up.")
+    retry_base: float = Field(5.0, gt=0, description="First backoff, before jitter.")
+    retry_cap: float = Field(900.0, gt=0, description="Longest backoff.")
+    default_deadline_hours: float = Field(
+        24.0, gt=0, description="How late a post may still be published when it does not say."
+    )
+    catch_up_gap: float = Field(
+        60.0, ge=0, description="Between overdue posts of one account after an outage."
+    )
+    late_after: float = Field(
+        900.0, gt=0, description="Lateness from which a post counts as overdue, not merely slow."
+    )
+    breaker_failures: int = Field(5, ge=1, description="Failures in a row that pause an account.")
+    breaker_pause: float = Field(60.0, gt=0, description="First such pause; it doubles.")
+    confirm_gone_after: float = Field(
+        900.0, ge=0, description="Between the first sign that a page is gone and its confirmation."
+    )
+    probe_interval: float = Field(3600.0, gt=0, description="Between two probes of an account.")
+
+    @field_validator("secret_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Settings:
+        if self.send_timeout >= self.lease:
+            raise ValueError("send_timeout must be shorter than lease: a send may not outlive it")
+        return self
+
+    @property
+    def effective_database_url(self) -> str:
+        """`database_url`, or SQLite in the data directory."""
+        if self.database_url:
+            return self.database_url
+        return f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'estafette.db'}"
+
+    @property
+    def effective_public_url(self) -> str:
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"

@@ -1,0 +1,2 @@
+"""The only SQL of the project: SQLite by default, PostgreSQL in production, one module per
+aggregate."""

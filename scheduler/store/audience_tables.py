@@ -1,0 +1,109 @@
+"""Tables of the audience: people, the proof of their consent, and who was written to."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from scheduler.store.tables import Id, Moment, Serial, metadata
+
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("email", String(320), unique=True),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("language", String(16), nullable=False, server_default=""),
+    Column("attributes", JSON, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("contacted_at", Moment),
+    Column("heard_at", Moment),
+)
+
+# Other addresses of the same person, such as a Messenger id; `writable_until` NULL: always.
+addresses = Table(
+    "addresses",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("contact_id", Id, ForeignKey("contacts.id"), nullable=False),
+    Column("channel", String(32), nullable=False),
+    Column("account_id", Id, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("writable_until", Moment),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("account_id", "address", name="uq_addresses_address"),
+    Index("ix_addresses_contact", "contact_id"),
+)
+
+lists = Table(
+    "lists",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("language", String(16), nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("list_id", Id, ForeignKey("lists.id"), primary_key=True),
+    Column("contact_id", Id, ForeignKey("contacts.id"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("since", Moment, nullable=False),
+    Index("ix_memberships_contact", "contact_id"),
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("contact_id", Id, nullable=False),
+    Column("list_id", Id, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("form", Text, nullable=False, server_default=""),
+    Column("wording", Text, nullable=False, server_default=""),
+    Column("wording_version", String(32), nullable=False, server_default=""),
+    Column("source", Text, nullable=False, server_default=""),
+    Column("at", Moment, nullable=False),
+    Column("confirmed_at", Moment),
+    Index("ix_consents_contact", "contact_id", "id"),
+)
+
+# Keyed hashes of addresses: they survive the erasure of the person.
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("reason", String(32), nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("at", Moment, nullable=False),
+)
+
+recipients = Table(
+    "recipients",
+    metadata,
+    Column("delivery_id", Id, primary_key=True),
+    Column("contact_id", Id, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("next_at", Moment),
+    Column("worker", String(64)),
+    Column("code", String(64), nullable=False, server_default=""),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("updated_at", Moment, nullable=False),
+    Index("ix_recipients_todo", "delivery_id", "state", "next_at"),
+)

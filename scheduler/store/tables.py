@@ -1,0 +1,335 @@
+"""Tables of the engine: posts, accounts, deliveries, what happened, who works.
+
+Times are microseconds since 1970 (UTC) in BIGINT: both engines compare them alike and the hot
+path converts nothing. Open sets that SQL never filters on are JSON.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects import sqlite
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Moment = BigInteger
+Id = String(36)
+# SQLite gives autoincrement to INTEGER only.
+Serial = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
+
+
+def index_where(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """A partial index on both engines."""
+    condition = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
+posts = Table(
+    "posts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("zone", String(64), nullable=False),
+    Column("late_policy", String(16), nullable=False),
+    Column("deadline_at", Moment),
+    Column("campaign_id", Id),
+    Column("version", Integer, nullable=False),
+    Column("cancelled_at", Moment),
+    Column("created_by", String(64), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Index("ix_posts_due", "due_at", "id"),
+    index_where("ix_posts_campaign", "campaign_id", where="campaign_id IS NOT NULL"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("adapter", String(64), nullable=False),
+    Column("channel", String(32), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("secrets", LargeBinary),
+    Column("status", String(16), nullable=False),
+    Column("status_reason", String(32), nullable=False, server_default=""),
+    Column("status_detail", Text, nullable=False, server_default=""),
+    Column("status_since", Moment, nullable=False),
+    Column("checked_at", Moment),
+    Column("suspected_at", Moment),
+    Column("paused_until", Moment),
+    Column("pause_reason", Text, nullable=False, server_default=""),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("expires_at", Moment),
+    Column("max_concurrent", Integer, nullable=False, server_default="8"),
+    Column("gap_ms", Integer, nullable=False, server_default="0"),
+    Column("next_at", Moment),
+    Column("audience", Integer),
+    Column("policy", JSON, nullable=False, server_default="{}"),
+    Column("archived_at", Moment),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("post_id", Id, ForeignKey("posts.id"), nullable=False),
+    Column("account_id", Id, ForeignKey("accounts.id"), nullable=False),
+    Column("part", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("planned_at", Moment, nullable=False),
+    Column("deadline_at", Moment),
+    Column("token", String(36)),
+    Column("worker", String(64)),
+    Column("lease_until", Moment),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("first_sent_at", Moment),
+    Column("look_at", Moment),
+    Column("looks", Integer, nullable=False, server_default="0"),
+    Column("hold_reason", String(16)),
+    Column("cause", Text, nullable=False, server_default=""),
+    Column("parent_id", Id),
+    Column("origin_id", Id),
+    Column("remote_id", Text),
+    Column("url", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("finished_at", Moment),
+    # Small partial indexes: the due query stays as fast after ten million finished deliveries.
+    index_where("ix_deliveries_due", "due_at", "id", where="state = 'scheduled'"),
+    index_where(
+        "ix_deliveries_claimed", "worker", "lease_until", where="state IN ('armed', 'sending')"
+    ),
+    index_where(
+        "ix_deliveries_waiting", "look_at", where="state IN ('accepted', 'unconfirmed', 'held')"
+    ),
+    Index("ix_deliveries_post", "post_id"),
+    Index("ix_deliveries_account", "account_id", "state", "due_at"),
+    index_where("ix_deliveries_parent", "parent_id", where="parent_id IS NOT NULL"),
+    # No account ever carries the same part of a post twice, whatever road it came by.
+    index_where(
+        "uq_deliveries_once",
+        "post_id",
+        "account_id",
+        "part",
+        where="state <> 'cancelled'",
+        unique=True,
+    ),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("delivery_id", Id, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("token", String(36), nullable=False),
+    Column("worker", String(64), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("finished_at", Moment, nullable=False),
+    Column("late_us", BigInteger),
+    Column("outcome", String(16), nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("evidence", JSON, nullable=False),
+    # Written by a worker that had lost its lease: what it saw, without effect on the state.
+    Column("stale", Boolean, nullable=False, server_default=text("false")),
+    Index("ix_attempts_delivery", "delivery_id", "id"),
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("account_id", Id, ForeignKey("accounts.id"), primary_key=True),
+    Column("fallbacks", JSON, nullable=False),
+    Column("mode", String(16), nullable=False),
+    Column("rules", JSON, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("at", Moment, nullable=False),
+    Column("kind", String(48), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("post_id", Id),
+    Column("delivery_id", Id),
+    Column("account_id", Id),
+    Column("data", JSON, nullable=False),
+    Index("ix_events_post", "post_id", "seq"),
+    Index("ix_events_account", "account_id", "seq"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    # One open alert for one fact; NULL once resolved, so that the fact can come back.
+    Column("fact", String(200), unique=True),
+    Column("kind", String(48), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("count", Integer, nullable=False, server_default="1"),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("notified_at", Moment),
+    Column("resolved_at", Moment),
+    Index("ix_alerts_created", "created_at"),
+)
+
+hooks = Table(
+    "hooks",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("kinds", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("disabled_at", Moment),
+)
+
+hook_calls = Table(
+    "hook_calls",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("hook_id", Id, ForeignKey("hooks.id"), nullable=False),
+    Column("kind", String(48), nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("next_at", Moment),
+    Column("status", Integer),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("created_at", Moment, nullable=False),
+    Column("done_at", Moment),
+    index_where("ix_hook_calls_next", "next_at", where="done_at IS NULL"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("heartbeat_at", Moment, nullable=False),
+    Column("stopping", Boolean, nullable=False, server_default=text("false")),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+
+# When a periodic duty last ran: arq's cron does not catch up what it missed.
+duties = Table(
+    "duties",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("ran_at", Moment, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("used_at", Moment),
+    Column("revoked_at", Moment),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("token_id", Id, primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index("ix_idempotency_keys_created", "created_at"),
+)
+
+media = Table(
+    "media",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("content_type", String(64), nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("alt", Text, nullable=False),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index("ix_media_sha256", "sha256"),
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("account_id", Id, nullable=False),
+    Column("post_id", Id, nullable=False),
+    Column("slug", String(200), nullable=False, unique=True),
+    Column("title", Text, nullable=False),
+    Column("html", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("language", String(16), nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("media", JSON, nullable=False),
+    Column("published_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("withdrawn_at", Moment),
+    Index("ix_pages_published", "published_at"),
+)
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("anchor_local", String(32), nullable=False),
+    Column("zone", String(64), nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("cancelled_at", Moment),
+)
