@@ -1,0 +1,1 @@
+"""Tests mirror the tree; they talk to real things over real sockets."""
