@@ -106,7 +106,8 @@ class Post:
     """What is to be said. `body` is Markdown; `language` a BCP 47 tag; `due_at` is UTC.
 
     `blog_url` is the post's page on the blog when there is one: where truncated texts point to.
-    `campaign_tags`: add UTM parameters to our own links. `rerouted` is set on a plan B delivery.
+    `campaign_tags`: add UTM parameters to our own links, those to `own_hosts` and to the blog.
+    `rerouted` is set on a plan B delivery.
     """
 
     id: str
@@ -125,6 +126,7 @@ class Post:
     due_at: datetime | None = None
     blog_url: str | None = None
     campaign_tags: bool = True
+    own_hosts: tuple[str, ...] = ()
     rerouted: Reroute | None = None
 
     def for_channel(self, channel: str) -> Post:
