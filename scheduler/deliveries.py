@@ -57,9 +57,13 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
 
 
 class HoldReason(StrEnum):
-    """Why a delivery waits for a person (or for its deadline)."""
+    """Why a delivery waits for a person (or for its deadline).
+
+    `SUSPECTED`: its page seems gone; a second probe decides between plan B and going on.
+    """
 
     ACCESS_LOST = "access-lost"
+    SUSPECTED = "suspected"
     UNCONFIRMED = "unconfirmed"
     LATE = "late"
     NO_ROAD = "no-road"

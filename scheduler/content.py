@@ -1,0 +1,75 @@
+"""A post's texts as they are stored: one JSON object a post, and back into `channels.base.Post`.
+
+Shape: `title, body, summary, link, language, tags[], media[{id, content_type, alt, url, width,
+height, size, sha256}], poll{question, options[], days}, actions[{label, url}], first_comment,
+variants{channel: {title, body, link, media[]}}, campaign_tags`; absent means empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from channels.base import Action, Kind, Media, Poll, Post, Variant
+from scheduler.clock import moment
+
+
+def media_path(media_dir: Path, sha256: str) -> Path:
+    """Where a file with this content is kept."""
+    return media_dir / sha256[:2] / sha256
+
+
+def to_media(stored: Sequence[Mapping[str, Any]], media_dir: Path) -> tuple[Media, ...]:
+    return tuple(
+        Media(
+            id=item["id"],
+            content_type=item["content_type"],
+            alt=item.get("alt", ""),
+            path=media_path(media_dir, item["sha256"]) if item.get("sha256") else None,
+            url=item.get("url"),
+            width=item.get("width"),
+            height=item.get("height"),
+            size=item.get("size"),
+            sha256=item.get("sha256", ""),
+        )
+        for item in stored
+    )
+
+
+def to_post(row: Mapping[str, Any], media_dir: Path) -> Post:
+    """The post of a row of `posts` (columns id, kind, title, content, due_at)."""
+    content: Mapping[str, Any] = row["content"]
+    poll = content.get("poll")
+    return Post(
+        id=row["id"],
+        title=row["title"],
+        kind=Kind(row["kind"]),
+        body=content.get("body", ""),
+        summary=content.get("summary", ""),
+        link=content.get("link"),
+        media=to_media(content.get("media", ()), media_dir),
+        language=content.get("language", "en"),
+        tags=tuple(content.get("tags", ())),
+        poll=None
+        if poll is None
+        else Poll(
+            question=poll["question"], options=tuple(poll["options"]), days=poll.get("days", 3)
+        ),
+        actions=tuple(
+            Action(label=action["label"], url=action.get("url"))
+            for action in content.get("actions", ())
+        ),
+        first_comment=content.get("first_comment", ""),
+        variants={
+            channel: Variant(
+                title=variant.get("title"),
+                body=variant.get("body"),
+                link=variant.get("link"),
+                media=to_media(variant["media"], media_dir) if variant.get("media") else None,
+            )
+            for channel, variant in content.get("variants", {}).items()
+        },
+        campaign_tags=content.get("campaign_tags", True),
+        due_at=moment(row["due_at"]),
+    )

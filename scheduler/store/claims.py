@@ -1,0 +1,249 @@
+"""Claims on deliveries: who may send what, for how long, and who takes over.
+
+The claim is what makes a send happen once: one statement flips rows from scheduled to armed,
+giving them a token that fences every later write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import RowMapping, bindparam, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from channels.base import Part
+from scheduler.deliveries import Delivery, HoldReason, State
+from scheduler.store.db import Database
+from scheduler.store.tables import deliveries, workers
+
+CHUNK = 500
+
+_COLUMNS = tuple(
+    deliveries.c[name] for name in Delivery.__dataclass_fields__ if name in deliveries.c
+)
+
+
+def to_delivery(row: RowMapping) -> Delivery:
+    """A `Delivery` from a row mapping with the columns of its fields."""
+    return Delivery(
+        id=row["id"],
+        post_id=row["post_id"],
+        account_id=row["account_id"],
+        part=Part(row["part"]),
+        state=State(row["state"]),
+        due_at=row["due_at"],
+        planned_at=row["planned_at"],
+        deadline_at=row["deadline_at"],
+        token=row["token"],
+        worker=row["worker"],
+        lease_until=row["lease_until"],
+        attempt=row["attempt"],
+        tries=row["tries"],
+        first_sent_at=row["first_sent_at"],
+        look_at=row["look_at"],
+        looks=row["looks"],
+        hold_reason=None if row["hold_reason"] is None else HoldReason(row["hold_reason"]),
+        cause=row["cause"],
+        parent_id=row["parent_id"],
+        origin_id=row["origin_id"],
+        remote_id=row["remote_id"],
+        url=row["url"],
+    )
+
+
+async def claim_due(
+    database: Database,
+    *,
+    horizon: int,
+    worker: str,
+    token: str,
+    lease_until: int,
+    now: int,
+    limit: int = CHUNK,
+) -> list[Delivery]:
+    """Arm up to `limit` scheduled deliveries due by `horizon`, earliest first; committed on
+    return, so that intent is durable before anything leaves."""
+    due = (
+        select(deliveries.c.id)
+        .where(deliveries.c.state == State.SCHEDULED, deliveries.c.due_at <= horizon)
+        .order_by(deliveries.c.due_at, deliveries.c.id)
+        .limit(limit)
+    )
+    if database.is_postgresql:
+        due = due.with_for_update(skip_locked=True)
+    statement = (
+        update(deliveries)
+        .where(deliveries.c.id.in_(due.scalar_subquery()))
+        .values(
+            state=State.ARMED,
+            token=token,
+            worker=worker,
+            lease_until=lease_until,
+            attempt=deliveries.c.attempt + 1,
+            updated_at=now,
+        )
+        .returning(*_COLUMNS)
+    )
+    async with database.write() as connection:
+        rows = (await connection.execute(statement)).mappings().all()
+    return [to_delivery(row) for row in rows]
+
+
+async def any_due(database: Database, horizon: int) -> bool:
+    """Whether a claim would find something: a read, so that idle workers take no write lock."""
+    statement = (
+        select(deliveries.c.id)
+        .where(deliveries.c.state == State.SCHEDULED, deliveries.c.due_at <= horizon)
+        .limit(1)
+    )
+    async with database.read() as connection:
+        return (await connection.execute(statement)).first() is not None
+
+
+async def claim_looks(
+    database: Database, *, now: int, worker: str, token: str, lease_until: int, limit: int
+) -> list[Delivery]:
+    """Claim deliveries whose next look has come (accepted, unconfirmed, held past its date)."""
+    waiting = (State.ACCEPTED, State.UNCONFIRMED, State.HELD)
+    due = (
+        select(deliveries.c.id)
+        .where(deliveries.c.state.in_(waiting), deliveries.c.look_at <= now)
+        .order_by(deliveries.c.look_at)
+        .limit(limit)
+    )
+    if database.is_postgresql:
+        due = due.with_for_update(skip_locked=True)
+    statement = (
+        update(deliveries)
+        .where(deliveries.c.id.in_(due.scalar_subquery()))
+        .values(
+            token=token,
+            worker=worker,
+            look_at=lease_until,
+            looks=deliveries.c.looks + 1,
+            attempt=deliveries.c.attempt + 1,
+            updated_at=now,
+        )
+        .returning(*_COLUMNS)
+    )
+    async with database.write() as connection:
+        rows = (await connection.execute(statement)).mappings().all()
+    return [to_delivery(row) for row in rows]
+
+
+async def tokens_of(database: Database, ids: Sequence[str]) -> dict[str, str | None]:
+    """The last look: the current token of each delivery that is still armed or sending."""
+    found: dict[str, str | None] = {}
+    async with database.read() as connection:
+        for start in range(0, len(ids), CHUNK):
+            rows = await connection.execute(
+                select(deliveries.c.id, deliveries.c.token).where(
+                    deliveries.c.id.in_(ids[start : start + CHUNK]),
+                    deliveries.c.state.in_((State.ARMED, State.SENDING)),
+                )
+            )
+            found.update((row[0], row[1]) for row in rows)
+    return found
+
+
+async def renew(database: Database, held: Iterable[tuple[str, str]], *, lease_until: int) -> None:
+    """Extend the lease of (id, token) pairs that are still ours."""
+    rows = [{"of": delivery, "by": token, "until": lease_until} for delivery, token in held]
+    if not rows:
+        return
+    statement = (
+        update(deliveries)
+        .where(deliveries.c.id == bindparam("of"), deliveries.c.token == bindparam("by"))
+        .values(lease_until=bindparam("until"))
+    )
+    async with database.write() as connection:
+        await connection.execute(statement, rows)
+
+
+async def release(connection: AsyncConnection, held: Iterable[tuple[str, str]], *, now: int) -> int:
+    """Give armed rows that were certainly not sent back to everyone; returns how many."""
+    count = 0
+    for delivery, token in held:
+        result = await connection.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.id == delivery,
+                deliveries.c.token == token,
+                deliveries.c.state == State.ARMED,
+            )
+            .values(
+                state=State.SCHEDULED, token=None, worker=None, lease_until=None, updated_at=now
+            )
+        )
+        count += result.rowcount
+    return count
+
+
+async def heartbeat(
+    database: Database, *, worker: str, host: str, pid: int, started_at: int, now: int
+) -> None:
+    insert = database.insert(workers).values(
+        id=worker, host=host, pid=pid, started_at=started_at, heartbeat_at=now, stopping=False
+    )
+    async with database.write() as connection:
+        await connection.execute(
+            insert.on_conflict_do_update(index_elements=["id"], set_={"heartbeat_at": now})
+        )
+
+
+async def retire(database: Database, worker: str) -> None:
+    """Forget a worker that left in good order."""
+    async with database.write() as connection:
+        await connection.execute(delete(workers).where(workers.c.id == worker))
+
+
+async def rescue(
+    database: Database, *, now: int, dead_before: int, first_look: int
+) -> tuple[list[str], list[str]]:
+    """Take over from workers that fell silent: (given back, in doubt).
+
+    What was not yet due when its worker is found dead goes back at once: the owner, should it
+    only have been asleep, reads its token again before it sends. What was due waits for the end
+    of its lease and is then looked for on the platform before anything else.
+    """
+    alive = select(workers.c.id).where(workers.c.heartbeat_at >= dead_before)
+    claimed = deliveries.c.state.in_((State.ARMED, State.SENDING))
+    orphaned = or_(deliveries.c.worker.is_(None), deliveries.c.worker.not_in(alive))
+    cleared = {"token": None, "worker": None, "lease_until": None, "updated_at": now}
+    async with database.write() as connection:
+        back = await connection.execute(
+            update(deliveries)
+            .where(
+                or_(
+                    (deliveries.c.state == State.ARMED) & (deliveries.c.due_at > now) & orphaned,
+                    # A broadcast knows its own recipients one by one: it simply goes on.
+                    (deliveries.c.state == State.SENDING) & (deliveries.c.lease_until < now),
+                )
+            )
+            .values(state=State.SCHEDULED, **cleared)
+            .returning(deliveries.c.id)
+        )
+        doubtful = await connection.execute(
+            update(deliveries)
+            .where(claimed, deliveries.c.lease_until < now)
+            .values(
+                state=State.UNCONFIRMED,
+                look_at=first_look,
+                looks=0,
+                first_sent_at=deliveries.c.due_at,
+                cause="its worker stopped in the middle of the send",
+                **cleared,
+            )
+            .returning(deliveries.c.id)
+        )
+        return [row[0] for row in back], [row[0] for row in doubtful]
+
+
+async def claimed_by(database: Database, worker: str) -> list[Delivery]:
+    """What a worker had armed when it stopped."""
+    statement = select(*_COLUMNS).where(
+        deliveries.c.worker == worker, deliveries.c.state == State.ARMED
+    )
+    async with database.read() as connection:
+        rows = (await connection.execute(statement)).mappings().all()
+    return [to_delivery(row) for row in rows]
