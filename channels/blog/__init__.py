@@ -1,0 +1,1 @@
+"""The blog: the built-in site, WordPress and Ghost behind one channel."""

@@ -1,0 +1,138 @@
+"""The built-in site: a page in our own store, served at `/blog`.
+
+The store keeps one page per key, so a second `send` finds the first one's page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import field_validator
+
+from channels.base import (
+    Account,
+    Capabilities,
+    ChannelSettings,
+    Message,
+    Page,
+    Part,
+    Post,
+    Tools,
+)
+from channels.blog.article import IMAGE_TYPES, article, article_problems, own_slug
+from channels.outcome import (
+    AccessLost,
+    AccessReason,
+    Delivered,
+    Finding,
+    Health,
+    HealthStatus,
+    Outcome,
+    Problem,
+)
+
+_NO_SITE = "this process serves no built-in site"
+_NO_SITE_REMEDY = "start the service with its own database, or connect WordPress or Ghost"
+
+
+class BlogSettings(ChannelSettings):
+    """`base_url`: how readers reach this service, without the `/blog`."""
+
+    base_url: str
+
+    @field_validator("base_url")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an http(s) address, such as https://www.example.com")
+        return value.rstrip("/")
+
+
+class BlogAdapter:
+    """The built-in site as a channel."""
+
+    name: ClassVar[str] = "blog"
+    channel: ClassVar[str] = "blog"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        text_limit=None,
+        title=True,
+        html=True,
+        max_images=50,
+        image_types=IMAGE_TYPES,
+        actions=True,
+        idempotent=True,
+        findable=True,
+    )
+    settings_type: ClassVar[type[ChannelSettings]] = BlogSettings
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:  # noqa: ARG002 -- the protocol's shape
+        return article(post, part=part)
+
+    def check(self, message: Message, account: Account[Any]) -> Sequence[Problem]:  # noqa: ARG002 -- the protocol's shape
+        return article_problems(message, self.capabilities)
+
+    async def send(self, message: Message, account: Account[BlogSettings], *, key: str) -> Outcome:
+        site = self._tools.site
+        if site is None:
+            return AccessLost(
+                reason=AccessReason.MISCONFIGURED, detail=_NO_SITE, remedy=_NO_SITE_REMEDY
+            )
+        path = await site.publish(
+            Page(
+                key=key,
+                account_id=account.id,
+                post_id=message.post_id,
+                # Of a title without Latin letters only the tail is left.
+                slug=message.slug or own_slug(message, key),
+                title=message.title,
+                html=message.html,
+                summary=message.summary,
+                language=message.language,
+                tags=message.tags,
+                media=message.media,
+                published_at=self._tools.now(),
+            )
+        )
+        return _delivered(path, account)
+
+    async def find(
+        self,
+        message: Message,  # noqa: ARG002 -- the protocol's shape; the key is enough here
+        account: Account[BlogSettings],
+        *,
+        key: str,
+        since: datetime,  # noqa: ARG002 -- as message
+    ) -> Delivered | Finding:
+        if self._tools.site is None:
+            return Finding.UNKNOWN
+        path = await self._tools.site.find(key)
+        return Finding.ABSENT if path is None else _delivered(path, account)
+
+    async def withdraw(self, account: Account[BlogSettings], *, key: str) -> bool:  # noqa: ARG002 -- keys are unique across accounts
+        """Take the page down; its address answers 410 from then on. False: there was none."""
+        return self._tools.site is not None and await self._tools.site.withdraw(key)
+
+    async def probe(self, account: Account[BlogSettings]) -> Health:
+        if self._tools.site is None:
+            return Health(
+                status=HealthStatus.ACCESS_LOST,
+                reason=AccessReason.MISCONFIGURED,
+                detail=_NO_SITE,
+                remedy=_NO_SITE_REMEDY,
+            )
+        await self._tools.site.find(account.id)
+        return Health(status=HealthStatus.HEALTHY, detail=f"{account.settings.base_url}/blog")
+
+
+def _delivered(path: str, account: Account[BlogSettings]) -> Delivered:
+    return Delivered(remote_id=path.rsplit("/", 1)[-1], url=f"{account.settings.base_url}{path}")
+
+
+ADAPTER = BlogAdapter
