@@ -1,0 +1,100 @@
+"""A worker's journal of what really left: a line before each send, in a local file.
+
+After a kill it keeps the doubt to what was in flight: an armed delivery that the journal does not
+name was certainly not sent. A line is one `write` to the page cache, which outlives the process
+but not the machine's power; the file therefore names the boot it belongs to and proves nothing
+after another one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_COMPACT_AT = 1024 * 1024
+
+
+def boot_id() -> str:
+    """This boot's id, empty where the system does not tell (then no journal proves anything)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _mark(delivery_id: str, attempt: int) -> bytes:
+    return f"{delivery_id} {attempt}\n".encode()
+
+
+class Journal:
+    """Append-only; locked while its worker lives, so that a successor can tell."""
+
+    def __init__(self, directory: Path, worker: str) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._path = directory / f"{worker}.sent"
+        self._flying: set[bytes] = set()
+        self._file = self._opened(self._path)
+        self._size = 0
+
+    @staticmethod
+    def _opened(path: Path) -> int:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(descriptor, f"{boot_id()}\n".encode())
+        return descriptor
+
+    def sending(self, delivery_id: str, attempt: int) -> None:
+        """Call before the first byte leaves."""
+        mark = _mark(delivery_id, attempt)
+        self._flying.add(mark)
+        self._size += os.write(self._file, mark)
+
+    def settled(self, delivery_id: str, attempt: int) -> None:
+        """Call once the outcome is committed."""
+        self._flying.discard(_mark(delivery_id, attempt))
+        if self._size > _COMPACT_AT:
+            self._compact()
+
+    def _compact(self) -> None:
+        fresh = self._path.with_suffix(".new")
+        descriptor = self._opened(fresh)
+        self._size = sum(os.write(descriptor, mark) for mark in self._flying)
+        fresh.replace(self._path)
+        os.close(self._file)
+        self._file = descriptor
+
+    def close(self) -> None:
+        """Leave in good order: nothing of this worker is in doubt any more."""
+        os.close(self._file)
+        self._path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A dead worker's journal. `proves`: it was written during this boot, so that what it does
+    not name was not sent."""
+
+    worker: str
+    proves: bool
+    sent: frozenset[tuple[str, int]]
+    path: Path
+
+
+def left_behind(directory: Path) -> Iterator[Left]:
+    """The journals of workers that are no longer alive on this machine."""
+    for path in sorted(directory.glob("*.sent")) if directory.is_dir() else ():
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            boot, _, marks = file.read().decode("ascii", "replace").partition("\n")
+        sent = set()
+        for line in marks.splitlines():
+            delivery_id, _, attempt = line.partition(" ")
+            if attempt.isdigit():
+                sent.add((delivery_id, int(attempt)))
+        yield Left(path.stem, bool(boot) and boot == boot_id(), frozenset(sent), path)

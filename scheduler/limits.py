@@ -1,0 +1,119 @@
+"""What an outcome says about the whole account: slow down, pause, ask a person. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from channels.outcome import (
+    Accepted,
+    AccessLost,
+    Delivered,
+    Gone,
+    HealthStatus,
+    Outcome,
+    Rejected,
+    Throttled,
+    Unavailable,
+    Unconfirmed,
+)
+from scheduler.clock import micros
+from scheduler.decide import SECOND, THROTTLE_DEFAULT
+
+# 9999-12-31: paused until somebody or something ends it.
+FOREVER = 253_402_300_799_000_000
+HUMAN_PAUSE = 24 * 3600 * SECOND
+
+
+class Sign(StrEnum):
+    """What changed for the account."""
+
+    WELL = "well"
+    FAILING = "failing"
+    THROTTLED = "throttled"
+    ACCESS_LOST = "access-lost"
+    SUSPECTED = "suspected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSign:
+    """To apply to the account's row: `failures` in a row (None: leave), a pause, a status."""
+
+    sign: Sign
+    failures: int | None = None
+    paused_until: int | None = None
+    status: HealthStatus | None = None
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerPolicy:
+    """After `failures` in a row the account rests `pause_us`, then twice that, and so on; when a
+    rest ends one delivery is let through to see (half-open)."""
+
+    failures: int = 5
+    pause_us: int = 60 * SECOND
+    cap_us: int = 3600 * SECOND
+
+
+def read_sign(
+    outcome: Outcome, failures: int, now: int, policy: BreakerPolicy
+) -> AccountSign | None:
+    """None when the account needs no change. `failures`: in a row before this outcome."""
+    match outcome:
+        case Delivered() | Accepted() | Rejected():
+            slow = getattr(outcome, "slow_until", None)
+            if slow is not None:
+                return AccountSign(
+                    sign=Sign.THROTTLED,
+                    failures=0,
+                    paused_until=micros(slow),
+                    reason="usage",
+                    detail="close to the platform's limit",
+                )
+            return AccountSign(sign=Sign.WELL, failures=0) if failures else None
+        case Throttled():
+            until = now + THROTTLE_DEFAULT if outcome.until is None else micros(outcome.until)
+            if outcome.human:
+                until = max(until, now + HUMAN_PAUSE)
+            return AccountSign(
+                sign=Sign.THROTTLED,
+                paused_until=until,
+                status=HealthStatus.THROTTLED,
+                reason="policy" if outcome.human else "throttled",
+                detail=outcome.reason,
+            )
+        case Unavailable() | Unconfirmed():
+            count = failures + 1
+            rest = None
+            if count >= policy.failures:
+                doubled = policy.pause_us * 2 ** min(count - policy.failures, 20)
+                rest = now + min(doubled, policy.cap_us)
+            detail = outcome.reason if isinstance(outcome, Unavailable) else outcome.detail
+            return AccountSign(
+                sign=Sign.FAILING,
+                failures=count,
+                paused_until=rest,
+                status=None if rest is None else HealthStatus.PLATFORM_DOWN,
+                reason="breaker" if rest else "",
+                detail=detail,
+            )
+        case AccessLost():
+            return AccountSign(
+                sign=Sign.ACCESS_LOST,
+                paused_until=FOREVER,
+                status=HealthStatus.ACCESS_LOST,
+                reason=outcome.reason.value,
+                detail=f"{outcome.detail} {outcome.remedy}".strip(),
+            )
+        case Gone():
+            return AccountSign(
+                sign=Sign.SUSPECTED,
+                paused_until=FOREVER,
+                reason="suspected",
+                detail=outcome.detail,
+            )
+        case _:
+            assert_never(outcome)

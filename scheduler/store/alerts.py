@@ -1,0 +1,53 @@
+"""Alerts: one open alert for one fact, however often the fact is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scheduler.store.db import Database
+from scheduler.store.tables import alerts
+
+
+async def raise_alert(
+    connection: AsyncConnection,
+    database: Database,
+    *,
+    fact: str,
+    kind: str,
+    severity: str,
+    data: Mapping[str, Any],
+    now: int,
+) -> None:
+    """Open an alert, or count the fact once more if its alert is open.
+
+    `data` names post, cause and next action: `{title, cause, action, post_id?, delivery_id?,
+    account_id?}`.
+    """
+    statement = database.insert(alerts).values(
+        id=str(uuid_utils.uuid7()),
+        fact=fact,
+        kind=kind,
+        severity=severity,
+        data=dict(data),
+        count=1,
+        created_at=now,
+        updated_at=now,
+    )
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["fact"], set_={"count": alerts.c.count + 1, "updated_at": now}
+        )
+    )
+
+
+async def resolve(connection: AsyncConnection, fact: str, now: int) -> bool:
+    """Close the open alert of this fact, if there is one."""
+    result = await connection.execute(
+        update(alerts).where(alerts.c.fact == fact).values(fact=None, resolved_at=now)
+    )
+    return result.rowcount > 0

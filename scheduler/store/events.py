@@ -1,0 +1,45 @@
+"""The journal of everything that happened: append-only, read by post, by account, by cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from sqlalchemy import RowMapping, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scheduler.store.db import Database
+from scheduler.store.tables import events
+
+
+class Event(TypedDict):
+    """`at`: microseconds since 1970; `kind` such as `delivery.delivered`; `actor` who or what did
+    it (`token:<name>`, `worker:<id>`); `data` plain JSON without secrets."""
+
+    at: int
+    kind: str
+    actor: str
+    post_id: str | None
+    delivery_id: str | None
+    account_id: str | None
+    data: dict[str, Any]
+
+
+async def append(connection: AsyncConnection, rows: Sequence[Event]) -> None:
+    """Add to the journal, in the transaction of what happened."""
+    if rows:
+        await connection.execute(insert(events), list(rows))
+
+
+async def after(database: Database, seq: int, *, limit: int = 500) -> Sequence[RowMapping]:
+    """Events with a greater sequence number, oldest first."""
+    statement = select(events).where(events.c.seq > seq).order_by(events.c.seq).limit(limit)
+    async with database.read() as connection:
+        return (await connection.execute(statement)).mappings().all()
+
+
+async def of_post(database: Database, post_id: str) -> Sequence[RowMapping]:
+    """A post's timeline, oldest first."""
+    statement = select(events).where(events.c.post_id == post_id).order_by(events.c.seq)
+    async with database.read() as connection:
+        return (await connection.execute(statement)).mappings().all()

@@ -1,0 +1,77 @@
+"""Accounts as the engine reads and marks them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import RowMapping, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scheduler.limits import AccountSign
+from scheduler.store.db import Database
+from scheduler.store.tables import accounts
+
+
+async def rows_of(database: Database, ids: Sequence[str] | None) -> Sequence[RowMapping]:
+    """The rows of these accounts, or of all that are not archived."""
+    statement = select(accounts)
+    if ids is None:
+        statement = statement.where(accounts.c.archived_at.is_(None))
+    else:
+        statement = statement.where(accounts.c.id.in_(ids))
+    async with database.read() as connection:
+        return (await connection.execute(statement.order_by(accounts.c.id))).mappings().all()
+
+
+async def apply_sign(
+    connection: AsyncConnection, account_id: str, sign: AccountSign, now: int
+) -> bool:
+    """Mark the account; True when its status or pause changed (the fact is new)."""
+    row = (
+        await connection.execute(
+            select(
+                accounts.c.status,
+                accounts.c.status_reason,
+                accounts.c.paused_until,
+                accounts.c.suspected_at,
+                accounts.c.updated_at,
+            ).where(accounts.c.id == account_id)
+        )
+    ).one()
+    values: dict[str, object] = {"updated_at": max(now, row.updated_at + 1)}
+    if sign.failures is not None:
+        values["failures"] = sign.failures
+    changed = False
+    if sign.paused_until is not None and sign.paused_until > (row.paused_until or 0):
+        values |= {"paused_until": sign.paused_until, "pause_reason": sign.reason}
+        changed = True
+    if sign.reason == "suspected" and row.suspected_at is None:
+        values["suspected_at"] = now
+    if sign.status is not None and (sign.status, sign.reason) != (row.status, row.status_reason):
+        values |= {
+            "status": sign.status,
+            "status_reason": sign.reason,
+            "status_detail": sign.detail,
+            "status_since": now,
+        }
+        changed = True
+    await connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
+    return changed
+
+
+async def reserve_slots(
+    connection: AsyncConnection, account_id: str, *, count: int, gap_us: int, now: int
+) -> int:
+    """Reserve `count` send times at least `gap_us` apart, shared by all workers; the first one."""
+    row = (
+        await connection.execute(
+            select(accounts.c.next_at, accounts.c.updated_at)
+            .where(accounts.c.id == account_id)
+            .with_for_update()
+        )
+    ).one()
+    first: int = max(now, row.next_at or 0)
+    await connection.execute(
+        update(accounts).where(accounts.c.id == account_id).values(next_at=first + count * gap_us)
+    )
+    return first
