@@ -273,6 +273,22 @@ class Publishes(Channel, Protocol):
         ...
 
 
+@runtime_checkable
+class Withdraws(Channel, Protocol):
+    """A channel where what was published can be changed or taken back.
+
+    Both may be repeated without harm: after Unconfirmed, or when nobody knows how it ended.
+    """
+
+    async def edit(self, message: Message, account: Account[Any], *, remote_id: str) -> Outcome:
+        """Replace the words of what was published; pictures and link stay."""
+        ...
+
+    async def withdraw(self, remote_id: str, account: Account[Any]) -> Outcome:
+        """Take it back; Delivered when readers no longer see it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
     """One addressee of a broadcast. `id` is ours and stable; `unsubscribe_url` is theirs alone."""
@@ -296,11 +312,81 @@ class Courier(Protocol):
 
 
 @runtime_checkable
+class FindsRecipient(Courier, Protocol):
+    """A courier that can look whether one person was written to."""
+
+    async def find(self, recipient: Recipient, *, key: str, since: datetime) -> Delivered | Finding:
+        """Look for what may have reached this person at or after `since` (UTC)."""
+        ...
+
+
+@runtime_checkable
 class Broadcasts(Channel, Protocol):
     """A channel that writes to contacts one by one."""
 
     async def open(self, message: Message, account: Account[Any]) -> Courier | Outcome:
         """A courier, or why none can be had (never Delivered)."""
+        ...
+
+
+class ReceiptKind(StrEnum):
+    """What a platform tells us by itself, after the fact.
+
+    `MESSAGE`: a person wrote to us. `ANSWER`: they tapped a quick reply or a button. `ECHO`: the
+    platform repeats what we sent. `DELIVERED`, `READ`: everything up to `at` arrived, was seen.
+    `REFUSED`: the person wants no more messages. `CHANGED`, `REMOVED`: something published on
+    the page was edited, or taken down (by anyone).
+    """
+
+    MESSAGE = "message"
+    ANSWER = "answer"
+    ECHO = "echo"
+    DELIVERED = "delivered"
+    READ = "read"
+    REFUSED = "refused"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """One piece of later news. Platforms repeat and reorder them: `id` is the same each time.
+
+    `address` is the person's, as `Recipient.address`. `remote_id` names what the news is about;
+    `key` is the one we sent it with, when the platform returns it. `payload` is what we attached
+    to the button that was tapped. `writable_until` (UTC): this person may be written to until
+    then. Times are UTC.
+    """
+
+    kind: ReceiptKind
+    id: str
+    at: datetime
+    address: str = ""
+    remote_id: str | None = None
+    key: str = ""
+    text: str = ""
+    payload: str = ""
+    writable_until: datetime | None = None
+
+
+@runtime_checkable
+class Receives(Channel, Protocol):
+    """A channel whose platform calls us back. Pure: the web layer owns the socket.
+
+    A request is answered only after `verified`; then its receipts are stored, and acknowledged at
+    once: platforms drop a receiver that is slow or failing.
+    """
+
+    def challenge(self, query: Mapping[str, str], account: Account[Any]) -> str | None:
+        """What to answer to the platform's handshake; None: not for this account, refuse."""
+        ...
+
+    def verified(self, headers: Mapping[str, str], raw_body: bytes, account: Account[Any]) -> bool:
+        """Whether the platform signed these very bytes (compared in constant time)."""
+        ...
+
+    def receipts(self, raw_body: bytes, account: Account[Any]) -> Sequence[Receipt]:
+        """What a verified body says about this account; empty when it is about others."""
         ...
 
 

@@ -62,11 +62,16 @@ class AccessReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """Visible, or received. `remote_id` is the platform's id, `url` where a reader sees it."""
+    """Visible, or received. `remote_id` is the platform's id, `url` where a reader sees it.
+
+    `slow_until` (UTC): the platform's usage headers say that its limit is near; the account
+    sends nothing more before then.
+    """
 
     remote_id: str
     url: str | None = None
     note: str = ""
+    slow_until: datetime | None = None
     evidence: Evidence = field(default_factory=Evidence)
 
 
