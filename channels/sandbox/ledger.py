@@ -109,12 +109,22 @@ class Ledger:
         return cursor.rowcount > 0
 
     def entries(
-        self, platform: str, account: str | None = None, *, deleted: bool = False, newest: int = 0
+        self,
+        platform: str,
+        account: str | None = None,
+        *,
+        kind: str | None = None,
+        deleted: bool = False,
+        newest: int = 0,
+        before: int | None = None,
     ) -> list[Entry]:
-        """What exists, oldest first; with `newest`, only that many, newest first."""
-        where = "platform = ?" + ("" if account is None else " AND account = ?")
+        """What exists, oldest first; with `newest`, only that many, newest first. `before`: only
+        what has a lower `seq` (paging)."""
+        wanted = {"platform =": platform, "account =": account, "kind =": kind, "seq <": before}
+        given = {test: value for test, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{test} ?" for test in given)
         where += "" if deleted else " AND deleted_at IS NULL"
-        args: list[object] = [platform, *([] if account is None else [account])]
+        args = list(given.values())
         order = f"DESC LIMIT {int(newest)}" if newest else "ASC"
         rows = self._db.execute(
             f"SELECT * FROM entries WHERE {where} ORDER BY seq {order}",  # noqa: S608 -- no outside text

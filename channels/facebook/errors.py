@@ -1,0 +1,306 @@
+"""What a Graph API error means: code and subcode to an outcome. Pure.
+
+Facebook answers most throttles with HTTP 400, so the status says nothing; the wording changes and
+a trace id may contain any digits, so the text says nothing either. Only `error.code` and
+`error.error_subcode` decide. Seven-digit values come as either of the two.
+
+Sources: Meta's error, rate-limit and Pages pages (March to September 2026); rows marked [L] have
+one third-party source each and are read in the cautious way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any
+
+from channels.outcome import (
+    AccessLost,
+    AccessReason,
+    Evidence,
+    Gone,
+    Outcome,
+    Problem,
+    Rejected,
+    Throttled,
+    Unavailable,
+    Unconfirmed,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphError:
+    """The `error` object of an answer. Any field but message, type and code may be missing."""
+
+    code: int
+    subcode: int = 0
+    message: str = ""
+    title: str = ""
+    text: str = ""
+    trace: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.code}/{self.subcode}" if self.subcode else str(self.code)
+
+    @property
+    def words(self) -> str:
+        """The platform's own words, those meant for a person first."""
+        spoken = ": ".join(part for part in (self.title, self.text) if part)
+        return (spoken or self.message)[:300]
+
+
+def error_in(data: Any) -> GraphError | None:
+    """The error of a parsed answer, None when there is none."""
+    raw = data.get("error") if isinstance(data, dict) else None
+    if not isinstance(raw, dict):
+        return None
+    return GraphError(
+        code=_number(raw.get("code")),
+        subcode=_number(raw.get("error_subcode")),
+        message=str(raw.get("message") or ""),
+        title=str(raw.get("error_user_title") or ""),
+        text=str(raw.get("error_user_msg") or ""),
+        trace=str(raw.get("fbtrace_id") or ""),
+    )
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+class Verdict(Enum):
+    """The class of an error. `DOUBTFUL` is harmless on a read, and on a write may hide a
+    success; `DUPLICATE` says that the platform already has it."""
+
+    DOUBTFUL = auto()
+    THROTTLED = auto()
+    ACCESS = auto()
+    GONE = auto()
+    REJECTED = auto()
+    DUPLICATE = auto()
+    UNREACHABLE = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """One row of the table.
+
+    `pause`: how long at least, when the platform gives no time. `human`: only a person can lift
+    it. `permanent`, `presumed_sent`: as in the outcomes of these names. `code` and `field` are
+    the `Problem`'s.
+    """
+
+    verdict: Verdict
+    detail: str = ""
+    remedy: str = ""
+    reason: AccessReason = AccessReason.PERMISSION
+    pause: timedelta | None = None
+    human: bool = False
+    permanent: bool = False
+    presumed_sent: bool = False
+    code: str = "refused"
+    field: str = ""
+
+
+Table = Mapping[tuple[int, int | None], Ruling]
+
+RECONNECT = "Reconnect the account."
+_LOG_IN = "Log in to facebook.com once as the person who connected the page, then reconnect."
+_LONG = timedelta(hours=24)
+
+
+def _dead(detail: str, remedy: str = RECONNECT) -> Ruling:
+    return Ruling(verdict=Verdict.ACCESS, reason=AccessReason.TOKEN, detail=detail, remedy=remedy)
+
+
+def _busy(detail: str) -> Ruling:
+    return Ruling(verdict=Verdict.THROTTLED, detail=detail)
+
+
+def _refused(detail: str, code: str, field: str, remedy: str) -> Ruling:
+    return Ruling(verdict=Verdict.REJECTED, detail=detail, code=code, field=field, remedy=remedy)
+
+
+_LINK = _refused(
+    "Facebook refuses this link", "link-refused", "link", "Change the link or remove it."
+)
+_PICTURE = _refused(
+    "Facebook refuses this picture",
+    "image-refused",
+    "media",
+    "Use a JPEG or PNG under 4 MB.",
+)
+_FLAGGED = _refused(
+    "Facebook flagged this content", "content-flagged", "body", "Change the words or the pictures."
+)
+_PERMISSION = Ruling(
+    verdict=Verdict.ACCESS,
+    reason=AccessReason.PERMISSION,
+    detail="a permission, or the person's task on the page, is missing",
+    remedy="Reconnect and grant every permission, as someone who may create content on the page.",
+)
+_VANISHED = Ruling(
+    verdict=Verdict.GONE, detail="the page does not exist, or is not visible to this credential"
+)
+_POLICY = Ruling(
+    verdict=Verdict.ACCESS,
+    reason=AccessReason.POLICY,
+    detail="Facebook wants the page or its owner checked before it publishes again",
+    remedy="Open facebook.com as the page's owner and follow what it asks.",
+)
+_DUPLICATE = Ruling(
+    verdict=Verdict.DUPLICATE,
+    detail="Facebook says that this was just published",
+    code="duplicate",
+    field="body",
+    remedy="Change a word: Facebook refuses the same text twice running.",
+)
+_BLOCKED = Ruling(
+    verdict=Verdict.THROTTLED,
+    detail="Facebook blocks the account for a while, for reasons of policy",
+    pause=_LONG,
+    human=True,
+)
+_MISCONFIGURED = Ruling(
+    verdict=Verdict.ACCESS,
+    reason=AccessReason.MISCONFIGURED,
+    detail="the request does not fit this API",
+    remedy="Check the Graph API version and the base address in the account's settings.",
+)
+_OTHER = _refused("Facebook refuses this", "refused", "", "See Facebook's answer.")
+
+FACEBOOK: Table = {
+    (1, None): Ruling(verdict=Verdict.DOUBTFUL, detail="unknown error"),
+    (2, None): Ruling(verdict=Verdict.DOUBTFUL, detail="service temporarily unavailable"),
+    (3, None): _PERMISSION,
+    (4, None): _busy("the app's call limit is reached"),
+    (10, None): _PERMISSION,
+    (17, None): _busy("the person's call limit is reached"),
+    (32, None): _busy("the page's call limit is reached"),
+    (100, 33): _VANISHED,
+    (100, None): _OTHER,
+    (102, None): _dead("the session is no longer valid"),
+    (104, None): _dead("no access token was accepted"),
+    (190, None): _dead("the access token is no longer valid"),
+    (190, 458): _dead("the app was removed by the person who connected it"),
+    (190, 459): _dead("Facebook wants that person to pass a check", _LOG_IN),
+    (190, 460): _dead("the password of the person who connected it was changed"),
+    (190, 463): _dead("the access token has expired"),
+    (190, 464): _dead("that person's Facebook account is not confirmed", _LOG_IN),
+    (190, 467): _dead("the access token was invalidated"),
+    (190, 492): Ruling(
+        verdict=Verdict.ACCESS,
+        reason=AccessReason.ROLE,
+        detail="the person who connected it has no role on this page any more",
+        remedy="Give that person a role on the page again, or reconnect as someone who has one.",
+    ),
+    (197, None): _refused("the post is empty", "empty", "body", "Write a text or add a link."),
+    (324, None): _PICTURE,
+    (341, None): _busy("the app's limit of posts is reached"),
+    (368, None): _BLOCKED,
+    (506, None): _DUPLICATE,
+    (613, None): _busy("too many calls in a short time"),
+    (613, 1996): _busy("an unusual volume of calls"),
+    (803, None): _VANISHED,
+    (1500, None): _LINK,
+    (2500, None): _MISCONFIGURED,
+    (80001, None): _busy("the page's business limit is reached"),
+    (80002, None): _busy("the Instagram account's limit is reached"),
+    (80006, None): _busy("the page's messaging limit is reached"),
+    (1346003, None): _FLAGGED,
+    (1366046, None): _PICTURE,
+    (1366051, None): _DUPLICATE,
+    (1390008, None): _busy("posting too fast"),
+    (1404006, None): _POLICY,
+    (1404078, None): _POLICY,
+    (1404102, None): _FLAGGED,
+    (1404112, None): _BLOCKED,
+    (1609005, None): _LINK,
+    (1609008, None): _LINK,
+    (2069019, None): _PICTURE,
+    (4854002, None): _POLICY,
+}
+
+
+def ruling(error: GraphError, *tables: Table) -> Ruling:
+    """What the error means by the first table that knows it, `FACEBOOK` last.
+
+    Within a table the pair decides, then a seven-digit value on either side, then the code.
+    """
+    for table in (*tables, FACEBOOK):
+        found = _look_up(error, table)
+        if found is not None:
+            return found
+    if 200 <= error.code <= 299:
+        return _PERMISSION
+    if 1363000 <= error.code <= 1363999 or 1363000 <= error.subcode <= 1363999:
+        return _PICTURE
+    return _OTHER
+
+
+def _look_up(error: GraphError, table: Table) -> Ruling | None:
+    keys: list[tuple[int, int | None]] = [(error.code, error.subcode)]
+    keys += [(value, None) for value in (error.subcode, error.code) if value >= 1_000_000]
+    keys.append((error.code, None))
+    return next((table[key] for key in keys if key in table), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What an error's outcome depends on beside the error. `writing`: the call would have made
+    something visible. `regain_at` (UTC): when the platform's headers say it listens again."""
+
+    writing: bool
+    now: datetime
+    regain_at: datetime | None
+    evidence: Evidence
+
+
+def outcome(error: GraphError, rule: Ruling, given: Circumstances) -> Outcome:
+    """The outcome of a failed call. A verdict about one addressee is the messenger's to read."""
+    return _OUTCOMES[rule.verdict](_said(rule, error), rule, given)
+
+
+def _said(rule: Ruling, error: GraphError) -> str:
+    return f"{rule.detail} ({error.label}): {error.words}" if error.words else rule.detail
+
+
+def _doubtful(said: str, rule: Ruling, given: Circumstances) -> Outcome:
+    if given.writing:
+        return Unconfirmed(detail=said, presumed_sent=rule.presumed_sent, evidence=given.evidence)
+    return Unavailable(reason=said, evidence=given.evidence)
+
+
+def _throttled(said: str, rule: Ruling, given: Circumstances) -> Outcome:
+    until = given.regain_at
+    if rule.pause is not None:
+        least = given.now + rule.pause
+        until = least if until is None else max(until, least)
+    return Throttled(until=until, reason=said, human=rule.human, evidence=given.evidence)
+
+
+def _access(said: str, rule: Ruling, given: Circumstances) -> Outcome:
+    return AccessLost(reason=rule.reason, detail=said, remedy=rule.remedy, evidence=given.evidence)
+
+
+def _gone(said: str, _rule: Ruling, given: Circumstances) -> Outcome:
+    return Gone(detail=said, evidence=given.evidence)
+
+
+def _rejected(said: str, rule: Ruling, given: Circumstances) -> Outcome:
+    problem = Problem(code=rule.code, detail=said, field=rule.field, remedy=rule.remedy)
+    return Rejected(problem=problem, evidence=given.evidence)
+
+
+_OUTCOMES: Mapping[Verdict, Callable[[str, Ruling, Circumstances], Outcome]] = {
+    Verdict.DOUBTFUL: _doubtful,
+    Verdict.THROTTLED: _throttled,
+    Verdict.ACCESS: _access,
+    Verdict.GONE: _gone,
+    Verdict.REJECTED: _rejected,
+    Verdict.DUPLICATE: _rejected,
+    Verdict.UNREACHABLE: _rejected,
+}

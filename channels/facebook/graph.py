@@ -1,0 +1,237 @@
+"""The Graph API, for Facebook Pages and Messenger alike: one call, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Any
+
+import aiohttp
+from pydantic import Field, SecretStr
+from yarl import URL
+
+from channels.base import ChannelSettings, Tools
+from channels.facebook.errors import (
+    Circumstances,
+    GraphError,
+    Ruling,
+    Table,
+    Verdict,
+    error_in,
+    outcome,
+    ruling,
+)
+from channels.facebook.usage import regain_at, slow_until
+from channels.http import AnswerLostError, NotSentError, PrivateAddressError, Reply
+from channels.outcome import (
+    AccessLost,
+    AccessReason,
+    Evidence,
+    Outcome,
+    Unavailable,
+    Unconfirmed,
+)
+
+EXCERPT = 2000
+READ_TIMEOUT = 20.0
+WRITE_TIMEOUT = 30.0
+
+Form = Mapping[str, str] | aiohttp.FormData
+
+
+class GraphSettings(ChannelSettings):
+    """How to reach one page. Versions live two years; v26.0 is of July 2026.
+
+    With `app_id` and `app_secret`, calls are signed (`appsecret_proof`) and a probe can tell a
+    vanished page from a dead token, and knows when the token ends.
+    """
+
+    page_id: Annotated[str, Field(pattern=r"^\d{5,20}$")]
+    access_token: SecretStr
+    app_id: Annotated[str, Field(pattern=r"^\d*$")] = ""
+    app_secret: SecretStr | None = None
+    version: Annotated[str, Field(pattern=r"^v\d{1,2}\.\d$")] = "v26.0"
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] = "https://graph.facebook.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """What every call of an account needs, computed once. `proof` is empty without app secret."""
+
+    root: URL
+    page: URL
+    feed: URL
+    page_id: str
+    token: str
+    headers: Mapping[str, str]
+    proof: Mapping[str, str]
+    app_token: str
+    secrets: tuple[str, ...]
+
+    def redacted(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, "[redacted]")
+        return text
+
+
+@lru_cache(maxsize=512)
+def road(settings: GraphSettings) -> Road:
+    token = settings.access_token.get_secret_value()
+    secret = settings.app_secret.get_secret_value() if settings.app_secret else ""
+    proof = hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest() if secret else ""
+    root = URL(settings.base_url.rstrip("/")) / settings.version
+    page = root / settings.page_id
+    return Road(
+        root=root,
+        page=page,
+        # Read-after-write: the reply names the post's address, which saves a call.
+        feed=(page / "feed").with_query(fields="id,permalink_url"),
+        page_id=settings.page_id,
+        token=token,
+        headers={"Authorization": f"Bearer {token}"},
+        proof={"appsecret_proof": proof} if proof else {},
+        app_token=f"{settings.app_id}|{secret}" if settings.app_id and secret else "",
+        secrets=tuple(part for part in (token, secret, proof) if part),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A success. `data` is the JSON object; `slow_until` (UTC) when the limit is near."""
+
+    data: Mapping[str, Any]
+    evidence: Evidence
+    slow_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Anything but a success. `error` is None when the platform did not say why in its envelope
+    (no answer, a proxy's page); `rule` is then None too."""
+
+    outcome: Outcome
+    error: GraphError | None = None
+    rule: Ruling | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return self.rule.verdict if self.rule else None
+
+
+class Graph:
+    """Calls on behalf of accounts. `table` is asked before Facebook's own error table."""
+
+    def __init__(self, tools: Tools, table: Table | None = None) -> None:
+        self._http = tools.http
+        self._now = tools.now
+        self._tables = () if table is None else (table,)
+
+    async def read(self, url: URL, way: Road) -> Answer | Refusal:
+        """GET; a failure never says that something may have been written."""
+        return await self._call("GET", url.update_query(way.proof), way, writing=False)
+
+    async def inspect_token(self, way: Road) -> Answer | Refusal:
+        """What Facebook knows of the account's token; asked as the app when we can."""
+        asker = {"access_token": way.app_token} if way.app_token else way.proof
+        url = (way.root / "debug_token").update_query({"input_token": way.token, **asker})
+        headers: Mapping[str, str] | None = {} if way.app_token else None
+        return await self._call("GET", url, way, writing=False, headers=headers)
+
+    async def write(
+        self,
+        url: URL,
+        way: Road,
+        form: Form,
+        *,
+        timeout: float = WRITE_TIMEOUT,  # noqa: ASYNC109 -- passed to HttpClient
+    ) -> Answer | Refusal:
+        """POST something that becomes visible: without an answer, Unconfirmed."""
+        return await self._call("POST", url, way, writing=True, form=form, timeout=timeout)
+
+    async def prepare(
+        self,
+        url: URL,
+        way: Road,
+        form: Form,
+        *,
+        timeout: float = WRITE_TIMEOUT,  # noqa: ASYNC109 -- passed to HttpClient
+    ) -> Answer | Refusal:
+        """POST something that nobody sees (an unpublished picture): safe to do again."""
+        return await self._call("POST", url, way, writing=False, form=form, timeout=timeout)
+
+    async def delete(self, url: URL, way: Road) -> Answer | Refusal:
+        return await self._call("DELETE", url.update_query(way.proof), way, writing=True)
+
+    async def _call(
+        self,
+        method: str,
+        url: URL,
+        way: Road,
+        *,
+        writing: bool,
+        form: Form | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = READ_TIMEOUT,  # noqa: ASYNC109 -- passed to HttpClient
+    ) -> Answer | Refusal:
+        asked = f"{method} {url.path}"
+        try:
+            reply = await self._http.request(
+                method,
+                url,
+                headers=way.headers if headers is None else headers,
+                form=form,
+                timeout=timeout,
+            )
+        except NotSentError as error:
+            return Refusal(_not_sent(error, way.redacted(str(error)), Evidence(request=asked)))
+        except AnswerLostError as error:
+            said = way.redacted(str(error))
+            return Refusal(_lost(said, Evidence(request=asked), writing=writing))
+        return self._read(reply, asked, way, writing=writing)
+
+    def _read(self, reply: Reply, asked: str, way: Road, *, writing: bool) -> Answer | Refusal:
+        data = reply.json()
+        error = error_in(data)
+        if error is None and isinstance(data, dict) and reply.status < 300:
+            evidence = Evidence(request=asked, status=reply.status, excerpt=reply.text[:EXCERPT])
+            return Answer(data, evidence, slow_until(reply.headers, self._now()))
+        evidence = Evidence(
+            request=asked,
+            status=reply.status,
+            code=error.label if error else "",
+            trace=error.trace if error else "",
+            excerpt=way.redacted(reply.text)[:EXCERPT],
+        )
+        if error is None:
+            said = f"the answer is not Facebook's (HTTP {reply.status})"
+            return Refusal(_lost(said, evidence, writing=writing))
+        rule = ruling(error, *self._tables)
+        now = self._now()
+        given = Circumstances(
+            writing=writing,
+            now=now,
+            regain_at=regain_at(reply.headers, now),
+            evidence=evidence,
+        )
+        return Refusal(outcome(error, rule, given), error, rule)
+
+
+def _not_sent(error: NotSentError, said: str, evidence: Evidence) -> Outcome:
+    if isinstance(error, PrivateAddressError):
+        return AccessLost(
+            reason=AccessReason.MISCONFIGURED,
+            detail=said,
+            remedy="Set the account's base address to the public address of the Graph API.",
+            evidence=evidence,
+        )
+    return Unavailable(reason=said, evidence=evidence)
+
+
+def _lost(said: str, evidence: Evidence, *, writing: bool) -> Outcome:
+    if writing:
+        return Unconfirmed(detail=said, evidence=evidence)
+    return Unavailable(reason=said, evidence=evidence)

@@ -1,0 +1,438 @@
+"""A practice Facebook: pages, posts, pictures, comments, as strict as the documented API, and
+the public page that a visitor sees."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from aiohttp import web
+from PIL import Image, UnidentifiedImageError
+
+from channels.facebook.graph_sandbox import (
+    APP_ID,
+    APP_SECRET,
+    Call,
+    GraphSandbox,
+    PracticePage,
+    Refused,
+    no_such_object,
+    wrong_parameter,
+)
+from channels.facebook.www import account_page, post_page
+from channels.sandbox.faults import FaultName
+from channels.sandbox.ledger import Entry, Ledger
+from channels.sandbox.server import PracticeAccount
+
+TEXT_LIMIT = 63_206
+COMMENT_LIMIT = 8_000
+PHOTO_MAX_BYTES = 4_000_000
+PHOTO_FORMATS = frozenset({"JPEG", "PNG", "GIF", "BMP", "TIFF"})
+PROCESSING_SECONDS = 2.0
+_FIRST_OBJECT = 122_100_000_000_000_000
+_KEPT_PICTURES = 200
+
+
+class FacebookSandbox(GraphSandbox):
+    """Ledger kinds: `post`, `photo` (a picture that no post shows yet), `comment`."""
+
+    name: ClassVar[str] = "facebook"
+    scopes: ClassVar[tuple[str, ...]] = (
+        "pages_show_list",
+        "pages_read_engagement",
+        "pages_manage_posts",
+        "pages_manage_engagement",
+        "pages_read_user_content",
+    )
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self._pictures: dict[str, bytes] = {}
+
+    def accounts(self, base_url: str) -> Sequence[PracticeAccount]:
+        return [
+            PracticeAccount(
+                adapter="facebook",
+                name=page.name,
+                settings={
+                    "page_id": page.id,
+                    "access_token": page.token,
+                    "app_id": APP_ID,
+                    "app_secret": APP_SECRET,
+                    "base_url": base_url,
+                    "www_url": f"{base_url}/www",
+                    "settle_seconds": 0,
+                },
+            )
+            for page in self.pages.values()
+        ]
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/www/pictures/{picture}", self._picture),
+            web.get("/www/{name}", self._visit),
+            web.get("/www/{name}/posts/{post}", self._visit_post),
+            web.post("/{version}/{node}/feed", self.edge(self._feed)),
+            web.post("/{version}/{node}/photos", self.edge(self._photos)),
+            web.post("/{version}/{node}/videos", self.edge(self._videos)),
+            web.get("/{version}/{node}/published_posts", self.edge(self._published_posts)),
+            web.post("/{version}/{node}/comments", self.edge(self._comment)),
+            web.get("/{version}/{node}/comments", self.edge(self._comments)),
+            web.get(r"/{version}/{node:\d+}", self.edge(self._read_page)),
+            web.post(r"/{version}/{node:\d+_\d+}", self.edge(self._edit)),
+            web.delete(r"/{version}/{node:\d+_\d+}", self.edge(self._delete)),
+        ]
+
+    # --- publishing ------------------------------------------------------------------------------
+
+    async def _feed(self, call: Call) -> Mapping[str, Any]:
+        call.accept("message", "link", "published", "attached_media")
+        page = self._own_page(call)
+        text, link = call.values.get("message", ""), call.values.get("link", "")
+        photos = self._attached(call.values.get("attached_media", ""), page)
+        if call.values.get("published", "true") not in {"true", "1"}:
+            raise wrong_parameter("This practice platform publishes at once")
+        if not text and not link and not photos:
+            raise Refused(
+                197, "(#197) The post is empty. Please enter a message to share.", status=400
+            )
+        _check_text(text, TEXT_LIMIT)
+        if link and not link.startswith(("http://", "https://")):
+            raise Refused(1500, "(#1500) The url you supplied is invalid")
+        if not photos:
+            self._refuse_repeat(page, text, link)
+        shown = [{"id": photo.remote_id, **photo.payload} for photo in photos]
+        entry = self._write_post(page, text, {"link": link, "photos": shown})
+        for photo in photos:
+            self.ledger.delete(self.name, photo.remote_id)
+        return call.selected(self._node(call, entry), kind="type (Post)")
+
+    async def _photos(self, call: Call) -> Mapping[str, Any]:
+        call.accept("url", "source", "caption", "alt_text_custom", "published")
+        page = self._own_page(call)
+        caption = call.values.get("caption", "")
+        _check_text(caption, TEXT_LIMIT)
+        picture = self._object_id()
+        payload = {"alt": call.values.get("alt_text_custom", ""), **self._taken(call, picture)}
+        if call.values.get("published", "true") in {"false", "0"}:
+            self.ledger.write(
+                self.name, page.id, kind="photo", remote_id=picture, text=caption, payload=payload
+            )
+            return {"id": picture}
+        shown = [{"id": picture, **payload}]
+        entry = self._write_post(page, caption, {"link": "", "photos": shown})
+        return {"id": picture, "post_id": entry.remote_id}
+
+    async def _videos(self, call: Call) -> Mapping[str, Any]:
+        call.accept("file_url", "title", "description")
+        page = self._own_page(call)
+        address = call.values.get("file_url", "")
+        if not address.startswith(("http://", "https://")):
+            raise wrong_parameter("Param file_url must be a valid URL")
+        text = call.values.get("description", "")
+        _check_text(text, TEXT_LIMIT)
+        video = self._object_id()
+        payload = {
+            "link": "",
+            "photos": [],
+            "video": {"id": video, "url": address, "title": call.values.get("title", "")},
+            "ready_at": time.time() + PROCESSING_SECONDS,
+        }
+        self._write_post(page, text, payload)
+        return {"id": video}
+
+    async def _comment(self, call: Call) -> Mapping[str, Any]:
+        call.accept("message", "attachment_url")
+        post = self._existing(call, "post")
+        text = call.values.get("message", "")
+        _check_text(text, COMMENT_LIMIT)
+        if not text:
+            raise wrong_parameter("The parameter message is required")
+        own = post.remote_id.split("_", 1)[1]
+        entry = self.ledger.write(
+            self.name,
+            post.account,
+            kind="comment",
+            remote_id=f"{own}_{self._object_id()}",
+            text=text,
+            payload={"post": post.remote_id, "permalink_url": self._address(call, post)},
+        )
+        return call.selected(self._comment_node(entry), kind="type (Comment)")
+
+    def _write_post(self, page: PracticePage, text: str, payload: Mapping[str, Any]) -> Entry:
+        post = f"{page.id}_{self._object_id()}"
+        return self.ledger.write(
+            self.name, page.id, kind="post", remote_id=post, text=text, payload=payload
+        )
+
+    def _refuse_repeat(self, page: PracticePage, text: str, link: str) -> None:
+        for last in self.ledger.entries(self.name, page.id, kind="post", newest=1):
+            if last.text == text and last.payload["link"] == link:
+                raise Refused(
+                    506,
+                    "(#506) Duplicate status message",
+                    title="Duplicate Status Update",
+                    text="This status update is identical to the last one you posted.",
+                )
+
+    def _attached(self, value: str, page: PracticePage) -> list[Entry]:
+        """The unpublished pictures that a feed post names."""
+        if not value:
+            return []
+        try:
+            names = [item["media_fbid"] for item in json.loads(value)]
+        except (ValueError, TypeError, KeyError) as error:
+            raise wrong_parameter("Param attached_media must be an array of objects") from error
+        found = [self.ledger.get(self.name, str(name)) for name in names]
+        photos = [
+            photo
+            for photo in found
+            if photo is not None
+            and (photo.kind, photo.account, photo.deleted_at) == ("photo", page.id, None)
+        ]
+        if len(photos) != len(names):
+            raise wrong_parameter("Param attached_media names media that cannot be attached")
+        return photos
+
+    def _taken(self, call: Call, picture: str) -> dict[str, str]:
+        """What was uploaded, or fetched from the address that was given."""
+        upload = call.files.get("source")
+        if upload is None:
+            address = call.values.get("url", "")
+            if not address.startswith(("http://", "https://")):
+                raise Refused(324, "(#324) Requires upload file")
+            return {"url": address, "type": ""}
+        content = upload.file.read()
+        kind = _picture_format(content)
+        if len(content) > PHOTO_MAX_BYTES or kind not in PHOTO_FORMATS:
+            raise Refused(
+                1366046,
+                "(#1366046) Your photos couldn't be uploaded. Photos should be smaller than 4 MB"
+                " and saved as JPG, PNG, GIF, TIFF, HEIF or WebP files.",
+            )
+        self._pictures[picture] = content
+        for oldest in list(self._pictures)[:-_KEPT_PICTURES]:
+            del self._pictures[oldest]
+        return {"url": "", "type": f"image/{kind.lower()}"}
+
+    def _object_id(self) -> str:
+        return str(_FIRST_OBJECT + self.ledger.next_number())
+
+    # --- reading, changing -----------------------------------------------------------------------
+
+    async def _read_page(self, call: Call) -> Mapping[str, Any]:
+        call.accept()
+        page = self._own_page(call)
+        node = {
+            "id": page.id,
+            "name": page.name,
+            "about": page.about,
+            "link": f"{self._www(call.request)}/{page.id}",
+            "is_published": self.faults.holds(FaultName.UNPUBLISHED, page.id) is None,
+            "is_permanently_closed": False,
+            "has_transitioned_to_new_page_experience": True,
+            "verification_status": "not_verified",
+        }
+        return call.selected(node, kind="type (Page)")
+
+    async def _published_posts(self, call: Call) -> Mapping[str, Any]:
+        call.accept("limit", "after")
+        page = self._own_page(call)
+        limit = _limit(call)
+        entries = self.ledger.entries(
+            self.name, page.id, kind="post", newest=limit + 1, before=_cursor(call)
+        )
+        ready = [entry for entry in entries[:limit] if _is_ready(entry)]
+        data = [call.selected(self._node(call, entry), kind="type (Post)") for entry in ready]
+        return _page_of(data, entries, limit, call)
+
+    async def _comments(self, call: Call) -> Mapping[str, Any]:
+        call.accept("filter", "order", "limit", "after")
+        post = self._existing(call, "post")
+        limit = _limit(call)
+        entries = [
+            entry
+            for entry in self.ledger.entries(
+                self.name, post.account, kind="comment", newest=10_000, before=_cursor(call)
+            )
+            if entry.payload["post"] == post.remote_id
+        ][: limit + 1]
+        nodes = [self._comment_node(entry) for entry in entries[:limit]]
+        data = [call.selected(node, kind="type (Comment)") for node in nodes]
+        return _page_of(data, entries, limit, call)
+
+    async def _edit(self, call: Call) -> Mapping[str, Any]:
+        call.accept("message")
+        entry = self._existing(call, "post", "comment")
+        text = call.values.get("message", "")
+        _check_text(text, TEXT_LIMIT if entry.kind == "post" else COMMENT_LIMIT)
+        if not text:
+            raise wrong_parameter("The parameter message is required")
+        payload = {**entry.payload, "edited": True}
+        self.ledger.update(self.name, entry.remote_id, text=text, payload=payload)
+        return {"success": True}
+
+    async def _delete(self, call: Call) -> Mapping[str, Any]:
+        call.accept()
+        entry = self._existing(call, "post", "comment")
+        self.ledger.delete(self.name, entry.remote_id)
+        return {"success": True}
+
+    def _own_page(self, call: Call) -> PracticePage:
+        node = call.request.match_info["node"]
+        if node != call.page.id:
+            raise no_such_object(node, call.request.method)
+        return call.page
+
+    def _existing(self, call: Call, *kinds: str) -> Entry:
+        node = call.request.match_info["node"]
+        entry = self.ledger.get(self.name, node)
+        if entry is None or entry.deleted_at is not None or entry.kind not in kinds:
+            raise no_such_object(node, call.request.method)
+        if entry.account != call.page.id:
+            raise no_such_object(node, call.request.method)
+        return entry
+
+    def _node(self, call: Call, entry: Entry) -> dict[str, Any]:
+        link = entry.payload["link"]
+        attached = [{"url": link, "unshimmed_url": link, "type": "share"}] if link else []
+        return {
+            "id": entry.remote_id,
+            "message": entry.text or None,
+            "created_time": _iso(entry.created_at),
+            "permalink_url": self._address(call, entry),
+            "status_type": "shared_story" if link else "mobile_status_update",
+            "attachments": {"data": attached} if attached else None,
+        }
+
+    def _comment_node(self, entry: Entry) -> dict[str, Any]:
+        page = self.pages[entry.account]
+        return {
+            "id": entry.remote_id,
+            "message": entry.text,
+            "created_time": _iso(entry.created_at),
+            "from": {"id": page.id, "name": page.name},
+            "permalink_url": entry.payload["permalink_url"],
+        }
+
+    def _address(self, call: Call, entry: Entry) -> str:
+        return f"{self._www(call.request)}/{entry.account}/posts/{entry.remote_id}"
+
+    # --- what a visitor sees ---------------------------------------------------------------------
+
+    def _www(self, request: web.Request) -> str:
+        return f"{request.url.origin()}/{self.name}/www"
+
+    async def _visit(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        page = self.pages.get(name.split("_", 1)[0])
+        if page is not None and "_" in name:
+            raise web.HTTPFound(f"{self._www(request)}/{page.id}/posts/{name}")
+        if page is None or not self._is_shown(page, request):
+            return _not_available()
+        posts = self.ledger.entries(self.name, page.id, kind="post", newest=50)
+        visible = [post for post in posts if _is_ready(post)]
+        return _html(account_page(page, visible, self._www(request)))
+
+    async def _visit_post(self, request: web.Request) -> web.StreamResponse:
+        page = self.pages.get(request.match_info["name"])
+        post = self.ledger.get(self.name, request.match_info["post"])
+        if page is None or not self._is_shown(page, request):
+            return _not_available()
+        if post is None or post.kind != "post" or post.deleted_at or not _is_ready(post):
+            return _not_available()
+        comments = [
+            comment
+            for comment in self.ledger.entries(self.name, page.id, kind="comment")
+            if comment.payload["post"] == post.remote_id
+        ]
+        return _html(post_page(page, post, comments, self._www(request)))
+
+    async def _picture(self, request: web.Request) -> web.StreamResponse:
+        picture = self._pictures.get(request.match_info["picture"])
+        if picture is None:
+            raise web.HTTPNotFound
+        return web.Response(body=picture, content_type=f"image/{_picture_format(picture).lower()}")
+
+    def _is_shown(self, page: PracticePage, request: web.Request) -> bool:
+        hidden = (FaultName.PAGE_GONE, FaultName.UNPUBLISHED)
+        if any(self.faults.holds(name, page.id) for name in hidden):
+            return False
+        phone = "Mobi" in request.headers.get("User-Agent", "")
+        return phone or self.faults.holds(FaultName.PHONE_ONLY, page.id) is None
+
+
+def _check_text(text: str, limit: int) -> None:
+    if len(text.encode("utf-16-le", "surrogatepass")) // 2 > limit:
+        raise wrong_parameter(f"Param message must be no longer than {limit} characters")
+
+
+def _picture_format(content: bytes) -> str:
+    """The format by content, `""` when it is no picture."""
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            return picture.format or ""
+    except (UnidentifiedImageError, OSError):
+        return ""
+
+
+def _is_ready(entry: Entry) -> bool:
+    return bool(entry.payload.get("ready_at", 0) <= time.time())
+
+
+def _limit(call: Call) -> int:
+    value = call.values.get("limit", "25")
+    if not value.isdigit() or not 1 <= int(value) <= 100:
+        raise wrong_parameter("Param limit must be between 1 and 100")
+    return int(value)
+
+
+def _cursor(call: Call) -> int | None:
+    after = call.values.get("after")
+    if after is None:
+        return None
+    try:
+        return int(base64.urlsafe_b64decode(after))
+    except (ValueError, binascii.Error) as error:
+        raise wrong_parameter("Param after is not a valid cursor") from error
+
+
+def _page_of(
+    data: list[dict[str, Any]], entries: Sequence[Entry], limit: int, call: Call
+) -> dict[str, Any]:
+    """One page of a listing. The address of the next carries the token, as the real one does."""
+    if not entries:
+        return {"data": data}
+    last = entries[:limit][-1].seq
+    after = base64.urlsafe_b64encode(str(last).encode()).decode()
+    paging: dict[str, Any] = {"cursors": {"before": "", "after": after}}
+    if len(entries) > limit:
+        following = call.request.url.update_query(after=after, access_token=call.page.token)
+        paging["next"] = str(following)
+    return {"data": data, "paging": paging}
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
+
+
+def _html(text: str) -> web.Response:
+    return web.Response(text=text, content_type="text/html")
+
+
+def _not_available() -> web.Response:
+    return web.Response(
+        status=404,
+        text="<!doctype html><title>Not available</title>"
+        "<h1>This content isn't available right now</h1>",
+        content_type="text/html",
+    )
+
+
+SANDBOX = FacebookSandbox

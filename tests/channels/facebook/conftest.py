@@ -1,0 +1,50 @@
+"""A practice Facebook over real sockets, and an adapter connected to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from channels.base import Account, Tools
+from channels.facebook.adapter import FacebookAdapter, FacebookSettings
+from channels.facebook.sandbox import FacebookSandbox
+from channels.http import HttpClient
+from channels.sandbox.ledger import Ledger
+from channels.sandbox.server import PracticeServer
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[PracticeServer]:
+    ledger = Ledger(tmp_path / "ledger.db")
+    sandboxes = {"facebook": "channels.facebook.sandbox"}
+    async with PracticeServer(ledger, sandboxes=sandboxes) as running:
+        yield running
+    ledger.close()
+
+
+@pytest.fixture
+def platform(server: PracticeServer) -> FacebookSandbox:
+    platform = server.platforms["facebook"]
+    assert isinstance(platform, FacebookSandbox)
+    return platform
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[HttpClient]:
+    async with HttpClient(private_ok=True) as client:
+        yield client
+
+
+@pytest.fixture
+def adapter(http: HttpClient) -> FacebookAdapter:
+    return FacebookAdapter(Tools(http=http, now=lambda: datetime.now(UTC)))
+
+
+@pytest.fixture
+def account(server: PracticeServer) -> Account[Any]:
+    (practice,) = server.accounts()
+    return Account(id="page", name=practice.name, settings=FacebookSettings(**practice.settings))
