@@ -1,0 +1,1 @@
+"""The newsletter: one post, composed once, mailed to each contact by SMTP."""

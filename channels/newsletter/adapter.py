@@ -1,0 +1,216 @@
+"""The newsletter: a post becomes one mail, and each contact gets it from one of our relays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from channels.base import (
+    Account,
+    Capabilities,
+    ChannelSettings,
+    Courier,
+    Media,
+    Message,
+    Part,
+    Post,
+    Recipient,
+    Tools,
+)
+from channels.newsletter.compose import Letter
+from channels.newsletter.headers import UnsafeHeaderError
+from channels.newsletter.relay import Road, look
+from channels.newsletter.render import public_url, render
+from channels.newsletter.settings import NewsletterSettings
+from channels.outcome import (
+    Health,
+    Outcome,
+    Problem,
+    RecipientOutcome,
+    Rejected,
+    Severity,
+    Unreachable,
+)
+
+# Gmail shows the first 102 KB of HTML and hides the rest, the unsubscribe link with it.
+CLIPPED_AT = 102 * 1024
+MAX_PICTURES_BYTES = 10 * 1024 * 1024
+MAX_SUBJECT = 255
+
+
+class MailCourier:
+    """One connection; `send` is called for one recipient after the other."""
+
+    def __init__(self, letter: Letter, road: Road) -> None:
+        self._letter = letter
+        self._road = road
+
+    async def send(self, recipient: Recipient, *, key: str) -> RecipientOutcome:
+        try:
+            mail = self._letter.to(recipient, key=key)
+        except UnsafeHeaderError as error:
+            return Unreachable(detail=f"{recipient.id}: {error}", permanent=True)
+        return await self._road.mail(mail.message_id, mail.sender, mail.recipient, mail.content)
+
+    async def close(self) -> None:
+        await self._road.close()
+
+
+class Newsletter:
+    """Mail by SMTP to the contacts of a list."""
+
+    name: ClassVar[str] = "newsletter"
+    channel: ClassVar[str] = "newsletter"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        text_limit=None,
+        title=True,
+        html=True,
+        max_images=20,
+        image_types=frozenset({"image/jpeg", "image/png", "image/gif"}),
+        image_max_bytes=5 * 1024 * 1024,
+        video=False,
+        polls=False,
+        actions=True,
+        addressed=True,
+        findable=False,
+    )
+    settings_type: ClassVar[type[ChannelSettings]] = NewsletterSettings
+
+    def __init__(self, tools: Tools) -> None:
+        self._now = tools.now
+
+    def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:
+        return render(post, account, part)
+
+    def check(self, message: Message, account: Account[Any]) -> Sequence[Problem]:
+        del account
+        return [*_words_problems(message), *_media_problems(message, self.capabilities)]
+
+    async def open(self, message: Message, account: Account[Any]) -> Courier | Outcome:
+        settings: NewsletterSettings = account.settings
+        try:
+            pictures = await asyncio.to_thread(_read_pictures, message.media)
+            letter = Letter(message, settings, date=self._now(), pictures=pictures)
+        except OSError as error:
+            return Rejected(
+                problem=Problem(
+                    code="picture-missing",
+                    detail=f"a picture cannot be read: {error.strerror or error}",
+                    field="media",
+                    remedy="Upload the picture again.",
+                )
+            )
+        except UnsafeHeaderError as error:
+            return Rejected(problem=Problem(code="unsafe-header", detail=str(error), field="title"))
+        road = Road(settings)
+        fault = await road.open()
+        return MailCourier(letter, road) if fault is None else fault
+
+    async def probe(self, account: Account[Any]) -> Health:
+        return await look(account.settings)
+
+
+def _read_pictures(media: Sequence[Media]) -> Mapping[str, bytes]:
+    """The pictures that travel inside the mail, by media id."""
+    return {
+        m.id: m.path.read_bytes()
+        for m in media
+        if m.is_image and public_url(m) is None and m.path is not None
+    }
+
+
+def _words_problems(message: Message) -> list[Problem]:
+    found = []
+    if not message.title:
+        found.append(
+            Problem(
+                code="title-missing",
+                detail="a mail needs a subject",
+                field="title",
+                remedy="Give the post a title.",
+            )
+        )
+    if len(message.title) > MAX_SUBJECT:
+        found.append(
+            Problem(
+                code="title-too-long",
+                detail=f"the subject has {len(message.title)} characters; {MAX_SUBJECT} at most",
+                field="title",
+                remedy="Shorten the title; 50 characters are read on a phone.",
+            )
+        )
+    size = len(message.html.encode())
+    if size > CLIPPED_AT:
+        found.append(
+            Problem(
+                code="mail-clipped",
+                detail=f"the mail has {size // 1024} KB; Gmail hides what is beyond 102 KB",
+                field="body",
+                remedy="Send the beginning, and a link to the rest.",
+                severity=Severity.WARNING,
+            )
+        )
+    return found
+
+
+def _media_problems(message: Message, capabilities: Capabilities) -> list[Problem]:
+    found = []
+    images = [m for m in message.media if m.is_image]
+    if len(images) > capabilities.max_images:
+        found.append(
+            Problem(
+                code="images-too-many",
+                detail=f"{len(images)} pictures; a mail carries {capabilities.max_images}",
+                field="media",
+            )
+        )
+    carried = sum(m.size or 0 for m in images if public_url(m) is None)
+    if carried > MAX_PICTURES_BYTES:
+        found.append(
+            Problem(
+                code="images-too-large",
+                detail=f"the pictures have {carried // 1024 // 1024} MB together; 10 MB at most",
+                field="media",
+                remedy="Use smaller pictures.",
+            )
+        )
+    for index, media in enumerate(message.media):
+        found += _medium_problems(f"media[{index}]", media, capabilities)
+    return found
+
+
+def _medium_problems(place: str, media: Media, capabilities: Capabilities) -> list[Problem]:
+    found = []
+    if public_url(media) is None and (media.path is None or not media.is_image):
+        found.append(
+            Problem(
+                code="media-unreachable",
+                detail="a mail can only link to a video, and needs a picture's file or address",
+                field=place,
+                remedy="Give a public address.",
+            )
+        )
+    if media.is_image and media.content_type not in capabilities.image_types:
+        found.append(
+            Problem(
+                code="image-type",
+                detail=f"many mail programs do not show {media.content_type}",
+                field=place,
+                remedy="Use JPEG, PNG or GIF.",
+            )
+        )
+    if media.is_image and not media.alt:
+        found.append(
+            Problem(
+                code="alt-missing",
+                detail="half of the readers see the text instead of the picture",
+                field=f"{place}.alt",
+                remedy="Say in a few words what the picture shows.",
+                severity=Severity.WARNING,
+            )
+        )
+    return found
+
+
+ADAPTER = Newsletter

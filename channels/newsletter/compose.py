@@ -1,0 +1,233 @@
+"""A message composed once, personalised by joining bytes.
+
+The standard library builds one mail of 10 KB in about 2 ms; that is 500 recipients a second. Here
+the parts that are the same for all are encoded once, and a recipient costs a few microseconds.
+"""
+
+from __future__ import annotations
+
+import binascii
+import html
+import re
+from base64 import encodebytes
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from hashlib import blake2b
+
+from channels.base import Media, Message, Recipient
+from channels.newsletter.dkim import Signer
+from channels.newsletter.headers import UnsafeHeaderError, envelope, field, mailbox, phrase
+from channels.newsletter.settings import NewsletterSettings
+
+# `{{name}}`, `{{city|your town}}`: a recipient's own value, or the words after the bar.
+PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*(?:\|([^{}]*))?\}\}")
+UNSUBSCRIBE = "unsubscribe_url"
+_SAFE_URL = re.compile(r"https?://[!-;=?-~]+")
+
+Fill = Callable[[Mapping[str, str]], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What goes to one recipient: envelope addresses, Message-ID without brackets, content."""
+
+    sender: bytes
+    recipient: bytes
+    message_id: str
+    content: bytes
+
+
+class _Template:
+    """Bytes with holes."""
+
+    def __init__(self, pieces: list[bytes | Fill]) -> None:
+        self._frame: list[bytes] = []
+        self._holes: list[tuple[int, Fill]] = []
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                self._frame.append(piece)
+            else:
+                self._holes.append((len(self._frame), piece))
+                self._frame.append(b"")
+
+    def fill(self, values: Mapping[str, str]) -> bytes:
+        frame = self._frame.copy()
+        for index, fill in self._holes:
+            frame[index] = fill(values)
+        return b"".join(frame)
+
+
+class Letter:
+    """One message of one newsletter, ready to be written to anyone.
+
+    `date` is the same for every recipient. Error: UnsafeHeaderError when the subject or a setting
+    would break out of its header.
+    """
+
+    def __init__(
+        self,
+        message: Message,
+        settings: NewsletterSettings,
+        *,
+        date: datetime,
+        pictures: Mapping[str, bytes],
+    ) -> None:
+        self._settings = settings
+        self._sender = (settings.envelope_from or settings.from_address).encode("ascii")
+        self._mailto = settings.unsubscribe_mailto or settings.from_address
+        self._signer = Signer(settings.dkim) if settings.dkim else None
+        self._domain = settings.domain
+        boundary = blake2b(f"{message.post_id}{message.html}".encode(), digest_size=12).hexdigest()
+        self._head = _head(message, settings, date, f"=_a{boundary}")
+        self._body = _Template(_body(message, boundary, pictures))
+
+    def to(self, recipient: Recipient, *, key: str) -> Mail:
+        """This letter for one person. Error: UnsafeHeaderError when they cannot be written to."""
+        address = envelope(recipient.address)
+        number = blake2b(key.encode(), digest_size=16).hexdigest()
+        message_id = f"{number}@{self._domain}"
+        mailto = f"mailto:{self._mailto}?subject=unsubscribe%20{number}"
+        unsubscribe = recipient.unsubscribe_url
+        if unsubscribe and not _SAFE_URL.fullmatch(unsubscribe):
+            raise UnsafeHeaderError("the unsubscribe address is not a plain http(s) URL")
+        values = {
+            **recipient.attributes,
+            "name": recipient.name,
+            "address": address,
+            UNSUBSCRIBE: unsubscribe or mailto,
+        }
+        head = b"".join(
+            (
+                b"To: ", mailbox(recipient.name, address),
+                b"\r\nMessage-ID: <", message_id.encode("ascii"), b">\r\n",
+                _unsubscribe(unsubscribe, mailto),
+                self._head,
+            )
+        )  # fmt: skip
+        body = self._body.fill(values)
+        signature = self._signer.sign(head, body) if self._signer else b""
+        return Mail(
+            self._sender,
+            address.encode("ascii"),
+            message_id,
+            b"".join((signature, head, b"\r\n", body)),
+        )
+
+
+def _unsubscribe(url: str, mailto: str) -> bytes:
+    if not url:
+        return f"List-Unsubscribe: <{mailto}>\r\n".encode("ascii")
+    return (
+        f"List-Unsubscribe: <{url}>,\r\n <{mailto}>\r\n"
+        "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+    ).encode("ascii")
+
+
+def _head(message: Message, settings: NewsletterSettings, date: datetime, boundary: str) -> bytes:
+    sender = mailbox(settings.from_name, settings.from_address)
+    fields = [
+        b"From: " + sender + b"\r\n",
+        field("Subject", message.title),
+        field("Date", format_datetime(date)),
+    ]
+    if settings.reply_to:
+        fields.append(field("Reply-To", settings.reply_to))
+    if settings.list_id:
+        name = phrase(settings.from_name) + b" " if settings.from_name else b""
+        fields.append(b"List-Id: " + name + f"<{settings.list_id}>\r\n".encode("ascii"))
+    fields += [
+        b"Precedence: bulk\r\n",
+        b"Auto-Submitted: auto-generated\r\n",
+        field("Content-Language", message.language),
+        b"MIME-Version: 1.0\r\n",
+        f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n'.encode("ascii"),
+    ]
+    return b"".join(fields)
+
+
+def _body(message: Message, boundary: str, pictures: Mapping[str, bytes]) -> list[bytes | Fill]:
+    outer = f"--=_a{boundary}".encode("ascii")
+    pieces: list[bytes | Fill] = [outer + b"\r\n" + _part_head("text/plain; charset=utf-8")]
+    pieces += _encoded(message.text, _plain_value)
+    pieces.append(b"\r\n" + outer + b"\r\n")
+    if pictures:
+        inner = f"=_r{boundary}"
+        pieces.append(
+            f'Content-Type: multipart/related; type="text/html";\r\n boundary="{inner}"\r\n\r\n'
+            f"--{inner}\r\n".encode("ascii")
+        )
+    pieces.append(_part_head("text/html; charset=utf-8"))
+    pieces += _encoded(message.html, _html_value)
+    if pictures:
+        by_id = {media.id: media for media in message.media}
+        for media_id, data in pictures.items():
+            pieces.append(f"\r\n--{inner}\r\n".encode("ascii") + _picture(by_id[media_id], data))
+        pieces.append(f"\r\n--{inner}--".encode("ascii"))
+    pieces.append(b"\r\n" + outer + b"--\r\n")
+    return pieces
+
+
+def _part_head(content_type: str) -> bytes:
+    return (
+        f"Content-Type: {content_type}\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    ).encode("ascii")
+
+
+def content_id(media: Media) -> str:
+    """The Content-ID of a picture that travels inside the mail."""
+    return f"{blake2b(media.id.encode(), digest_size=10).hexdigest()}@picture"
+
+
+def _picture(media: Media, data: bytes) -> bytes:
+    head = (
+        f"Content-Type: {media.content_type}\r\nContent-Transfer-Encoding: base64\r\n"
+        f"Content-ID: <{content_id(media)}>\r\nContent-Disposition: inline\r\n\r\n"
+    ).encode("ascii")
+    return head + encodebytes(data).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
+
+
+def _encoded(text: str, value: Callable[[str], str]) -> Iterator[bytes | Fill]:
+    """Quoted-printable pieces of `text`; each placeholder stands between two soft line breaks."""
+    end = 0
+    for found in PLACEHOLDER.finditer(text):
+        yield _quoted(text[end : found.start()], text=True) + b"=\r\n"
+        yield _hole(found[1], found[2] or "", value)
+        yield b"=\r\n"
+        end = found.end()
+    yield _quoted(text[end:], text=True)
+
+
+def _hole(name: str, fallback: str, value: Callable[[str], str]) -> Fill:
+    fallback = html.unescape(fallback)  # in the HTML part the author's words are escaped already
+    otherwise = _quoted(value(fallback), text=False)
+
+    def fill(values: Mapping[str, str]) -> bytes:
+        found = values.get(name)
+        return _quoted(value(found), text=False) if found else otherwise
+
+    return fill
+
+
+def _plain_value(text: str) -> str:
+    return text
+
+
+def _html_value(text: str) -> str:
+    return html.escape(text)
+
+
+def _quoted(value: str, *, text: bool) -> bytes:
+    data = value.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
+    return binascii.b2a_qp(data, istext=text).replace(b"\n", b"\r\n")
+
+
+def plain_subject(title: str) -> str:
+    """A title as one line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in title).split())
+
+
+def impersonal(text: str) -> str:
+    """`text` with every placeholder replaced by its fallback: for what all readers share."""
+    return PLACEHOLDER.sub(lambda found: found[2] or "", text)

@@ -1,0 +1,138 @@
+"""What connects a newsletter: who writes, through which relays, signed with which key."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from email_validator import EmailNotValidError, validate_email
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from channels.base import ChannelSettings
+
+HOSTNAME = r"^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*$"
+
+
+def _one_line(text: str) -> str:
+    if any(not character.isprintable() for character in text):
+        raise ValueError("must be one line without control characters")
+    return text.strip()
+
+
+def _address(text: str) -> str:
+    try:
+        found = validate_email(text, check_deliverability=False, test_environment=True)
+    except EmailNotValidError as error:
+        raise ValueError(str(error)) from error
+    if found.ascii_email is None:
+        raise ValueError("the part before the @ must be plain ASCII letters")
+    return found.ascii_email
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Address = Annotated[str, AfterValidator(_address)]
+Hostname = Annotated[str, Field(pattern=HOSTNAME, max_length=253)]
+
+
+class Relay(BaseModel):
+    """One SMTP server that takes our mail. `ca_file`: the certificate authority to trust instead
+    of the system's, for a relay of one's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field(min_length=1, max_length=253)
+    port: int = Field(default=587, ge=1, le=65535)
+    tls: Literal["none", "starttls", "tls"] = "starttls"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _no_password_in_the_clear(self) -> Relay:
+        if self.username and self.tls == "none" and not _is_loopback(self.host):
+            raise ValueError(
+                f"{self.host}: a password is never sent unencrypted; "
+                "set tls to 'starttls' (port 587) or 'tls' (port 465)"
+            )
+        return self
+
+    @property
+    def label(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Dkim(BaseModel):
+    """The key whose public half stands in DNS at `<selector>._domainkey.<domain>`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    selector: Hostname
+    domain: Hostname
+    private_key: SecretStr
+
+    @field_validator("private_key")
+    @classmethod
+    def _usable(cls, value: SecretStr) -> SecretStr:
+        try:
+            key = load_pem_private_key(value.get_secret_value().encode(), password=None)
+        except (TypeError, ValueError) as error:
+            raise ValueError("not an unencrypted private key in PEM form") from error
+        if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < 2048:
+            raise ValueError("DKIM wants an RSA key of at least 2,048 bits")
+        return value
+
+
+class NewsletterSettings(ChannelSettings):
+    """One newsletter.
+
+    `publisher` is the identity and postal address that the law wants in the footer. `list_id` is
+    the List-Id of RFC 2919 (`news.example.org`). `envelope_from` receives bounces,
+    `unsubscribe_mailto` unsubscribes by mail; both default to `from_address`. `message_id_domain`
+    is ours and defaults to that of `from_address`; it also names us to the relay (EHLO).
+    `timeout` is in seconds, for each answer of a relay.
+    """
+
+    from_address: Address
+    from_name: Line = Field(default="", max_length=200)
+    reply_to: Address | None = None
+    list_id: Hostname | None = None
+    publisher: str = Field(min_length=1, max_length=1000)
+    envelope_from: Address | None = None
+    unsubscribe_mailto: Address | None = None
+    message_id_domain: Hostname | None = None
+    relays: tuple[Relay, ...] = Field(min_length=1)
+    dkim: Dkim | None = None
+    timeout: float = Field(default=60.0, gt=0, le=600)
+
+    @property
+    def domain(self) -> str:
+        return self.message_id_domain or self.from_address.rpartition("@")[2]
+
+    def model_post_init(self, _context: Any, /) -> None:
+        if self.dkim is None:
+            return
+        ours = self.from_address.rpartition("@")[2].lower()
+        signed = self.dkim.domain.lower()
+        if ours != signed and not ours.endswith("." + signed) and not signed.endswith("." + ours):
+            raise ValueError(
+                f"dkim.domain {signed} does not match the domain of from_address, {ours}: "
+                "DMARC would not align; sign with the sender's own domain"
+            )
