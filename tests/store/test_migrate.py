@@ -1,0 +1,40 @@
+"""Migrations on both engines: from nothing to the schema that the tables describe."""
+
+import asyncio
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from scheduler.store.db import Database
+from scheduler.store.migrate import migrate, pending
+from scheduler.store.tables import metadata
+
+
+async def test_an_empty_database_gets_the_schema_and_then_nothing_is_pending(
+    empty_database_url: str,
+) -> None:
+    database = Database(empty_database_url)
+    assert await pending(database)
+    await asyncio.gather(migrate(database), migrate(database))
+    assert await pending(database) == []
+    await database.close()
+
+
+async def test_the_migrations_end_where_the_tables_are(database: Database) -> None:
+    def differences(connection: Connection) -> object:
+        return compare_metadata(MigrationContext.configure(connection), metadata)
+
+    async with database.read() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_each_test_has_a_database_of_its_own(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("CREATE TABLE mine (id INTEGER)"))
+    async with database.read() as connection:
+        found = await connection.execute(text("SELECT count(*) FROM mine"))
+    assert found.scalar_one() == 0
+
+
+test_and_so_has_the_next = test_each_test_has_a_database_of_its_own
