@@ -203,7 +203,7 @@ class Capabilities:
     `text_limit` counts in `text_unit`. `addressed`: goes to contacts one by one (needs
     `Broadcasts`), else to a page that everyone sees. `idempotent`: a resend with the same key is
     refused or ignored by the platform. `findable`: `find` can prove that a post is absent.
-    `clickable_links`: a bare URL in the text becomes a link.
+    `clickable_links`: a bare URL in the text becomes a link. `image_max_pixels`: width by height.
     """
 
     text_limit: int | None
@@ -214,6 +214,7 @@ class Capabilities:
     max_images: int = 0
     image_types: frozenset[str] = frozenset()
     image_max_bytes: int | None = None
+    image_max_pixels: int | None = None
     video: bool = False
     polls: bool = False
     actions: bool = False
