@@ -181,7 +181,8 @@ class ChannelSettings(BaseModel):
     """What connects one account. Fields of type `SecretStr` are credentials: stored encrypted,
     never shown. Everything else is plain and shown to the owner."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Input that is refused may hold a credential in the wrong place: no error repeats it.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 S = TypeVar("S", bound=ChannelSettings)

@@ -49,7 +49,7 @@ class Relay(BaseModel):
     """One SMTP server that takes our mail. `ca_file`: the certificate authority to trust instead
     of the system's, for a relay of one's own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     host: str = Field(min_length=1, max_length=253)
     port: int = Field(default=587, ge=1, le=65535)
@@ -82,7 +82,7 @@ def _is_loopback(host: str) -> bool:
 class Dkim(BaseModel):
     """The key whose public half stands in DNS at `<selector>._domainkey.<domain>`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     selector: Hostname
     domain: Hostname
