@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import (
@@ -26,12 +26,14 @@ from typing import (
 from pydantic import BaseModel, ConfigDict
 
 from channels.outcome import (
+    AccessLost,
     Delivered,
     Finding,
     Health,
     Outcome,
     Problem,
     RecipientOutcome,
+    Unavailable,
 )
 
 if TYPE_CHECKING:
@@ -205,6 +207,8 @@ class Capabilities:
     `Broadcasts`), else to a page that everyone sees. `idempotent`: a resend with the same key is
     refused or ignored by the platform. `findable`: `find` can prove that a post is absent.
     `clickable_links`: a bare URL in the text becomes a link. `image_max_pixels`: width by height.
+    `settles_after`: for how long after a write the platform's own listing may still miss it, so
+    that ABSENT is not yet proof.
     """
 
     text_limit: int | None
@@ -223,6 +227,7 @@ class Capabilities:
     addressed: bool = False
     idempotent: bool = False
     findable: bool = True
+    settles_after: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +293,19 @@ class Withdraws(Channel, Protocol):
 
     async def withdraw(self, remote_id: str, account: Account[Any]) -> Outcome:
         """Take it back; Delivered when readers no longer see it."""
+        ...
+
+
+@runtime_checkable
+class Refreshes(Channel, Protocol):
+    """A channel whose credential is renewed without a person."""
+
+    async def refresh(self, account: Account[Any]) -> Mapping[str, Any] | AccessLost | Unavailable:
+        """The settings that change, by name, as `settings_type` takes them (secrets in clear).
+
+        A field that is not in the answer keeps its value. `AccessLost`: a person has to connect
+        the account again; `Unavailable`: try later.
+        """
         ...
 
 

@@ -72,10 +72,10 @@ class BlogAdapter:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
-    def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:  # noqa: ARG002 -- the protocol's shape
+    def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:
         return article(post, part=part)
 
-    def check(self, message: Message, account: Account[Any]) -> Sequence[Problem]:  # noqa: ARG002 -- the protocol's shape
+    def check(self, message: Message, account: Account[Any]) -> Sequence[Problem]:
         return article_problems(message, self.capabilities)
 
     async def send(self, message: Message, account: Account[BlogSettings], *, key: str) -> Outcome:
@@ -104,18 +104,18 @@ class BlogAdapter:
 
     async def find(
         self,
-        message: Message,  # noqa: ARG002 -- the protocol's shape; the key is enough here
+        message: Message,
         account: Account[BlogSettings],
         *,
         key: str,
-        since: datetime,  # noqa: ARG002 -- as message
+        since: datetime,
     ) -> Delivered | Finding:
         if self._tools.site is None:
             return Finding.UNKNOWN
         path = await self._tools.site.find(key)
         return Finding.ABSENT if path is None else _delivered(path, account)
 
-    async def withdraw(self, account: Account[BlogSettings], *, key: str) -> bool:  # noqa: ARG002 -- keys are unique across accounts
+    async def withdraw(self, account: Account[BlogSettings], *, key: str) -> bool:
         """Take the page down; its address answers 410 from then on. False: there was none."""
         return self._tools.site is not None and await self._tools.site.withdraw(key)
 

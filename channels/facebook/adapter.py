@@ -70,13 +70,13 @@ class FacebookAdapter:
         self._graph = Graph(tools)
         self._now = tools.now
 
-    def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:  # noqa: ARG002 -- the same words on every page
+    def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:
         return rendered(post.for_channel(self.channel), part)
 
-    def check(self, message: Message, account: Account[Any]) -> Sequence[Problem]:  # noqa: ARG002 -- every page has the same limits
+    def check(self, message: Message, account: Account[Any]) -> Sequence[Problem]:
         return problems(message)
 
-    async def send(self, message: Message, account: Account[Any], *, key: str) -> Outcome:  # noqa: ARG002 -- Facebook has no idempotency key
+    async def send(self, message: Message, account: Account[Any], *, key: str) -> Outcome:
         way = road(account.settings)
         ended = await self._publish(message, way)
         if isinstance(ended, _Published):
@@ -94,7 +94,7 @@ class FacebookAdapter:
         message: Message,
         account: Account[Any],
         *,
-        key: str,  # noqa: ARG002 -- Facebook has no idempotency key
+        key: str,
         since: datetime,
     ) -> Delivered | Finding:
         settings: FacebookSettings = account.settings

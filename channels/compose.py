@@ -1,0 +1,72 @@
+"""The text of a post on a channel that shows plain text. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from channels.base import Part, Post
+from channels.outcome import Problem, Severity
+from channels.words import Measure, Rewrite, read_more, reroute_note, shorten, to_plain
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """`shortened`: the author wrote more than this."""
+
+    text: str
+    shortened: bool
+
+
+def compose(
+    post: Post,
+    *,
+    limit: int,
+    measure: Measure,
+    rewrite: Rewrite,
+    part: Part = Part.POST,
+    title: bool = True,
+    link: bool = True,
+) -> Text:
+    """Why it stands here (on a reroute), the title, the body, the link: one below the other.
+
+    What does not fit is cut at a sentence and followed by the link, or by where to read on.
+    `post` has the channel's variant applied. `title`, `link`: say them in the text (else the
+    channel shows them beside it).
+    """
+    if part is Part.FIRST_COMMENT:
+        comment = to_plain(post.first_comment, rewrite=rewrite)
+        return Text(shorten(comment, limit, measure=measure), measure(comment) > limit)
+    note = reroute_note(post.rerouted, post.language) if post.rerouted else ""
+    body = to_plain(post.body or post.summary, rewrite=rewrite)
+    heading = post.title if title and not body.startswith(post.title) else ""
+    main = "\n\n".join(filter(None, [note, heading, body]))
+    target = rewrite(post.link) if link and post.link else ""
+    if target and target in main:
+        target = ""
+    tail = f"\n\n{target}" if target else ""
+    if measure(main + tail) <= limit:
+        return Text((main + tail).strip(), shortened=False)
+    if not tail and post.blog_url:
+        tail = "\n\n" + read_more(rewrite(post.blog_url), post.language)
+        return Text(shorten(main, limit, measure=measure, more=tail), shortened=True)
+    cut = shorten(main + tail, limit, measure=measure, more=tail)
+    return Text(cut.strip(), shortened=True)
+
+
+def empty_problem() -> Problem:
+    return Problem(
+        code="empty",
+        detail="There is nothing to publish.",
+        field="body",
+        remedy="Write a text, or add a link or a picture.",
+    )
+
+
+def shortened_problem(limit: int) -> Problem:
+    return Problem(
+        code="text-shortened",
+        detail=f"Only {limit} characters fit here; the rest is cut at a sentence.",
+        field="body",
+        remedy="Write a shorter variant for this channel.",
+        severity=Severity.WARNING,
+    )

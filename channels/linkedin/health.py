@@ -1,0 +1,113 @@
+"""What a look at a LinkedIn page finds: healthy, gone, closed to us, or LinkedIn itself down."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from channels.exchange import Answer
+from channels.http import HttpClient
+from channels.linkedin import version
+from channels.linkedin.api import LinkedInSettings, Stopped, call, fetch
+from channels.linkedin.errors import evidence, outcome_of
+from channels.outcome import (
+    AccessLost,
+    AccessReason,
+    Health,
+    HealthStatus,
+    Outcome,
+    Throttled,
+)
+
+ROLES = frozenset(
+    {
+        "ADMINISTRATOR",
+        "CONTENT_ADMINISTRATOR",
+        "CONTENT_ADMIN",
+        "DIRECT_SPONSORED_CONTENT_POSTER",
+    }
+)
+_ACLS = "organizationAcls?q=roleAssignee&state=APPROVED&count=100"
+
+
+async def probed(http: HttpClient, settings: LinkedInSettings, now: datetime) -> Health:
+    """The roles first: they need nothing but a live token, so a 404 on the page after them means
+    that the page is gone, not that the token is dead."""
+    try:
+        acls = await fetch(http, settings, _ACLS, now, restli_method="FINDER")
+        page = await call(http, settings, "GET", f"organizations/{settings.organization_id}")
+    except Stopped as stopped:
+        return _unwell(stopped.outcome, settings)
+    if not isinstance(page, Answer):
+        return _unwell(page, settings)
+    if page.status in {404, 410}:
+        return Health(
+            status=HealthStatus.VANISHED,
+            detail="LinkedIn does not know this page any more",
+            remedy="Look for the page on linkedin.com, as one of its administrators.",
+            expires_at=settings.ends_at,
+            evidence=evidence(page),
+        )
+    if page.status != 200:
+        return _unwell(outcome_of(page, writes=False, now=now), settings)
+    if not _may_publish(acls, settings.author):
+        return Health(
+            status=HealthStatus.ACCESS_LOST,
+            reason=AccessReason.ROLE,
+            detail="the person who connected the page has no role on it that may publish",
+            remedy="Give that person the content administrator's role on the page.",
+            expires_at=settings.ends_at,
+            evidence=evidence(acls),
+        )
+    return _well(settings, now, page)
+
+
+def _well(settings: LinkedInSettings, now: datetime, page: Answer) -> Health:
+    warning = version.warning(settings.version, now)
+    return Health(
+        status=HealthStatus.DEGRADED if warning else HealthStatus.HEALTHY,
+        detail=warning or str(page.fields.get("localizedName", "")),
+        remedy="Set the account's LinkedIn version to a newer one." if warning else "",
+        reason=AccessReason.VERSION if warning else None,
+        expires_at=settings.ends_at,
+        evidence=evidence(page),
+    )
+
+
+def _may_publish(acls: Answer, author: str) -> bool:
+    elements: Any = acls.fields.get("elements")
+    return isinstance(elements, list) and any(
+        isinstance(acl, dict)
+        and author in {acl.get("organization"), acl.get("organizationTarget")}
+        and acl.get("role") in ROLES
+        and acl.get("state") == "APPROVED"
+        for acl in elements
+    )
+
+
+def _unwell(outcome: Outcome, settings: LinkedInSettings) -> Health:
+    expires_at = settings.ends_at
+    match outcome:
+        case AccessLost():
+            return Health(
+                status=HealthStatus.ACCESS_LOST,
+                detail=outcome.detail,
+                remedy=outcome.remedy,
+                reason=outcome.reason,
+                expires_at=expires_at,
+                evidence=outcome.evidence,
+            )
+        case Throttled():
+            return Health(
+                status=HealthStatus.THROTTLED,
+                detail=outcome.reason,
+                expires_at=expires_at,
+                evidence=outcome.evidence,
+            )
+        case _:
+            return Health(
+                status=HealthStatus.PLATFORM_DOWN,
+                detail="LinkedIn does not answer as it should",
+                expires_at=expires_at,
+                evidence=outcome.evidence,
+            )

@@ -1,0 +1,283 @@
+"""The practice LinkedIn: as strict as the real one, one page, one token.
+
+A picture is ready at the second look. Not in the real one: `/feed/update/{urn}`, the page that
+readers see.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from channels.linkedin.practice_rules import (
+    EVERYWHERE,
+    PUBLISHING,
+    duplicate,
+    error,
+    forbidden,
+    input_error,
+    not_found,
+    shown,
+    wrong_headers,
+    wrong_post,
+)
+from channels.sandbox.faults import FaultName
+from channels.sandbox.ledger import Entry, Ledger
+from channels.sandbox.server import (
+    PracticeAccount,
+    Sandbox,
+    apply_transport_faults,
+    spoil_answer,
+)
+
+ORGANIZATION = "2414183"
+AUTHOR = f"urn:li:organization:{ORGANIZATION}"
+TOKEN = "practice-linkedin-token"  # noqa: S105 -- opens nothing real
+REFRESH_TOKEN = "practice-linkedin-refresh"  # noqa: S105 -- opens nothing real
+VERSIONS = frozenset({"202601", "202603", "202604", "202606", "202607", "202609"})
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class LinkedInSandbox(Sandbox):
+    name: ClassVar[str] = "linkedin"
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        # What tests set: keep only so many characters; name another host for uploads.
+        self.cuts_at: int | None = None
+        self.upload_host = ""
+        self.upload_tokens: list[str | None] = []
+        # Deleted posts too: LinkedIn goes on calling them duplicates for a day or two.
+        self._sent = {
+            entry.payload["sent"]: entry.remote_id
+            for entry in ledger.entries(self.name, ORGANIZATION, kind="post", deleted=True)
+        }
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[self._gate])
+        app.router.add_post("/rest/posts", self._create)
+        app.router.add_get("/rest/posts", self._list)
+        app.router.add_get("/rest/posts/{urn}", self._get)
+        app.router.add_post("/rest/posts/{urn}", self._edit)
+        app.router.add_delete("/rest/posts/{urn}", self._delete)
+        app.router.add_post("/rest/images", self._register_image)
+        app.router.add_put("/dms-uploads/{number}", self._upload_image)
+        app.router.add_get("/rest/images/{urn}", self._image)
+        app.router.add_get("/rest/organizationAcls", self._acls)
+        app.router.add_get("/rest/organizations/{number}", self._organization)
+        app.router.add_post("/oauth/v2/accessToken", self._refresh)
+        app.router.add_get("/feed/update/{urn}", self._public_page)
+        return app
+
+    def accounts(self, base_url: str) -> Sequence[PracticeAccount]:
+        settings = {
+            "organization_id": ORGANIZATION,
+            "access_token": TOKEN,
+            "refresh_token": REFRESH_TOKEN,
+            "client_id": "practice-app",
+            "client_secret": "practice-linkedin-app-secret",
+            "api_url": base_url,
+            "oauth_url": f"{base_url}/oauth/v2",
+            "public_url": base_url,
+        }
+        return [PracticeAccount("linkedin", "Atelier Rosa on LinkedIn", settings)]
+
+    # --- What every call has to get past ---------------------------------------------------------
+
+    @web.middleware
+    async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        path = request.match_info.route.resource
+        inner = "" if path is None else path.canonical.removeprefix("/linkedin")
+        publishes = request.method == "POST" and inner == "/rest/posts"
+        stopped = await apply_transport_faults(self, ORGANIZATION, write=publishes)
+        if stopped is None and inner.startswith("/rest/"):
+            stopped = wrong_headers(request, TOKEN, VERSIONS) or self._fault(publishes=publishes)
+        if stopped is not None:
+            return stopped
+        answer = await handler(request)
+        written = publishes and answer.status == 201
+        return spoil_answer(self, answer, ORGANIZATION) if written else answer
+
+    def _fault(self, *, publishes: bool) -> web.Response | None:
+        """The first fault that is set, in LinkedIn's words."""
+        faults = {**EVERYWHERE, **PUBLISHING} if publishes else EVERYWHERE
+        hit = self.faults.strike if publishes else self.faults.holds
+        return next((say() for name, say in faults.items() if hit(name, ORGANIZATION)), None)
+
+    def _gone(self) -> bool:
+        return any(
+            self.faults.holds(name, ORGANIZATION)
+            for name in (FaultName.PAGE_GONE, FaultName.UNPUBLISHED)
+        )
+
+    # --- Posts -----------------------------------------------------------------------------------
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        try:
+            fields = json.loads(await request.read())
+        except ValueError:
+            return error(400, "Could not parse the request body", code="ILLEGAL_ARGUMENT")
+        refused = wrong_post(fields, AUTHOR, self._has_image)
+        if refused is not None:
+            return refused
+        sent = json.dumps([fields.get("commentary"), fields.get("content")])
+        if sent in self._sent:
+            return duplicate(self._sent[sent])
+        urn = f"urn:li:share:{7_000_000_000_000_000_000 + self.ledger.next_number()}"
+        text = shown(fields.get("commentary", "")[: self.cuts_at])
+        payload = {**fields, "commentary": text, "sent": sent}
+        self.ledger.write(
+            self.name, ORGANIZATION, kind="post", remote_id=urn, text=text, payload=payload
+        )
+        self._sent[sent] = urn
+        return web.Response(status=201, headers={"x-restli-id": urn})
+
+    def _has_image(self, urn: str) -> bool:
+        image = self.ledger.get(self.name, urn)
+        return image is not None and image.kind == "image" and image.payload["size"] > 0
+
+    def _post(self, request: web.Request) -> Entry | None:
+        entry = self.ledger.get(self.name, unquote(request.match_info["urn"]))
+        exists = entry is not None and entry.kind == "post" and entry.deleted_at is None
+        return entry if exists else None
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        entry = self._post(request)
+        if entry is None:
+            return not_found("the post")
+        return web.json_response(_as_post(entry))
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        query = request.query
+        if request.headers.get("X-RestLi-Method") != "FINDER" or query.get("q") != "author":
+            return error(400, "Unknown finder", code="ILLEGAL_ARGUMENT")
+        if query.get("author") != AUTHOR:
+            return forbidden()
+        count = min(int(query.get("count", "10")), 100)
+        newest = self.ledger.entries(self.name, ORGANIZATION, kind="post", newest=count)
+        return web.json_response(
+            {"paging": {"start": 0, "count": count, "links": []},
+             "elements": [_as_post(entry) for entry in newest]}
+        )  # fmt: skip
+
+    async def _edit(self, request: web.Request) -> web.StreamResponse:
+        entry = self._post(request)
+        if entry is None:
+            return not_found("the post")
+        if request.headers.get("X-RestLi-Method") != "PARTIAL_UPDATE":
+            return error(400, "Unknown method", code="ILLEGAL_ARGUMENT")
+        changes = (await request.json())["patch"]["$set"]
+        text = shown(changes["commentary"])
+        payload = {**entry.payload, "commentary": text}
+        self.ledger.update(self.name, entry.remote_id, text=text, payload=payload)
+        return web.Response(status=204)
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        self.ledger.delete(self.name, unquote(request.match_info["urn"]))
+        return web.Response(status=204)
+
+    # --- Pictures --------------------------------------------------------------------------------
+
+    async def _register_image(self, request: web.Request) -> web.StreamResponse:
+        asked = (await request.json()).get("initializeUploadRequest", {})
+        if request.query.get("action") != "initializeUpload" or asked.get("owner") != AUTHOR:
+            return input_error("INVALID_PARAMETER", "wrong owner or action", "/owner")
+        number = self.ledger.next_number()
+        urn = f"urn:li:image:C{number}"
+        payload = {"size": 0, "looks": 0}
+        self.ledger.write(
+            self.name, ORGANIZATION, kind="image", remote_id=urn, text="", payload=payload
+        )
+        origin = request.url.origin()
+        upload = origin.with_host(self.upload_host or str(origin.host)).with_path(
+            f"/linkedin/dms-uploads/C{number}"
+        )
+        value = {"uploadUrlExpiresAt": int((time.time() + 3600) * 1000), "uploadUrl": str(upload)}
+        return web.json_response({"value": {**value, "image": urn}})
+
+    async def _upload_image(self, request: web.Request) -> web.StreamResponse:
+        urn = f"urn:li:image:{request.match_info['number']}"
+        entry = self.ledger.get(self.name, urn)
+        self.upload_tokens.append(request.headers.get("Authorization"))
+        if entry is None or self.upload_tokens[-1] != f"Bearer {TOKEN}":
+            return web.Response(status=401)
+        content = await request.read()
+        image = content.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8"))
+        payload = {"size": len(content), "looks": 0, "bad": not image}
+        self.ledger.update(self.name, urn, text="", payload=payload)
+        return web.Response(status=201)
+
+    async def _image(self, request: web.Request) -> web.StreamResponse:
+        urn = unquote(request.match_info["urn"])
+        entry = self.ledger.get(self.name, urn)
+        if entry is None:
+            return not_found("the image")
+        looks = entry.payload["looks"] + 1
+        self.ledger.update(self.name, urn, text="", payload={**entry.payload, "looks": looks})
+        status = "WAITING_UPLOAD"
+        if entry.payload["size"]:
+            done = "PROCESSING_FAILED" if entry.payload["bad"] else "AVAILABLE"
+            status = done if looks > 1 else "PROCESSING"
+        return web.json_response({"id": urn, "owner": AUTHOR, "status": status})
+
+    # --- The page, the people, the token ---------------------------------------------------------
+
+    async def _acls(self, request: web.Request) -> web.StreamResponse:
+        if self.faults.holds(FaultName.PERMISSION_LOST, ORGANIZATION):
+            return forbidden()
+        if request.query.get("q") != "roleAssignee":
+            return error(400, "Unknown finder", code="ILLEGAL_ARGUMENT")
+        lost = self.faults.holds(FaultName.ROLE_LOST, ORGANIZATION) or self._gone()
+        acl = {
+            "role": "ADMINISTRATOR",
+            "roleAssignee": "urn:li:person:rosa",
+            "state": "APPROVED",
+            "organization": AUTHOR,
+        }
+        return web.json_response({"elements": [] if lost else [acl]})
+
+    async def _organization(self, request: web.Request) -> web.StreamResponse:
+        if request.match_info["number"] != ORGANIZATION or self._gone():
+            return not_found("the organization")
+        name = "Atelier Rosa"
+        return web.json_response({"id": int(ORGANIZATION), "localizedName": name})
+
+    async def _refresh(self, request: web.Request) -> web.StreamResponse:
+        form = await request.post()
+        if form.get("grant_type") != "refresh_token" or form.get("refresh_token") != REFRESH_TOKEN:
+            return web.json_response(
+                {"error": "invalid_grant", "error_description": "The refresh token is invalid"},
+                status=400,
+            )
+        if self.faults.holds(FaultName.TOKEN_DEAD, ORGANIZATION):
+            return web.json_response(
+                {"error": "invalid_grant", "error_description": "The token has been revoked"},
+                status=400,
+            )
+        # As for most apps: no refresh token in the answer.
+        return web.json_response({"access_token": TOKEN, "expires_in": 5_184_000})
+
+    async def _public_page(self, request: web.Request) -> web.StreamResponse:
+        entry = self._post(request)
+        if entry is None or self._gone():
+            return web.Response(status=404, text="This post cannot be displayed")
+        text = html.escape(entry.text)
+        page = f'<!doctype html><meta charset="utf-8"><title>LinkedIn</title><pre>{text}</pre>'
+        return web.Response(text=page, content_type="text/html")
+
+
+def _as_post(entry: Entry) -> dict[str, Any]:
+    stamp = int(entry.created_at * 1000)
+    fields = {name: value for name, value in entry.payload.items() if name != "sent"}
+    times = {"createdAt": stamp, "publishedAt": stamp, "lastModifiedAt": stamp}
+    return {**fields, **times, "id": entry.remote_id, "lifecycleState": "PUBLISHED"}
+
+
+SANDBOX = LinkedInSandbox
