@@ -6,9 +6,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import math
 import re
-import secrets
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,6 +15,15 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
+from channels.facebook.refusals import (
+    ACCESS_FAULTS,
+    DEAD_TOKENS,
+    REFUSALS,
+    Refused,
+    no_such_object,
+    usage_headers,
+    wrong_parameter,
+)
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.ledger import Ledger
 from channels.sandbox.server import Sandbox, apply_transport_faults, spoil_answer
@@ -45,55 +52,6 @@ LE_PETIT_CAFE = PracticePage(
     token="EAAPracticePageToken104862915374021ZCk7",  # noqa: S106 -- opens nothing real
     about="Café, tartines, terrasse. 3 place du Marché.",
 )
-
-
-class Refused(Exception):  # noqa: N818 -- what the platform does, not a mistake of ours
-    """An answer in the error envelope."""
-
-    def __init__(
-        self,
-        code: int,
-        message: str,
-        *,
-        subcode: int = 0,
-        status: int = 400,
-        kind: str = "OAuthException",
-        transient: bool | None = None,
-        title: str = "",
-        text: str = "",
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = dict(headers or {})
-        error: dict[str, Any] = {"message": message, "type": kind, "code": code}
-        optional = {
-            "error_subcode": subcode or None,
-            "is_transient": transient,
-            "error_user_title": title or None,
-            "error_user_msg": text or None,
-        }
-        error |= {name: value for name, value in optional.items() if value is not None}
-        self.error = error
-
-    def answer(self) -> web.Response:
-        body = {"error": {**self.error, "fbtrace_id": "A" + secrets.token_urlsafe(16)}}
-        return web.json_response(body, status=self.status, headers=self.headers)
-
-
-def no_such_object(node: str, method: str) -> Refused:
-    """The same answer for what is absent and for what is not permitted."""
-    return Refused(
-        100,
-        f"Unsupported {method.lower()} request. Object with ID '{node}' does not exist, cannot be"
-        " loaded due to missing permissions, or does not support this operation",
-        subcode=33,
-        kind="GraphMethodException",
-    )
-
-
-def wrong_parameter(said: str) -> Refused:
-    return Refused(100, f"(#100) {said}")
 
 
 @dataclass(slots=True)
@@ -186,7 +144,7 @@ class GraphSandbox(Sandbox):
                 else:
                     values[name] = str(value)
         page = self._token_owner(request, values)
-        for fault in _ACCESS_FAULTS:
+        for fault in ACCESS_FAULTS:
             self._hit_by(fault, page_id, write=write)
         if write:
             self._hit_by(FaultName.REJECTED, page_id, write=True)
@@ -225,13 +183,39 @@ class GraphSandbox(Sandbox):
     def _hit_by(self, name: FaultName, page_id: str, *, write: bool) -> None:
         strike = self.faults.strike if write else self.faults.holds
         fault = strike(name, page_id)
-        if fault is not None and name in _REFUSALS:
-            raise _REFUSALS[name](fault, page_id, self.usage_type)
+        if fault is not None and name in REFUSALS:
+            raise REFUSALS[name](fault, page_id, self.usage_type)
 
     def _usage_headers(self, page_id: str) -> dict[str, str]:
         """Sent only after some volume, as on the real platform."""
         percent = self.calls[page_id] * 100 // ALLOWANCE
-        return _usage(page_id, self.usage_type, percent) if percent else {}
+        return usage_headers(page_id, self.usage_type, percent) if percent else {}
+
+    def own_page(self, call: Call) -> PracticePage:
+        """The page in the path, which must be the token's own."""
+        node = call.request.match_info["node"]
+        if node != call.page.id:
+            raise no_such_object(node, call.request.method)
+        return call.page
+
+    async def read_page(self, call: Call) -> Mapping[str, Any]:
+        call.accept()
+        page = self.own_page(call)
+        node = {
+            "id": page.id,
+            "name": page.name,
+            "about": page.about,
+            "link": f"{self.www(call.request)}/{page.id}",
+            "is_published": self.faults.holds(FaultName.UNPUBLISHED, page.id) is None,
+            "is_permanently_closed": False,
+            "has_transitioned_to_new_page_experience": True,
+            "verification_status": "not_verified",
+        }
+        return call.selected(node, kind="type (Page)")
+
+    def www(self, request: web.Request) -> str:
+        """Where this platform's public pages are."""
+        return f"{request.url.origin()}/{self.name}/www"
 
     async def _debug_token(self, request: web.Request) -> web.StreamResponse:
         page = next(iter(self.pages.values()))
@@ -253,7 +237,7 @@ class GraphSandbox(Sandbox):
         if page is None:
             error = {"code": 190, "message": "Invalid OAuth access token."}
             return {"error": error, "is_valid": False, "scopes": []}
-        dead = next((name for name in _DEAD_TOKENS if self.faults.holds(name, page.id)), None)
+        dead = next((name for name in DEAD_TOKENS if self.faults.holds(name, page.id)), None)
         scopes = [] if self.faults.holds(FaultName.PERMISSION_LOST, page.id) else list(self.scopes)
         state: dict[str, Any] = {
             "app_id": APP_ID,
@@ -269,7 +253,7 @@ class GraphSandbox(Sandbox):
             "user_id": "10229871364520817",
         }
         if dead is not None:
-            refused = _REFUSALS[dead](Fault(dead), page.id, self.usage_type).error
+            refused = REFUSALS[dead](Fault(dead), page.id, self.usage_type).error
             state["error"] = {
                 "code": refused["code"],
                 "subcode": refused["error_subcode"],
@@ -289,92 +273,3 @@ def _check_proof(token: str, proof: str | None) -> None:
             "Invalid appsecret_proof provided in the API argument",
             kind="GraphMethodException",
         )
-
-
-def _usage(page_id: str, usage_type: str, percent: int, minutes: int = 0) -> dict[str, str]:
-    meter = {
-        "type": usage_type,
-        "call_count": percent,
-        "total_cputime": percent // 3,
-        "total_time": percent // 3,
-        "estimated_time_to_regain_access": minutes,
-    }
-    return {"X-Business-Use-Case-Usage": json.dumps({page_id: [meter]})}
-
-
-def _page_gone(_fault: Fault, page_id: str, _usage_type: str) -> Refused:
-    return no_such_object(page_id, "get")
-
-
-def _token_dead(_fault: Fault, _page_id: str, _usage_type: str) -> Refused:
-    return Refused(
-        190,
-        "Error validating access token: Session has expired on Friday, 20-Nov-26 09:00:00 PST.",
-        subcode=463,
-        status=401,
-    )
-
-
-def _role_lost(_fault: Fault, page_id: str, _usage_type: str) -> Refused:
-    return Refused(
-        190,
-        "Error validating access token: The session is invalid because the user does not have"
-        f" a role on the page {page_id}.",
-        subcode=492,
-        status=401,
-    )
-
-
-def _permission_lost(_fault: Fault, _page_id: str, _usage_type: str) -> Refused:
-    return Refused(
-        200,
-        "(#200) If posting to a page, requires both pages_read_engagement and pages_manage_posts"
-        " as an admin with sufficient administrative permission",
-        status=403,
-    )
-
-
-def _throttled(fault: Fault, page_id: str, usage_type: str) -> Refused:
-    code = 80006 if usage_type == "messenger" else 80001
-    return Refused(
-        code,
-        f"(#{code}) There have been too many calls to this Page account. Wait a bit and try again.",
-        headers=_usage(page_id, usage_type, 100, math.ceil(fault.seconds / 60)),
-    )
-
-
-def _rejected(_fault: Fault, _page_id: str, _usage_type: str) -> Refused:
-    return Refused(
-        100,
-        "Invalid parameter",
-        title="This can't be published",
-        text="This content can't be published as it stands.",
-    )
-
-
-def _server_error(_fault: Fault, _page_id: str, _usage_type: str) -> Refused:
-    return Refused(
-        2,
-        "An unexpected error has occurred. Please retry your request later.",
-        status=500,
-        transient=True,
-    )
-
-
-_REFUSALS: Mapping[FaultName, Callable[[Fault, str, str], Refused]] = {
-    FaultName.PAGE_GONE: _page_gone,
-    FaultName.TOKEN_DEAD: _token_dead,
-    FaultName.ROLE_LOST: _role_lost,
-    FaultName.PERMISSION_LOST: _permission_lost,
-    FaultName.THROTTLED: _throttled,
-    FaultName.REJECTED: _rejected,
-    FaultName.SERVER_ERROR: _server_error,
-}
-_DEAD_TOKENS = (FaultName.TOKEN_DEAD, FaultName.ROLE_LOST)
-_ACCESS_FAULTS = (
-    FaultName.TOKEN_DEAD,
-    FaultName.ROLE_LOST,
-    FaultName.PAGE_GONE,
-    FaultName.PERMISSION_LOST,
-    FaultName.THROTTLED,
-)

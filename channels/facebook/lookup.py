@@ -99,7 +99,7 @@ def _made_since(entry: Any, start: datetime) -> bool:
 def _likeness(entry: Any, message: Message) -> _Likeness:
     if not isinstance(entry, dict) or "id" not in entry:
         return _Likeness.NEAR
-    text, ours = _normal(str(entry.get("message") or "")), _normal(message.text)
+    text, ours = normal(str(entry.get("message") or "")), normal(message.text)
     same_link = message.link is not None and message.link in _links(entry)
     if text == ours and (ours or same_link):
         return _Likeness.SAME
@@ -108,7 +108,7 @@ def _likeness(entry: Any, message: Message) -> _Likeness:
     return _Likeness.OTHER
 
 
-def _normal(text: str) -> str:
+def normal(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 

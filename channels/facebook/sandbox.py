@@ -9,7 +9,6 @@ import io
 import json
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from aiohttp import web
@@ -21,10 +20,8 @@ from channels.facebook.graph_sandbox import (
     Call,
     GraphSandbox,
     PracticePage,
-    Refused,
-    no_such_object,
-    wrong_parameter,
 )
+from channels.facebook.refusals import Refused, graph_time, no_such_object, wrong_parameter
 from channels.facebook.www import account_page, post_page
 from channels.sandbox.faults import FaultName
 from channels.sandbox.ledger import Entry, Ledger
@@ -84,7 +81,7 @@ class FacebookSandbox(GraphSandbox):
             web.get("/{version}/{node}/published_posts", self.edge(self._published_posts)),
             web.post("/{version}/{node}/comments", self.edge(self._comment)),
             web.get("/{version}/{node}/comments", self.edge(self._comments)),
-            web.get(r"/{version}/{node:\d+}", self.edge(self._read_page)),
+            web.get(r"/{version}/{node:\d+}", self.edge(self.read_page)),
             web.post(r"/{version}/{node:\d+_\d+}", self.edge(self._edit)),
             web.delete(r"/{version}/{node:\d+_\d+}", self.edge(self._delete)),
         ]
@@ -93,7 +90,7 @@ class FacebookSandbox(GraphSandbox):
 
     async def _feed(self, call: Call) -> Mapping[str, Any]:
         call.accept("message", "link", "published", "attached_media")
-        page = self._own_page(call)
+        page = self.own_page(call)
         text, link = call.values.get("message", ""), call.values.get("link", "")
         photos = self._attached(call.values.get("attached_media", ""), page)
         if call.values.get("published", "true") not in {"true", "1"}:
@@ -115,7 +112,7 @@ class FacebookSandbox(GraphSandbox):
 
     async def _photos(self, call: Call) -> Mapping[str, Any]:
         call.accept("url", "source", "caption", "alt_text_custom", "published")
-        page = self._own_page(call)
+        page = self.own_page(call)
         caption = call.values.get("caption", "")
         _check_text(caption, TEXT_LIMIT)
         picture = self._object_id()
@@ -131,7 +128,7 @@ class FacebookSandbox(GraphSandbox):
 
     async def _videos(self, call: Call) -> Mapping[str, Any]:
         call.accept("file_url", "title", "description")
-        page = self._own_page(call)
+        page = self.own_page(call)
         address = call.values.get("file_url", "")
         if not address.startswith(("http://", "https://")):
             raise wrong_parameter("Param file_url must be a valid URL")
@@ -226,24 +223,9 @@ class FacebookSandbox(GraphSandbox):
 
     # --- reading, changing -----------------------------------------------------------------------
 
-    async def _read_page(self, call: Call) -> Mapping[str, Any]:
-        call.accept()
-        page = self._own_page(call)
-        node = {
-            "id": page.id,
-            "name": page.name,
-            "about": page.about,
-            "link": f"{self._www(call.request)}/{page.id}",
-            "is_published": self.faults.holds(FaultName.UNPUBLISHED, page.id) is None,
-            "is_permanently_closed": False,
-            "has_transitioned_to_new_page_experience": True,
-            "verification_status": "not_verified",
-        }
-        return call.selected(node, kind="type (Page)")
-
     async def _published_posts(self, call: Call) -> Mapping[str, Any]:
         call.accept("limit", "after")
-        page = self._own_page(call)
+        page = self.own_page(call)
         limit = _limit(call)
         entries = self.ledger.entries(
             self.name, page.id, kind="post", newest=limit + 1, before=_cursor(call)
@@ -284,12 +266,6 @@ class FacebookSandbox(GraphSandbox):
         self.ledger.delete(self.name, entry.remote_id)
         return {"success": True}
 
-    def _own_page(self, call: Call) -> PracticePage:
-        node = call.request.match_info["node"]
-        if node != call.page.id:
-            raise no_such_object(node, call.request.method)
-        return call.page
-
     def _existing(self, call: Call, *kinds: str) -> Entry:
         node = call.request.match_info["node"]
         entry = self.ledger.get(self.name, node)
@@ -305,7 +281,7 @@ class FacebookSandbox(GraphSandbox):
         return {
             "id": entry.remote_id,
             "message": entry.text or None,
-            "created_time": _iso(entry.created_at),
+            "created_time": graph_time(entry.created_at),
             "permalink_url": self._address(call, entry),
             "status_type": "shared_story" if link else "mobile_status_update",
             "attachments": {"data": attached} if attached else None,
@@ -316,29 +292,26 @@ class FacebookSandbox(GraphSandbox):
         return {
             "id": entry.remote_id,
             "message": entry.text,
-            "created_time": _iso(entry.created_at),
+            "created_time": graph_time(entry.created_at),
             "from": {"id": page.id, "name": page.name},
             "permalink_url": entry.payload["permalink_url"],
         }
 
     def _address(self, call: Call, entry: Entry) -> str:
-        return f"{self._www(call.request)}/{entry.account}/posts/{entry.remote_id}"
+        return f"{self.www(call.request)}/{entry.account}/posts/{entry.remote_id}"
 
     # --- what a visitor sees ---------------------------------------------------------------------
-
-    def _www(self, request: web.Request) -> str:
-        return f"{request.url.origin()}/{self.name}/www"
 
     async def _visit(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         page = self.pages.get(name.split("_", 1)[0])
         if page is not None and "_" in name:
-            raise web.HTTPFound(f"{self._www(request)}/{page.id}/posts/{name}")
+            raise web.HTTPFound(f"{self.www(request)}/{page.id}/posts/{name}")
         if page is None or not self._is_shown(page, request):
             return _not_available()
         posts = self.ledger.entries(self.name, page.id, kind="post", newest=50)
         visible = [post for post in posts if _is_ready(post)]
-        return _html(account_page(page, visible, self._www(request)))
+        return _html(account_page(page, visible, self.www(request)))
 
     async def _visit_post(self, request: web.Request) -> web.StreamResponse:
         page = self.pages.get(request.match_info["name"])
@@ -352,7 +325,7 @@ class FacebookSandbox(GraphSandbox):
             for comment in self.ledger.entries(self.name, page.id, kind="comment")
             if comment.payload["post"] == post.remote_id
         ]
-        return _html(post_page(page, post, comments, self._www(request)))
+        return _html(post_page(page, post, comments, self.www(request)))
 
     async def _picture(self, request: web.Request) -> web.StreamResponse:
         picture = self._pictures.get(request.match_info["picture"])
@@ -416,10 +389,6 @@ def _page_of(
         following = call.request.url.update_query(after=after, access_token=call.page.token)
         paging["next"] = str(following)
     return {"data": data, "paging": paging}
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
 
 def _html(text: str) -> web.Response:

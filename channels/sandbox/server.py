@@ -33,11 +33,15 @@ SANDBOXES: Mapping[str, str] = {
 @dataclass(frozen=True, slots=True)
 class PracticeAccount:
     """What to connect to use the practice platform: settings as the adapter's `settings_type`
-    takes them, credentials in clear (they open nothing real)."""
+    takes them, credentials in clear (they open nothing real).
+
+    `contacts`: the people whom an addressed channel can write to, each with `address`, `name` and
+    `language`."""
 
     adapter: str
     name: str
     settings: Mapping[str, Any]
+    contacts: Sequence[Mapping[str, str]] = ()
 
 
 class Sandbox(ABC):

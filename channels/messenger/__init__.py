@@ -1,0 +1,1 @@
+"""Messenger: from a page to people who wrote to it."""
