@@ -71,10 +71,10 @@ class MessengerAdapter:
         self._pages = Graph(tools)
         self._people = Graph(tools, MESSENGER)
 
-    def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:  # noqa: ARG002 -- the same words from every page
+    def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:
         return rendered(post.for_channel(self.channel), part)
 
-    def check(self, message: Message, account: Account[Any]) -> Sequence[Problem]:  # noqa: ARG002 -- every page has the same limits
+    def check(self, message: Message, account: Account[Any]) -> Sequence[Problem]:
         return problems(message)
 
     async def open(self, message: Message, account: Account[Any]) -> Courier | Outcome:
@@ -143,7 +143,7 @@ class MessengerCourier:
         self,
         recipient: Recipient,
         *,
-        key: str,  # noqa: ARG002 -- conversations do not show it
+        key: str,
         since: datetime,
     ) -> Delivered | Finding:
         return await look_for(
