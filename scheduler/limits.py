@@ -26,6 +26,10 @@ FOREVER = 253_402_300_799_000_000
 HUMAN_PAUSE = 24 * 3600 * SECOND
 
 
+# What a success proves to be over.
+_PASSING = {HealthStatus.THROTTLED, HealthStatus.PLATFORM_DOWN}
+
+
 class Sign(StrEnum):
     """What changed for the account."""
 
@@ -58,10 +62,11 @@ class BreakerPolicy:
     cap_us: int = 3600 * SECOND
 
 
-def read_sign(
-    outcome: Outcome, failures: int, now: int, policy: BreakerPolicy
+def read_sign(  # noqa: PLR0911 -- one return a sign
+    outcome: Outcome, failures: int, status: str, now: int, policy: BreakerPolicy
 ) -> AccountSign | None:
-    """None when the account needs no change. `failures`: in a row before this outcome."""
+    """None when the account needs no change. `failures`: in a row before this outcome;
+    `status`: the account's, a `HealthStatus`."""
     match outcome:
         case Delivered() | Accepted() | Rejected():
             slow = getattr(outcome, "slow_until", None)
@@ -73,7 +78,10 @@ def read_sign(
                     reason="usage",
                     detail="close to the platform's limit",
                 )
-            return AccountSign(sign=Sign.WELL, failures=0) if failures else None
+            if not failures and status not in _PASSING:
+                return None
+            recovered = HealthStatus.HEALTHY if status in _PASSING else None
+            return AccountSign(sign=Sign.WELL, failures=0, status=recovered)
         case Throttled():
             until = now + THROTTLE_DEFAULT if outcome.until is None else micros(outcome.until)
             if outcome.human:

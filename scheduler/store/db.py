@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import Table
 
+Connection = AsyncConnection
 Insert = Any  # the two dialects' inserts share on_conflict_* but no type that says so
 
 

@@ -1,0 +1,268 @@
+"""Claim what is due soon and make it ready to send: account, post, rendered message.
+
+Everything slow happens here, ahead of time, so that nothing but the request is left at the due
+time. What cannot go now is put back with a later time, held, or closed, in one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uuid_utils
+
+from channels.base import Message, Part, Post
+from channels.base import Reroute as RerouteWords
+from scheduler.attempt import Armed
+from scheduler.changes import Change, columns, event
+from scheduler.clock import Clock
+from scheduler.content import to_post
+from scheduler.decide import SECOND
+from scheduler.deliveries import Delivery, HoldReason, LatePolicy, State
+from scheduler.late import Lateness, LateRules, judge
+from scheduler.limits import FOREVER
+from scheduler.roster import Member, Roster
+from scheduler.store import arming as store
+from scheduler.store import claims
+from scheduler.store.completions import write_changes
+from scheduler.store.db import Database
+from scheduler.store.events import Event, append
+from scheduler.store.roster import reserve_slots
+
+log = structlog.get_logger()
+
+_YIELD_EVERY = 20
+_WAIT_FOR_POST = 2 * SECOND
+# A pause of the account that a person or a probe has to end, by its reason.
+_DROPPED = "its time had passed, and its late policy is to drop it"
+_ASK_WHEN = {
+    Lateness.TOO_LATE: "its deadline had passed before it could go out",
+    Lateness.ASK: "its time had passed, and its late policy is to ask",
+}
+# The slot is already reserved: spacing it again would put it off for ever.
+_SPREAD = "spread out"
+_HOLD_FOR = {"suspected": HoldReason.SUSPECTED, "by-hand": HoldReason.BY_HAND}
+
+
+@dataclass(slots=True)
+class Batch:
+    """The result of one claim."""
+
+    armed: list[Armed] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    moved: list[tuple[Delivery, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Armer:
+    """Claims and prepares; one per worker."""
+
+    database: Database
+    roster: Roster
+    clock: Clock
+    worker: str
+    media_dir: Path
+    lease_us: int
+    late: LateRules
+    catch_up_gap_us: int
+
+    async def arm(self, horizon: int, limit: int) -> Batch | None:
+        """One claim of up to `limit` rows due by `horizon`, prepared; None when nothing is due."""
+        if not await claims.any_due(self.database, horizon):
+            return None
+        now = self.clock.micros()
+        claimed = await claims.claim_due(
+            self.database,
+            horizon=horizon,
+            worker=self.worker,
+            token=str(uuid_utils.uuid7()),
+            lease_until=max(now, horizon) + self.lease_us,
+            now=now,
+            limit=limit,
+        )
+        if not claimed:
+            return None
+        claimed.sort(key=lambda delivery: (delivery.due_at, delivery.id))
+        batch = await self._prepare(claimed)
+        if batch.changes:
+            await self._write(batch)
+        return batch
+
+    async def _write(self, batch: Batch) -> None:
+        async with self.database.write() as connection:
+            applied = await write_changes(connection, batch.changes, self.clock.micros())
+            await append(
+                connection, [line for line in batch.events if line["delivery_id"] in applied]
+            )
+
+    async def _prepare(self, claimed: Sequence[Delivery]) -> Batch:
+        members = await self.roster.members(delivery.account_id for delivery in claimed)
+        rows = await store.posts_of(self.database, (delivery.post_id for delivery in claimed))
+        origins = await store.origins_of(
+            self.database, (d.origin_id for d in claimed if d.origin_id is not None)
+        )
+        mains = await store.mains_of(
+            self.database,
+            ((d.post_id, d.account_id) for d in claimed if d.part is Part.FIRST_COMMENT),
+        )
+        batch = Batch()
+        ready: list[tuple[Delivery, str | None]] = []
+        now = self.clock.micros()
+        for delivery in claimed:
+            member = members[delivery.account_id]
+            if self._held_back(batch, delivery, member, rows[delivery.post_id], now):
+                continue
+            if delivery.part is Part.FIRST_COMMENT:
+                main: Any = mains.get((delivery.post_id, delivery.account_id))
+                if not self._comment_waits(batch, delivery, main, now):
+                    ready.append((delivery, main.remote_id))
+            else:
+                ready.append((delivery, None))
+        fire_at = await self._fire_times(batch, ready, members, now)
+        for count, (delivery, reply_to) in enumerate(ready):
+            if delivery.id not in fire_at:
+                continue
+            if count % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)  # rendering must not delay what fires meanwhile
+            member = members[delivery.account_id]
+            post = _words(to_post(rows[delivery.post_id], self.media_dir), delivery, origins)
+            try:
+                message = self._message(post, member, delivery.part, reply_to)
+            except Exception as error:
+                log.exception("render.failed", delivery=delivery.id, channel=member.channel.name)
+                batch.moved.append((delivery, f"could not be rendered ({type(error).__name__})"))
+                continue
+            assert delivery.lease_until is not None  # it was just claimed
+            batch.armed.append(
+                Armed(delivery, member, message, fire_at[delivery.id], delivery.lease_until)
+            )
+        return batch
+
+    async def rendered(self, delivery: Delivery) -> tuple[Member, Message] | None:
+        """One delivery's account and message, rendered again: to look for it."""
+        members = await self.roster.members([delivery.account_id])
+        rows = await store.posts_of(self.database, [delivery.post_id])
+        origins = await store.origins_of(
+            self.database, [] if delivery.origin_id is None else [delivery.origin_id]
+        )
+        member = members.get(delivery.account_id)
+        if member is None:
+            return None
+        post = _words(to_post(rows[delivery.post_id], self.media_dir), delivery, origins)
+        return member, self._message(post, member, delivery.part, None)
+
+    def _message(self, post: Post, member: Member, part: Part, reply_to: str | None) -> Message:
+        message = member.channel.render(post, member.account, part)
+        return message if reply_to is None else replace(message, reply_to=reply_to)
+
+    def _held_back(
+        self, batch: Batch, delivery: Delivery, member: Member, row: Mapping[str, Any], now: int
+    ) -> bool:
+        """Whether the delivery may not go now; what becomes of it is in the batch."""
+        if member.paused_until > now:
+            self._pause(batch, delivery, member.paused_until, member.pause_reason, now)
+            return True
+        verdict = judge(delivery, LatePolicy(row["late_policy"]), now, self.late)
+        if verdict is Lateness.DROP:
+            self._change(batch, delivery, "delivery.failed", State.FAILED, now, cause=_DROPPED)
+        elif verdict in _ASK_WHEN:
+            self._change(
+                batch, delivery, "delivery.held", State.HELD, now,
+                hold_reason=HoldReason.LATE, cause=_ASK_WHEN[verdict],
+            )  # fmt: skip
+        return verdict in {Lateness.DROP, *_ASK_WHEN}
+
+    def _pause(self, batch: Batch, delivery: Delivery, until: int, why: str, now: int) -> None:
+        """Wait for the end of the account's pause; for one without end, be held."""
+        cause = f"account paused: {why}"
+        if until < FOREVER:
+            # Keeps the order among those put off to the same moment.
+            due_at = until + delivery.due_at % SECOND
+            self._change(
+                batch, delivery, "delivery.deferred", State.SCHEDULED, now,
+                due_at=due_at, cause=cause,
+            )  # fmt: skip
+            return
+        deadline = delivery.deadline_at or delivery.planned_at + self.late.default_deadline_us
+        self._change(
+            batch, delivery, "delivery.held", State.HELD, now,
+            hold_reason=_HOLD_FOR.get(why, HoldReason.ACCESS_LOST), look_at=deadline, cause=cause,
+        )  # fmt: skip
+
+    async def put_back(self, paused: Sequence[tuple[Delivery, int, str]]) -> None:
+        """Armed deliveries whose account was paused (until, why) before they fired."""
+        batch = Batch()
+        now = self.clock.micros()
+        for delivery, until, why in paused:
+            self._pause(batch, delivery, until, why, now)
+        await self._write(batch)
+
+    def _comment_waits(self, batch: Batch, delivery: Delivery, main: Any, now: int) -> bool:
+        """A comment goes out once its post is there, and not at all if it never will be."""
+        if main is not None and main.state == State.DELIVERED:
+            return False
+        if main is None or main.state in (State.FAILED, State.REROUTED):
+            self._change(batch, delivery, "delivery.cancelled", State.CANCELLED, now,
+                         cause="the post that it comments on did not go out here")  # fmt: skip
+        else:
+            self._change(batch, delivery, "", State.SCHEDULED, now, due_at=now + _WAIT_FOR_POST,
+                         cause="waits for its post")  # fmt: skip
+        return True
+
+    async def _fire_times(
+        self,
+        batch: Batch,
+        ready: Sequence[tuple[Delivery, str | None]],
+        members: Mapping[str, Member],
+        now: int,
+    ) -> dict[str, int]:
+        """When each fires: its due time, unless its account needs gaps. Gaps are reserved in the
+        account's row, so that all workers together keep them."""
+        times: dict[str, int] = {}
+        spaced: dict[tuple[str, int], list[Delivery]] = {}
+        for delivery, _ in ready:
+            gap = members[delivery.account_id].gap_us
+            if now - delivery.planned_at > self.late.late_after_us:
+                gap = max(gap, self.catch_up_gap_us)
+            if gap and delivery.cause != _SPREAD:
+                spaced.setdefault((delivery.account_id, gap), []).append(delivery)
+            else:
+                times[delivery.id] = delivery.due_at
+        for (account_id, gap), queued in spaced.items():
+            async with self.database.write() as connection:
+                at = await reserve_slots(
+                    connection, account_id, count=len(queued), gap_us=gap,
+                    now=max(now, queued[0].due_at),
+                )  # fmt: skip
+            for place, delivery in enumerate(queued):
+                fire_at = max(at + place * gap, delivery.due_at)
+                if fire_at > now + self.lease_us // 2:
+                    self._change(batch, delivery, "", State.SCHEDULED, now, due_at=fire_at,
+                                 cause=_SPREAD)  # fmt: skip
+                else:
+                    times[delivery.id] = fire_at
+        return times
+
+    def _change(
+        self, batch: Batch, delivery: Delivery, kind: str, state: State, now: int, **values: Any
+    ) -> None:
+        assert delivery.token is not None  # it was just claimed
+        change = columns(delivery, state, now, **values)
+        batch.changes.append(Change(delivery, delivery.token, change))
+        if kind:
+            batch.events.append(
+                event(kind, delivery, now, f"worker:{self.worker}", {"cause": change["cause"]})
+            )
+
+
+def _words(post: Post, delivery: Delivery, origins: Mapping[str, Any]) -> Post:
+    """A rerouted delivery says where it was meant to be."""
+    origin = None if delivery.origin_id is None else origins.get(delivery.origin_id)
+    if origin is None:
+        return post
+    return replace(post, rerouted=RerouteWords(from_channel=origin.channel, from_name=origin.name))

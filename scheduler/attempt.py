@@ -1,0 +1,141 @@
+"""One attempt at one delivery: send, decide. Recording is the completer's."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol, cast
+
+import structlog
+
+from channels.base import Broadcasts, Message, Publishes
+from channels.outcome import Outcome, Unconfirmed
+from scheduler.changes import evidence_json, outcome_name
+from scheduler.clock import Clock
+from scheduler.decide import Decision, Rules, decide
+from scheduler.deliveries import Delivery
+from scheduler.journal import Journal
+from scheduler.limits import AccountSign, BreakerPolicy, read_sign
+from scheduler.roster import Member
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Armed:
+    """A claimed delivery with everything its send needs, waiting for `fire_at` (microseconds)."""
+
+    delivery: Delivery
+    member: Member
+    message: Message
+    fire_at: int
+    lease_until: int
+    looked_at: int = 0
+
+    @property
+    def token(self) -> str:
+        assert self.delivery.token is not None  # armed rows have one
+        return self.delivery.token
+
+
+@dataclass(slots=True)
+class Attempted:
+    """What one attempt came to. `late_us`: request begun minus due time."""
+
+    armed: Armed
+    outcome: Outcome
+    decision: Decision
+    sign: AccountSign | None
+    started_at: int
+    finished_at: int
+    late_us: int
+    action: str = "send"
+
+    def row(self, worker: str, *, stale: bool) -> dict[str, Any]:
+        """The attempt as the store keeps it."""
+        return {
+            "delivery_id": self.armed.delivery.id,
+            "number": self.armed.delivery.attempt,
+            "token": self.armed.token,
+            "worker": worker,
+            "action": self.action,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+            "late_us": self.late_us,
+            "outcome": outcome_name(self.outcome),
+            "decision": type(self.decision).__name__.lower(),
+            "detail": detail_of(self.outcome),
+            "evidence": evidence_json(self.outcome.evidence),
+            "stale": stale,
+        }
+
+
+class BroadcastRun(Protocol):
+    """`scheduler.broadcast.run`, bound to its store: one delivery to many recipients."""
+
+    async def __call__(
+        self, delivery: Delivery, message: Message, member: Member, channel: Broadcasts
+    ) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Everything an attempt needs that is the same for all of them."""
+
+    clock: Clock
+    journal: Journal
+    rules: Rules
+    breaker: BreakerPolicy
+    send_timeout: float
+    rng: Random
+    broadcast: BroadcastRun
+
+    async def attempt(self, armed: Armed) -> Attempted:
+        """Send once. Never raises but for cancellation, which leaves the journal's mark and so
+        the doubt to the next worker."""
+        delivery = armed.delivery
+        started_at = self.clock.micros()
+        self.journal.sending(delivery.id, delivery.attempt)
+        outcome = await self._send(armed)
+        finished_at = self.clock.micros()
+        return Attempted(
+            armed,
+            outcome,
+            decide(outcome, delivery, finished_at, self.rules, self.rng),
+            read_sign(
+                outcome, armed.member.failures, armed.member.status, finished_at, self.breaker
+            ),
+            started_at,
+            finished_at,
+            started_at - delivery.due_at,
+        )
+
+    async def _send(self, armed: Armed) -> Outcome:
+        channel = armed.member.channel
+        try:
+            # `isinstance` of a protocol looks at every method: too slow for each send.
+            if channel.capabilities.addressed:
+                return await self.broadcast(
+                    armed.delivery, armed.message, armed.member, cast("Broadcasts", channel)
+                )
+            publisher = cast("Publishes", channel)
+            async with asyncio.timeout(self.send_timeout):
+                return await publisher.send(
+                    armed.message, armed.member.account, key=armed.delivery.id
+                )
+        except TimeoutError:
+            return Unconfirmed(detail=f"no answer within {self.send_timeout:g} s")
+        except Exception as error:
+            log.exception("adapter.unforeseen", delivery=armed.delivery.id, channel=channel.name)
+            return Unconfirmed(detail=f"unforeseen {type(error).__name__} in the adapter")
+
+
+def detail_of(outcome: Outcome) -> str:
+    """The outcome's own words, for people."""
+    for name in ("detail", "reason", "note"):
+        value = getattr(outcome, name, "")
+        if value:
+            return str(value)[:2000]
+    problem = getattr(outcome, "problem", None)
+    return "" if problem is None else str(problem.detail)[:2000]

@@ -1,0 +1,190 @@
+"""Group commit: outcomes of many sends in one transaction, each fenced by its token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from scheduler import metrics
+from scheduler.attempt import Attempted, detail_of
+from scheduler.changes import Change, decided, event, outcome_name
+from scheduler.clock import Clock
+from scheduler.decide import Again, Done, Hold, Look, Move, Wait
+from scheduler.deliveries import Delivery
+from scheduler.journal import Journal
+from scheduler.limits import AccountSign, Sign
+from scheduler.store.alerts import raise_alert, resolve
+from scheduler.store.completions import write_attempts, write_changes
+from scheduler.store.db import Connection, Database
+from scheduler.store.events import Event, append
+from scheduler.store.roster import apply_sign
+
+log = structlog.get_logger()
+
+_FLUSH_EVERY = 0.005
+_FLUSH_AT = 200
+_RETRY_AFTER = 0.5
+
+_EVENT_KINDS = {
+    Done: "delivery.delivered",
+    Wait: "delivery.accepted",
+    Again: "delivery.retried",
+    Look: "delivery.unconfirmed",
+    Hold: "delivery.held",
+}
+
+Mover = Callable[[Delivery, Move], Awaitable[None]]
+Suspicion = Callable[[str], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Completer:
+    """Collects what attempts came to and commits it every few milliseconds.
+
+    `mover` takes over deliveries that need another road; `suspect` is told of accounts whose page
+    seems gone. When the database is away, outcomes stay in memory and are tried again: their
+    leases keep everyone else off.
+    """
+
+    database: Database
+    clock: Clock
+    journal: Journal
+    worker: str
+    mover: Mover
+    suspect: Suspicion
+    _pending: list[Attempted] = field(default_factory=list)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, attempted: Attempted) -> None:
+        self._pending.append(attempted)
+        self._idle.clear()
+        self._wake.set()
+
+    @property
+    def pending(self) -> Sequence[Attempted]:
+        return self._pending
+
+    async def drained(self) -> None:
+        """Returns once everything added so far is committed."""
+        if self._pending:
+            await self._idle.wait()
+
+    async def run(self) -> None:
+        """Commit until cancelled; what is left then is what could not be committed."""
+        while True:
+            await self._wake.wait()
+            if len(self._pending) < _FLUSH_AT:
+                await asyncio.sleep(_FLUSH_EVERY)
+            batch = self._pending[:_FLUSH_AT]
+            try:
+                await self._commit(batch)
+            except Exception:  # whatever the database's driver raises: try again, lose nothing
+                log.exception("completion.failed", outcomes=len(batch))
+                metrics.DB_ERRORS.labels("completion").inc()
+                await asyncio.sleep(_RETRY_AFTER)
+                continue
+            del self._pending[: len(batch)]
+            if not self._pending:
+                self._wake.clear()
+                self._idle.set()
+
+    async def _commit(self, batch: Sequence[Attempted]) -> None:
+        now = self.clock.micros()
+        changes: list[Change] = []
+        for attempted in batch:
+            delivery = attempted.armed.delivery
+            new = decided(delivery, attempted.decision, attempted.started_at, now)
+            if new is not None:
+                changes.append(Change(delivery, attempted.armed.token, new))
+        async with self.database.write() as connection:
+            applied = await write_changes(connection, changes, now)
+            rows = []
+            lines: list[Event] = []
+            for attempted in batch:
+                delivery = attempted.armed.delivery
+                stale = delivery.id not in applied and not isinstance(attempted.decision, Move)
+                rows.append(attempted.row(self.worker, stale=stale))
+                lines.append(self._line(attempted, now, stale=stale))
+            await write_attempts(connection, rows)
+            await append(connection, lines)
+            signs = {a.armed.member.id: a.sign for a in batch if a.sign is not None}
+            for account_id, sign in signs.items():
+                if await apply_sign(connection, account_id, sign, now):
+                    await append(connection, [_sign_line(account_id, sign, now, self.worker)])
+                    await self._sign_alert(connection, account_id, sign, now)
+        for attempted in batch:
+            await self._after(attempted, stale=attempted.armed.delivery.id not in applied)
+
+    async def _after(self, attempted: Attempted, *, stale: bool) -> None:
+        """What follows the commit: metrics, the other road, a closer look at the account."""
+        delivery, channel = attempted.armed.delivery, attempted.armed.member.channel.channel
+        metrics.OUTCOMES.labels(channel, outcome_name(attempted.outcome)).inc()
+        if attempted.action == "send":
+            metrics.LATENESS.labels(channel).observe(max(attempted.late_us, 0) / 1e6)
+        self.journal.settled(delivery.id, delivery.attempt)
+        if isinstance(attempted.decision, Move):
+            await self.mover(delivery, attempted.decision)
+        elif stale:
+            metrics.LEASES_LOST.inc()
+            log.warning("lease.lost", delivery=delivery.id, saw=outcome_name(attempted.outcome))
+        if attempted.sign is not None and attempted.sign.sign is Sign.SUSPECTED:
+            await self.suspect(attempted.armed.member.id)
+
+    def _line(self, attempted: Attempted, now: int, *, stale: bool) -> Event:
+        kind = _EVENT_KINDS.get(type(attempted.decision), "delivery.refused")
+        data: dict[str, object] = {"outcome": outcome_name(attempted.outcome)}
+        if isinstance(attempted.decision, Done | Wait):
+            data |= {"url": attempted.decision.url, "late_us": attempted.late_us}
+        else:
+            data["detail"] = detail_of(attempted.outcome)
+        if isinstance(attempted.decision, Again):
+            data["again_at"] = attempted.decision.at
+        return event(
+            "delivery.stale" if stale else kind,
+            attempted.armed.delivery,
+            now,
+            f"worker:{self.worker}",
+            data,
+        )
+
+    async def _sign_alert(
+        self, connection: Connection, account_id: str, sign: AccountSign, now: int
+    ) -> None:
+        """A person learns of lost access and of a policy block; a recovery closes the alert."""
+        fact = f"account:{account_id}:access"
+        if sign.sign is Sign.WELL:
+            await resolve(connection, fact, now)
+        elif sign.sign is Sign.ACCESS_LOST or sign.reason == "policy":
+            await raise_alert(
+                connection,
+                self.database,
+                fact=fact,
+                kind="account.access-lost",
+                severity="critical",
+                data={
+                    "account_id": account_id,
+                    "cause": sign.detail,
+                    "action": "reconnect the account; its posts are held until then",
+                },
+                now=now,
+            )
+
+
+def _sign_line(account_id: str, sign: AccountSign, now: int, worker: str) -> Event:
+    return {
+        "at": now,
+        "kind": f"account.{sign.sign.value}",
+        "actor": f"worker:{worker}",
+        "post_id": None,
+        "delivery_id": None,
+        "account_id": account_id,
+        "data": {
+            "reason": sign.reason,
+            "detail": sign.detail,
+            "paused_until": sign.paused_until,
+        },
+    }

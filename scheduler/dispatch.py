@@ -1,0 +1,309 @@
+"""The dispatcher: arm due rows a little ahead, fire each on time, hand outcomes to the completer.
+
+No commit stands between the due time and the request: what fires was claimed and rendered up to
+two seconds before, and at its time only one read is left (still ours, not cancelled, not paused).
+It works from SQL alone; a doorbell tick only makes it look sooner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import structlog
+
+from scheduler import metrics
+from scheduler.arming import Armer
+from scheduler.attempt import Armed, Sender
+from scheduler.clock import Clock
+from scheduler.completion import Completer
+from scheduler.decide import SECOND, Move
+from scheduler.deliveries import Delivery
+from scheduler.store import claims
+from scheduler.store.completions import mark_sending
+from scheduler.store.db import Database
+from scheduler.store.roster import paused_accounts
+
+log = structlog.get_logger()
+
+MAX_ARMED = 10_000
+LOOK_AT_ONCE = 500
+# A look older than this is repeated before the request leaves.
+LOOK_HOLDS = SECOND
+LONGEST_SLEEP = 0.25
+DB_PAUSE = 0.25
+
+
+@dataclass(slots=True)
+class Lane:
+    """The queue of one account: a slow platform fills its own lane and no other."""
+
+    waiting: deque[Armed] = field(default_factory=deque)
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Durations in seconds, but for `lease_us`."""
+
+    arm_ahead: float
+    sweep_interval: float
+    lease_us: int
+    send_timeout: float
+    concurrency: int
+    breaker_failures: int
+
+
+class Dispatcher:
+    """One per worker. `run` until cancelled, or `stop` for an orderly end."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        armer: Armer,
+        sender: Sender,
+        completer: Completer,
+        mover: Callable[[Delivery, Move], Awaitable[None]],
+        pace: Pace,
+        rng: Random,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._armer = armer
+        self._sender = sender
+        self._completer = completer
+        self._mover = mover
+        self._pace = pace
+        self._rng = rng
+        self._heap: list[tuple[int, int, Armed]] = []
+        self._order = itertools.count()
+        self._lanes: dict[str, Lane] = {}
+        self._turn: deque[str] = deque()
+        self._sends: dict[asyncio.Task[None], Armed] = {}
+        self._bell = asyncio.Event()
+        self._timer = asyncio.Event()
+        self._stopping = False
+        self.workers_alive = 1
+
+    def wake(self) -> None:
+        """Look at SQL now (a tick, or a post accepted in this process)."""
+        self._bell.set()
+
+    @property
+    def load(self) -> int:
+        """Deliveries armed and not yet sent."""
+        return len(self._heap) + sum(len(lane.waiting) for lane in self._lanes.values())
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._arm_loop())
+            group.create_task(self._fire_loop())
+            group.create_task(self._renew_loop())
+
+    async def stop(self, grace: float) -> None:
+        """Stop claiming, give back what has not left, finish what is in flight.
+
+        Sends still under way after `grace` seconds are cancelled; the journal keeps their doubt.
+        """
+        self._stopping = True
+        waiting = [armed for _, _, armed in self._heap]
+        self._heap.clear()
+        for lane in self._lanes.values():
+            waiting += lane.waiting
+            lane.waiting.clear()
+        async with self._database.write() as connection:
+            fences = [(armed.delivery.id, armed.token) for armed in waiting]
+            await claims.release(connection, fences, now=self._clock.micros())
+        if self._sends:
+            _, late = await asyncio.wait(self._sends, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._completer.drained()
+
+    async def _arm_loop(self) -> None:
+        while not self._stopping:
+            self._bell.clear()
+            try:
+                more = await self._arm()
+            except Exception:  # the database is away: its return must find us looking
+                log.exception("arming.failed")
+                metrics.DB_ERRORS.labels("arming").inc()
+                more = False
+            if more:
+                continue
+            jittered = self._pace.sweep_interval * self._rng.uniform(0.8, 1.2)
+            try:
+                async with asyncio.timeout(jittered):
+                    await self._bell.wait()
+            except TimeoutError:
+                continue
+
+    async def _arm(self) -> bool:
+        room = MAX_ARMED - self.load
+        if room <= 0:
+            return False
+        horizon = self._clock.micros() + int(self._pace.arm_ahead * SECOND)
+        batch = await self._armer.arm(horizon, min(claims.CHUNK, room))
+        if batch is None:
+            return False
+        metrics.CLAIMS.inc(len(batch.armed))
+        for armed in batch.armed:
+            self._push(armed)
+        self._timer.set()
+        for delivery, cause in batch.moved:
+            await self._mover(delivery, Move(cause))
+        return True
+
+    def _push(self, armed: Armed) -> None:
+        heapq.heappush(self._heap, (armed.fire_at, next(self._order), armed))
+
+    async def _fire_loop(self) -> None:
+        while not self._stopping:
+            due = self._due()
+            if due:
+                try:
+                    await self._fire(due)
+                except Exception:  # no read, no send: they stay armed and are tried again
+                    log.exception("last-look.failed")
+                    metrics.DB_ERRORS.labels("last-look").inc()
+                    for armed in due:
+                        self._push(armed)
+                    await asyncio.sleep(DB_PAUSE)
+                continue
+            await self._sleep()
+
+    def _due(self) -> list[Armed]:
+        now = self._clock.micros()
+        due: list[Armed] = []
+        while self._heap and self._heap[0][0] <= now and len(due) < LOOK_AT_ONCE:
+            due.append(heapq.heappop(self._heap)[2])
+        return due
+
+    async def _sleep(self) -> None:
+        """Until the next is due, something was armed, or a quarter second (the clock may step)."""
+        self._timer.clear()
+        wait = LONGEST_SLEEP
+        if self._heap:
+            wait = min(wait, max((self._heap[0][0] - self._clock.micros()) / 1e6, 0))
+        timer = asyncio.get_running_loop().call_later(wait, self._timer.set)
+        await self._timer.wait()
+        timer.cancel()
+
+    async def _fire(self, due: Sequence[Armed]) -> None:
+        """The last look, then into the lanes."""
+        tokens = await claims.tokens_of(self._database, [armed.delivery.id for armed in due])
+        now = self._clock.micros()
+        paused = await paused_accounts(self._database, now)
+        put_back = []
+        expired = []
+        for armed in due:
+            if tokens.get(armed.delivery.id) != armed.token:
+                continue  # cancelled, moved, or taken over
+            if armed.member.id in paused:
+                until, why = paused[armed.member.id]
+                put_back.append((armed.delivery, until, why))
+            elif armed.lease_until - now < self._pace.send_timeout * SECOND:
+                expired.append((armed.delivery.id, armed.token))
+            else:
+                armed.looked_at = now
+                self._enqueue(armed)
+        self._pump()
+        if put_back:
+            await self._armer.put_back(put_back)
+        if expired:
+            async with self._database.write() as connection:
+                await claims.release(connection, expired, now=now)
+
+    def _enqueue(self, armed: Armed) -> None:
+        lane = self._lanes.get(armed.member.id)
+        if lane is None:
+            lane = self._lanes[armed.member.id] = Lane()
+        if not lane.waiting:
+            self._turn.append(armed.member.id)
+        lane.waiting.append(armed)
+
+    def _pump(self) -> None:
+        """Start sends, one account after the other, while there is room."""
+        now = self._clock.micros()
+        for _ in range(len(self._turn)):
+            if len(self._sends) >= self._pace.concurrency:
+                return
+            account_id = self._turn.popleft()
+            lane = self._lanes[account_id]
+            while lane.waiting and lane.in_flight < self._room(lane.waiting[0]):
+                armed = lane.waiting.popleft()
+                if now - armed.looked_at > LOOK_HOLDS:
+                    self._push(armed)
+                    self._timer.set()
+                    continue
+                self._start(lane, armed)
+                if len(self._sends) >= self._pace.concurrency:
+                    break
+            if lane.waiting:
+                self._turn.append(account_id)
+
+    def _room(self, armed: Armed) -> int:
+        """How many sends at once this account takes from this worker; one while it is on probation
+        after failures (half-open)."""
+        if armed.member.failures >= self._pace.breaker_failures:
+            return 1
+        return max(1, armed.member.max_concurrent // self.workers_alive)
+
+    def _start(self, lane: Lane, armed: Armed) -> None:
+        lane.in_flight += 1
+        task = asyncio.get_running_loop().create_task(self._send(lane, armed))
+        self._sends[task] = armed
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        del self._sends[task]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("send.failed", exc_info=task.exception())
+        if not self._stopping:
+            self._pump()
+
+    async def _send(self, lane: Lane, armed: Armed) -> None:
+        try:
+            if armed.member.channel.capabilities.addressed and not await self._begin(armed):
+                return
+            attempted = await self._sender.attempt(armed)
+        finally:
+            lane.in_flight -= 1
+        self._completer.add(attempted)
+
+    async def _begin(self, armed: Armed) -> bool:
+        """A broadcast runs long and knows its recipients one by one: say that it has begun."""
+        async with self._database.write() as connection:
+            return await mark_sending(
+                connection, armed.delivery.id, armed.token, now=self._clock.micros()
+            )
+
+    async def _renew_loop(self) -> None:
+        while not self._stopping:
+            await asyncio.sleep(self._pace.lease_us / SECOND / 3)
+            held = [armed for _, _, armed in self._heap]
+            held += [armed for lane in self._lanes.values() for armed in lane.waiting]
+            held += list(self._sends.values())
+            until = self._clock.micros() + self._pace.lease_us
+            try:
+                await claims.renew(
+                    self._database,
+                    [(armed.delivery.id, armed.token) for armed in held],
+                    lease_until=until,
+                )
+            except Exception:  # the leases end by themselves, and the last look sees that
+                log.exception("renewal.failed")
+                metrics.DB_ERRORS.labels("renewal").inc()
+                continue
+            for armed in held:
+                armed.lease_until = max(armed.lease_until, until)
+            metrics.ARMED.set(self.load)
+            metrics.IN_FLIGHT.set(len(self._sends))

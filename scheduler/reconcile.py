@@ -1,0 +1,233 @@
+"""Deliveries that wait for certainty: looked for on the platform before anything else.
+
+Found: delivered. Proven absent, with patience (platforms show a new post late): sent again.
+Cannot tell: held, and a person is asked. Never a blind resend.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, cast
+
+import structlog
+import uuid_utils
+
+from channels.base import Message, Publishes
+from channels.outcome import Delivered, Finding
+from scheduler import metrics
+from scheduler.arming import Armer
+from scheduler.changes import Change, Columns, columns, event
+from scheduler.clock import Clock, moment
+from scheduler.decide import SECOND, Move
+from scheduler.deliveries import Delivery, HoldReason, State
+from scheduler.roster import Member
+from scheduler.store import claims
+from scheduler.store.alerts import raise_alert
+from scheduler.store.completions import write_attempts, write_changes
+from scheduler.store.db import Database
+from scheduler.store.events import append
+
+log = structlog.get_logger()
+
+AT_ONCE = 50
+LOOK_TIMEOUT = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookPolicy:
+    """`patience_us`: how long after the send absence becomes believable; `gap_us`: first wait
+    between two looks, which doubles; `give_up_us`: when not knowing becomes a person's question."""
+
+    patience_us: int = 60 * SECOND
+    gap_us: int = 5 * SECOND
+    give_up_us: int = 900 * SECOND
+
+
+class Verdict(StrEnum):
+    """What a look concluded."""
+
+    FOUND = "found"
+    ABSENT = "absent"
+    AGAIN = "again"
+    HOLD = "hold"
+    RESUMED = "resumed"
+
+
+def conclude(
+    finding: Finding, *, sent_at: int, now: int, idempotent: bool, policy: LookPolicy
+) -> Verdict:
+    """Pure: what an inconclusive or negative look means at this age of the doubt."""
+    if idempotent:
+        return Verdict.ABSENT  # sending again with the same key is safe by the platform's promise
+    age = now - sent_at
+    if finding is Finding.ABSENT and age >= policy.patience_us:
+        return Verdict.ABSENT
+    if age >= policy.give_up_us:
+        return Verdict.HOLD
+    return Verdict.AGAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciler:
+    """Claims due looks, looks, writes what was found. One per worker."""
+
+    database: Database
+    armer: Armer
+    clock: Clock
+    worker: str
+    policy: LookPolicy
+    mover: Callable[[Delivery, Move], Awaitable[object]]
+
+    async def run(self, interval: float) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                looked = await self.look_once()
+            except Exception:  # the database is away: its return must find us looking
+                log.exception("reconciling.failed")
+                metrics.DB_ERRORS.labels("reconciling").inc()
+                looked = 0
+            if looked < AT_ONCE:
+                await asyncio.sleep(interval)
+
+    async def look_once(self) -> int:
+        """One round; how many deliveries were looked at."""
+        now = self.clock.micros()
+        claimed = await claims.claim_looks(
+            self.database,
+            now=now,
+            worker=self.worker,
+            token=str(uuid_utils.uuid7()),
+            lease_until=now + int(2 * LOOK_TIMEOUT * SECOND),
+            limit=AT_ONCE,
+        )
+        if claimed:
+            await asyncio.gather(*(self._settle(delivery) for delivery in claimed))
+        return len(claimed)
+
+    async def _settle(self, delivery: Delivery) -> None:
+        try:
+            if delivery.state is State.HELD:
+                await self.mover(delivery, Move(f"held past its deadline: {delivery.cause}"))
+            else:
+                await self._look(delivery)
+        except Exception:  # one delivery's trouble is not the others'; its lease brings it back
+            log.exception("look.failed", delivery=delivery.id)
+
+    async def _look(self, delivery: Delivery) -> None:
+        prepared = await self.armer.rendered(delivery)
+        if prepared is None:
+            return
+        member, message = prepared
+        if member.channel.capabilities.addressed:
+            # A broadcast knows its recipients one by one: it goes on where it stopped.
+            await self._write(
+                delivery, self._again(delivery, "its broadcast goes on"), Verdict.RESUMED
+            )
+            return
+        started_at = self.clock.micros()
+        found = await self._find(delivery, member, message)
+        now = self.clock.micros()
+        if isinstance(found, Delivered):
+            new = columns(
+                delivery, State.DELIVERED, now, remote_id=found.remote_id, url=found.url,
+                cause="found on the platform after a lost answer",
+            )  # fmt: skip
+            await self._write(delivery, new, Verdict.FOUND, started_at)
+            return
+        sent_at = delivery.first_sent_at or delivery.due_at
+        verdict = conclude(
+            found,
+            sent_at=sent_at,
+            now=now,
+            idempotent=member.channel.capabilities.idempotent,
+            policy=self.policy,
+        )
+        if verdict is Verdict.ABSENT:
+            await self._write(
+                delivery, self._again(delivery, "proven absent: sent again"), verdict, started_at
+            )
+        elif verdict is Verdict.AGAIN:
+            gap = min(self.policy.gap_us * 2 ** min(delivery.looks, 10), self.policy.patience_us)
+            new = columns(delivery, delivery.state, now, look_at=now + gap, cause=delivery.cause)
+            await self._write(delivery, new, verdict, started_at)
+        else:
+            new = columns(
+                delivery, State.HELD, now, hold_reason=HoldReason.UNCONFIRMED,
+                cause=f"may have been published, and looking cannot tell: {delivery.cause}",
+            )  # fmt: skip
+            await self._write(delivery, new, verdict, started_at)
+
+    async def _find(
+        self, delivery: Delivery, member: Member, message: Message
+    ) -> Delivered | Finding:
+        publisher = cast("Publishes", member.channel)
+        since = moment(delivery.first_sent_at or delivery.due_at)
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT):
+                return await publisher.find(message, member.account, key=delivery.id, since=since)
+        except TimeoutError:
+            return Finding.UNKNOWN
+
+    def _again(self, delivery: Delivery, cause: str) -> Columns:
+        now = self.clock.micros()
+        new = columns(delivery, State.SCHEDULED, now, due_at=now, cause=cause)
+        new["first_sent_at"] = None  # the next doubt, if any, starts from the next send
+        return new
+
+    async def _write(
+        self, delivery: Delivery, new: Columns, verdict: Verdict, started_at: int | None = None
+    ) -> None:
+        now = self.clock.micros()
+        actor = f"worker:{self.worker}"
+        metrics.RECONCILED.labels(verdict.value).inc()
+        async with self.database.write() as connection:
+            if not await write_changes(connection, [Change(delivery, delivery.token, new)], now):
+                return
+            await write_attempts(
+                connection, [_row(delivery, verdict, started_at or now, now, self.worker)]
+            )
+            if verdict is Verdict.AGAIN:
+                return
+            kind = "delivery.held" if new["state"] == State.HELD else f"delivery.{verdict.value}"
+            data: dict[str, Any] = {"cause": new["cause"], "url": new["url"]}
+            await append(connection, [event(kind, delivery, now, actor, data)])
+            if new["state"] == State.HELD:
+                await raise_alert(
+                    connection,
+                    self.database,
+                    fact=f"delivery:{delivery.id}:unconfirmed",
+                    kind="delivery.unconfirmed",
+                    severity="warning",
+                    data={
+                        "post_id": delivery.post_id,
+                        "delivery_id": delivery.id,
+                        "account_id": delivery.account_id,
+                        "cause": new["cause"],
+                        "action": "look at the page: settle it as published, or send it again",
+                    },
+                    now=now,
+                )
+
+
+def _row(
+    delivery: Delivery, verdict: Verdict, started_at: int, now: int, worker: str
+) -> dict[str, Any]:
+    return {
+        "delivery_id": delivery.id,
+        "number": delivery.attempt,
+        "token": delivery.token,
+        "worker": worker,
+        "action": "look",
+        "started_at": started_at,
+        "finished_at": now,
+        "late_us": None,
+        "outcome": verdict.value,
+        "decision": verdict.value,
+        "detail": "",
+        "evidence": {},
+        "stale": False,
+    }
