@@ -119,6 +119,7 @@ def decided(delivery: Delivery, decision: Decision, started_at: int, now: int) -
                 delivery,
                 State.HELD,
                 now,
+                tries=tries if decision.reason is HoldReason.SUSPECTED else None,
                 look_at=decision.look_at,
                 hold_reason=decision.reason,
                 cause=decision.cause,

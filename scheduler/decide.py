@@ -87,13 +87,12 @@ Decision = Done | Wait | Again | Look | Hold | Move
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What decisions depend on beside the delivery itself; durations in microseconds."""
+    """What decisions depend on beside the delivery itself."""
 
     retry: RetryPolicy
-    confirm_gone_after: int
 
 
-def decide(  # noqa: PLR0911 -- one return an outcome
+def decide(  # noqa: C901, PLR0911 -- one branch and one return an outcome
     outcome: Outcome, delivery: Delivery, now: int, rules: Rules, rng: Random
 ) -> Decision:
     """What to do about `outcome` of the delivery's current attempt, which is not yet counted in
@@ -118,6 +117,9 @@ def decide(  # noqa: PLR0911 -- one return an outcome
             cause = f"{outcome.detail} {outcome.remedy}".strip()
             return Hold(HoldReason.ACCESS_LOST, cause, delivery.deadline_at)
         case Gone():
+            # A page that is gone for sends and there for probes must not be tried for ever.
+            if delivery.tries + 1 >= rules.retry.max_tries:
+                return Move(f"refused as gone {delivery.tries + 1} times: {outcome.detail}")
             return Hold(HoldReason.SUSPECTED, outcome.detail, delivery.deadline_at)
         case Unconfirmed():
             return Look(now + FIRST_LOOK, outcome.detail, outcome.presumed_sent)

@@ -7,11 +7,12 @@ time until the next sweep. Deterministic ids only coalesce them; correctness nev
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
-import orjson
 import structlog
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from redis.asyncio.retry import Retry
@@ -31,6 +32,11 @@ QUEUE = "estafette:queue"
 # Ticks further ahead are made later, from SQL: Redis stays small however much is scheduled.
 NEAR = 120 * SECOND
 REMEMBERED = 1000
+
+
+def serialize(job: dict[str, Any]) -> bytes:
+    """Jobs as JSON: unpickling what lies in Redis would be running code from there."""
+    return json.dumps(job).encode()
 
 
 def redis_settings(url: str, settings: Settings) -> RedisSettings:
@@ -65,7 +71,7 @@ async def open_pool(url: str, settings: Settings) -> ArqRedis:
     wanted = redis_settings(url, settings)
     wanted.conn_retries = 1
     return await create_pool(
-        wanted, job_serializer=orjson.dumps, job_deserializer=orjson.loads,
+        wanted, job_serializer=serialize, job_deserializer=json.loads,
         default_queue_name=QUEUE,
     )  # fmt: skip
 

@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     )
     breaker_failures: int = Field(5, ge=1, description="Failures in a row that pause an account.")
     breaker_pause: float = Field(60.0, gt=0, description="First such pause; it doubles.")
+    find_patience: float = Field(
+        60.0, ge=0, description="Age of a doubt from which not finding a post proves it absent."
+    )
     confirm_gone_after: float = Field(
         900.0, ge=0, description="Between the first sign that a page is gone and its confirmation."
     )

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import RowMapping, bindparam, delete, or_, select, update
+from sqlalchemy import RowMapping, bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from channels.base import Part
 from scheduler.deliveries import Delivery, HoldReason, State
 from scheduler.store.db import Database
-from scheduler.store.tables import deliveries, workers
+from scheduler.store.tables import deliveries, leases, workers
 
 CHUNK = 500
 
@@ -247,3 +247,79 @@ async def claimed_by(database: Database, worker: str) -> list[Delivery]:
     async with database.read() as connection:
         rows = (await connection.execute(statement)).mappings().all()
     return [to_delivery(row) for row in rows]
+
+
+async def settle_left(
+    database: Database, worker: str, sent: Iterable[tuple[str, int]], *, now: int, first_look: int
+) -> tuple[list[str], list[str]]:
+    """Close a dead worker's claims by its journal: (given back, in doubt). Only what the journal
+    names may have left."""
+    doubtful = set(sent)
+    held = await claimed_by(database, worker)
+    unsure = [d.id for d in held if (d.id, d.attempt) in doubtful]
+    back = [d.id for d in held if (d.id, d.attempt) not in doubtful]
+    cleared = {"token": None, "worker": None, "lease_until": None, "updated_at": now}
+    async with database.write() as connection:
+        for start in range(0, len(back), CHUNK):
+            await connection.execute(
+                update(deliveries)
+                .where(deliveries.c.id.in_(back[start : start + CHUNK]))
+                .where(deliveries.c.worker == worker, deliveries.c.state == State.ARMED)
+                .values(state=State.SCHEDULED, **cleared)
+            )
+        for start in range(0, len(unsure), CHUNK):
+            await connection.execute(
+                update(deliveries)
+                .where(deliveries.c.id.in_(unsure[start : start + CHUNK]))
+                .where(deliveries.c.worker == worker, deliveries.c.state == State.ARMED)
+                .values(
+                    state=State.UNCONFIRMED,
+                    look_at=first_look,
+                    looks=0,
+                    first_sent_at=deliveries.c.due_at,
+                    cause="its worker stopped in the middle of the send",
+                    **cleared,
+                )
+            )
+        await connection.execute(
+            update(deliveries)
+            .where(deliveries.c.worker == worker, deliveries.c.state == State.SENDING)
+            .values(state=State.SCHEDULED, **cleared)
+        )
+        await connection.execute(delete(workers).where(workers.c.id == worker))
+    return back, unsure
+
+
+async def alive(database: Database, since: int) -> int:
+    """How many workers gave a sign of life since then."""
+    statement = select(func.count()).select_from(workers).where(workers.c.heartbeat_at >= since)
+    async with database.read() as connection:
+        return int((await connection.execute(statement)).scalar_one())
+
+
+async def take_lease(database: Database, name: str, holder: str, *, now: int, until: int) -> bool:
+    """Take or renew a named lease; True while `holder` has it."""
+    insert = database.insert(leases).values(name=name, holder=holder, expires_at=until)
+    async with database.write() as connection:
+        result = await connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=["name"],
+                set_={"holder": holder, "expires_at": until},
+                where=or_(leases.c.holder == holder, leases.c.expires_at < now),
+            )
+        )
+        return bool(result.rowcount)
+
+
+async def depth(database: Database) -> dict[str, int]:
+    """How many deliveries are in each state that is not final."""
+    states = (
+        State.SCHEDULED, State.ARMED, State.SENDING, State.ACCEPTED, State.UNCONFIRMED, State.HELD,
+    )  # fmt: skip
+    statement = (
+        select(deliveries.c.state, func.count())
+        .where(deliveries.c.state.in_(states))
+        .group_by(deliveries.c.state)
+    )
+    async with database.read() as connection:
+        return {row[0]: row[1] for row in await connection.execute(statement)}

@@ -1,0 +1,98 @@
+"""What is done again and again beside sending: signs of life, rescue, probes.
+
+Rescue and probes are the leader's, who holds a lease in SQL; every worker stands ready to take
+it over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from scheduler import metrics
+from scheduler.clock import Clock
+from scheduler.decide import SECOND
+from scheduler.dispatch import Dispatcher
+from scheduler.health import Doctor
+from scheduler.settings import Settings
+from scheduler.store import claims
+from scheduler.store.db import Database
+
+log = structlog.get_logger()
+
+SWEEP = 1.0
+LEADER_TERM = 5 * SECOND
+DEPTH_EVERY = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duties:
+    """The loops of one worker; each outlives an absent database."""
+
+    database: Database
+    clock: Clock
+    settings: Settings
+    worker: str
+    dispatcher: Dispatcher
+    doctor: Doctor
+
+    async def heartbeat(self) -> None:
+        """Say that this worker lives, and learn how many others do."""
+        started_at = self.clock.micros()
+
+        async def beat() -> None:
+            now = self.clock.micros()
+            await claims.heartbeat(
+                self.database, worker=self.worker, host=socket.gethostname(), pid=os.getpid(),
+                started_at=started_at, now=now,
+            )  # fmt: skip
+            since = now - int(self.settings.worker_dead_after * SECOND)
+            self.dispatcher.workers_alive = max(1, await claims.alive(self.database, since))
+
+        await _forever("heartbeat", self.settings.heartbeat_interval, beat)
+
+    async def sweep(self) -> None:
+        """The leader's rounds."""
+        rounds = 0
+
+        async def round_() -> None:
+            nonlocal rounds
+            now = self.clock.micros()
+            if not await claims.take_lease(
+                self.database, "sweep", self.worker, now=now, until=now + LEADER_TERM
+            ):
+                return
+            back, doubtful = await claims.rescue(
+                self.database,
+                now=now,
+                dead_before=now - int(self.settings.worker_dead_after * SECOND),
+                first_look=now,
+            )
+            if back or doubtful:
+                metrics.RESCUED.labels("scheduled").inc(len(back))
+                metrics.RESCUED.labels("unconfirmed").inc(len(doubtful))
+                log.warning("rescued", given_back=len(back), in_doubt=len(doubtful))
+                self.dispatcher.wake()
+            await self.doctor.look_at_suspects()
+            if rounds % DEPTH_EVERY == 0:
+                for state, count in (await claims.depth(self.database)).items():
+                    metrics.QUEUE_DEPTH.labels(state).set(count)
+                await self.doctor.look_at_everyone(int(self.settings.probe_interval * SECOND))
+            rounds += 1
+
+        await _forever("sweep", SWEEP, round_)
+
+
+async def _forever(name: str, interval: float, duty: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await duty()
+        except Exception:  # a duty that stops for good would be a silent failure
+            log.exception("duty.failed", duty=name)
+            metrics.DB_ERRORS.labels(name).inc()
+        await asyncio.sleep(interval)
