@@ -16,8 +16,8 @@ from scheduler.clock import moment
 
 
 def media_path(media_dir: Path, sha256: str) -> Path:
-    """Where a file with this content is kept."""
-    return media_dir / sha256[:2] / sha256
+    """Where a file with this content is kept (see `scheduler.media`)."""
+    return media_dir / sha256[:2] / sha256 / "original"
 
 
 def to_media(stored: Sequence[Mapping[str, Any]], media_dir: Path) -> tuple[Media, ...]:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
@@ -27,15 +28,16 @@ class Vault:
                 "ESTAFETTE_SECRET_KEYS holds something that is no Fernet key (32 bytes, base64)"
             ) from error
 
-    def seal(self, secrets: Mapping[str, str]) -> bytes:
+    def seal(self, secrets: Mapping[str, Any]) -> bytes:
+        """`secrets`: JSON values by name."""
         return self._fernet.encrypt(json.dumps(secrets).encode())
 
-    def open(self, sealed: bytes | None) -> dict[str, str]:
+    def open(self, sealed: bytes | None) -> dict[str, Any]:
         """Error: VaultError when no key fits."""
         if sealed is None:
             return {}
         try:
-            opened: dict[str, str] = json.loads(self._fernet.decrypt(sealed))
+            opened: dict[str, Any] = json.loads(self._fernet.decrypt(sealed))
         except InvalidToken as error:
             raise VaultError(
                 "stored credentials were sealed with another key: put the old key back after the"
