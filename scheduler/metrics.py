@@ -1,4 +1,4 @@
-"""Prometheus metrics of the engine. Lateness is request begun minus due time."""
+"""Prometheus metrics of the engine and the API. Lateness is request begun minus due time."""
 
 from __future__ import annotations
 
@@ -24,3 +24,11 @@ REROUTED = Counter("estafette_rerouted_total", "Deliveries that found another ro
 REDIS_UP = Gauge("estafette_redis_up", "1 when the doorbell's Redis answers")
 DB_ERRORS = Counter("estafette_db_errors_total", "Database operations that failed", ["where"])
 TICKS = Counter("estafette_ticks_total", "Doorbell ticks heard")
+
+HTTP_REQUESTS = Histogram(
+    "estafette_http_request_seconds",
+    "Time to answer a request",
+    ["method", "route", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+POSTS_ACCEPTED = Counter("estafette_posts_accepted_total", "Posts committed with their deliveries")

@@ -1,0 +1,479 @@
+"""Accept a post: understand it, plan it, store it with its deliveries, ring the doorbell.
+
+Requests that come together share one transaction: while one batch commits, the next one gathers.
+201 means committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uuid_utils
+
+from scheduler.answers import AcceptedAnswer, post_answer, problem_answer
+from scheduler.clock import Clock, micros, moment
+from scheduler.content import to_post
+from scheduler.deliveries import LatePolicy, State
+from scheduler.doorbell import Doorbell
+from scheduler.drafts import Draft, Words
+from scheduler.plan import Plan, make_plan
+from scheduler.refusals import FieldError, Refusal, RefusedError, invalid
+from scheduler.roster import Member, Roster
+from scheduler.settings import Settings
+from scheduler.store import events, idempotency, posts
+from scheduler.store.accounts import BY_HAND
+from scheduler.store.db import Database
+from scheduler.store.tokens import Caller
+from scheduler.times import horizon, resolve, zone_named
+
+BATCH = 64
+# How far a client's clock may be behind ours before "now" counts as the past.
+SLACK = timedelta(seconds=60)
+
+Row = Mapping[str, Any]
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to a POST; `replayed`: given before, under the same Idempotency-Key."""
+
+    answer: AcceptedAnswer
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Microseconds since 1970, and the zone in which the author thinks."""
+
+    due_at: int
+    deadline_at: int
+    zone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Everything that one accepted post writes."""
+
+    post: Row
+    deliveries: Sequence[Row]
+    event: events.Event
+    answer: AcceptedAnswer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    draft: Draft
+    caller: Caller
+    key: str | None
+    fingerprint: str
+    answer: asyncio.Future[Accepted]
+
+    @property
+    def slot(self) -> idempotency.Key | None:
+        return None if self.key is None else (self.caller.id, self.key)
+
+
+class Intake:
+    """Takes posts. One per process."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        roster: Roster,
+        clock: Clock,
+        settings: Settings,
+        doorbell: Doorbell,
+    ) -> None:
+        self._database = database
+        self._roster = roster
+        self._clock = clock
+        self._settings = settings
+        self._doorbell = doorbell
+        self._waiting: list[_Asked] = []
+        self._drain: asyncio.Task[None] | None = None
+        self._bells: set[asyncio.Task[None]] = set()
+
+    async def accept(self, draft: Draft, caller: Caller, key: str | None = None) -> Accepted:
+        """Store a post and its deliveries; committed on return. Error: RefusedError."""
+        asked = _Asked(
+            draft, caller, key, fingerprint(draft), asyncio.get_running_loop().create_future()
+        )
+        self._waiting.append(asked)
+        if self._drain is None or self._drain.done():
+            self._drain = asyncio.create_task(self._take_all())
+        return await asked.answer
+
+    async def plan(self, draft: Draft, routes: Mapping[str, Sequence[str]]) -> tuple[Row, Plan]:
+        """What `accept` would store, without storing it."""
+        media = await self._media([draft])
+        members = await self._roster.everyone()
+        return self._plan(draft, members, media, routes)
+
+    async def close(self) -> None:
+        """Finish what was taken."""
+        if self._drain is not None:
+            await self._drain
+        await asyncio.gather(*self._bells)
+
+    async def _take_all(self) -> None:
+        while self._waiting:
+            batch, self._waiting = _one_per_key(self._waiting)
+            try:
+                await self._take(batch)
+            except Exception as error:  # noqa: BLE001 -- each request is answered with it
+                await self._take_singly(batch, error)
+
+    async def _take_singly(self, batch: Sequence[_Asked], error: Exception) -> None:
+        """One post that the database refuses must not fail those that came beside it."""
+        if len(batch) == 1:
+            _fail(batch[0], error)
+            return
+        for asked in batch:
+            try:
+                await self._take([asked])
+            except Exception as own:  # noqa: BLE001 -- as above
+                _fail(asked, own)
+
+    async def _take(self, batch: Sequence[_Asked]) -> None:
+        batch = await self._answer_known(batch)
+        media = await self._media(asked.draft for asked in batch)
+        members = await self._roster.everyone()
+        prepared: list[tuple[_Asked, Prepared]] = []
+        for asked in batch:
+            try:
+                prepared.append((asked, self._prepare(asked, members, media)))
+            except RefusedError as refusal:
+                _fail(asked, refusal)
+            await asyncio.sleep(0)  # planning is pure computing: let other requests in between
+        if prepared:
+            await self._store(prepared)
+
+    async def _answer_known(self, batch: Sequence[_Asked]) -> list[_Asked]:
+        """Answer the requests whose key was used before; the others."""
+        slots = [asked.slot for asked in batch if asked.slot is not None]
+        if not slots:
+            return list(batch)
+        async with self._database.read() as connection:
+            given = await idempotency.find(connection, slots)
+        for asked in batch:
+            if asked.slot in given:
+                _answer_again(asked, given[asked.slot])
+        return [asked for asked in batch if asked.slot not in given]
+
+    async def _store(self, prepared: Sequence[tuple[_Asked, Prepared]]) -> None:
+        now = self._clock.micros()
+        kept = [_answer_row(asked, item, now) for asked, item in prepared if asked.key is not None]
+        async with self._database.write() as connection:
+            free = await idempotency.keep(connection, self._database, kept) if kept else set()
+            won = [pair for pair in prepared if pair[0].slot is None or pair[0].slot in free]
+            if won:
+                await posts.add(
+                    connection,
+                    [item.post for _, item in won],
+                    [row for _, item in won for row in item.deliveries],
+                )
+                await events.append(connection, [item.event for _, item in won])
+        for asked, item in won:
+            _succeed(asked, Accepted(item.answer))
+        self._ring(item.post["due_at"] for _, item in won)
+        lost = [asked for asked, _ in prepared if asked.slot is not None and asked.slot not in free]
+        if lost:
+            await self._answer_known(lost)
+
+    def _ring(self, moments: Iterable[int]) -> None:
+        for second in sorted({due_at // 1_000_000 for due_at in moments}):
+            bell = asyncio.create_task(self._doorbell.ring(second * 1_000_000))
+            self._bells.add(bell)
+            bell.add_done_callback(self._bells.discard)
+
+    async def _media(self, drafts: Iterable[Draft]) -> dict[str, Row]:
+        wanted = {name for draft in drafts for name in media_ids(draft)}
+        if not wanted:
+            return {}
+        async with self._database.read() as connection:
+            return await posts.media_of(connection, sorted(wanted))
+
+    def _plan(
+        self,
+        draft: Draft,
+        members: Mapping[str, Member],
+        media: Mapping[str, Row],
+        routes: Mapping[str, Sequence[str]],
+    ) -> tuple[Row, Plan]:
+        now = self._clock.micros()
+        when = decide_when(draft, now, self._settings)
+        row = {
+            "id": str(uuid_utils.uuid7()),
+            "kind": draft.kind.value,
+            "title": draft.title,
+            "content": to_content(draft, media),
+            "due_at": when.due_at,
+            "zone": when.zone,
+            "late_policy": draft.late_policy.value,
+            "deadline_at": when.deadline_at,
+            "campaign_id": None,
+            "version": 1,
+            "cancelled_at": None,
+            "created_at": now,
+            "updated_at": now,
+        }
+        chosen = choose(draft, members, now)
+        post = replace(to_post(row, self.media_dir), own_hosts=own_hosts(self._settings))
+        return row, refuse_unfit(draft, make_plan(post, chosen, routes, now))
+
+    @property
+    def media_dir(self) -> Path:
+        return self._settings.data_dir / "media"
+
+    def _prepare(
+        self, asked: _Asked, members: Mapping[str, Member], media: Mapping[str, Row]
+    ) -> Prepared:
+        row, plan = self._plan(asked.draft, members, media, {})
+        row = {**row, "created_by": asked.caller.actor}
+        legs = [
+            {
+                "id": str(uuid_utils.uuid7()),
+                "post_id": row["id"],
+                "account_id": planned.member.id,
+                "part": planned.part.value,
+                "state": State.SCHEDULED.value,
+                "due_at": row["due_at"],
+                "planned_at": row["due_at"],
+                "deadline_at": row["deadline_at"],
+                "created_at": row["created_at"],
+                "updated_at": row["updated_at"],
+            }
+            for planned in plan.deliveries
+        ]
+        shown = [
+            {
+                **leg,
+                "account_name": planned.member.account.name,
+                "channel": planned.member.channel.channel,
+            }
+            for leg, planned in zip(legs, plan.deliveries, strict=True)
+        ]
+        answer: AcceptedAnswer = {**post_answer(row, shown), "problems": problems_of(plan)}
+        event: events.Event = {
+            "at": row["created_at"],
+            "kind": "post.accepted",
+            "actor": row["created_by"],
+            "post_id": row["id"],
+            "delivery_id": None,
+            "account_id": None,
+            "data": {"title": row["title"], "deliveries": len(legs), "due_at": row["due_at"]},
+        }
+        return Prepared(post=row, deliveries=legs, event=event, answer=answer)
+
+
+def problems_of(plan: Plan) -> list[Any]:
+    return [
+        problem_answer(found.member.id, found.member.account.name, found.problem)
+        for found in plan.problems
+    ]
+
+
+def fingerprint(draft: Draft) -> str:
+    """The same for the same request, however its JSON is laid out."""
+    return sha256(draft.model_dump_json(exclude_unset=True).encode()).hexdigest()
+
+
+def own_hosts(settings: Settings) -> tuple[str, ...]:
+    """The hosts whose links are ours."""
+    host = settings.effective_public_url.split("://", 1)[-1].split("/", 1)[0]
+    return (host.rsplit(":", 1)[0],)
+
+
+def decide_when(draft: Draft, now: int, settings: Settings) -> When:
+    """The moment a draft means. Error: RefusedError naming the field.
+
+    A past moment is refused, unless the author says `late_policy: publish` in so many words.
+    """
+    zone = draft.zone or settings.zone
+    zone_named(zone)
+    today = moment(now)
+    at = today if draft.at == "now" else resolve(draft.at, zone, draft.fold)
+    if at < today - SLACK and not (
+        draft.late_policy is LatePolicy.PUBLISH and "late_policy" in draft.model_fields_set
+    ):
+        raise invalid(
+            "at",
+            f"{at.isoformat()} is in the past",
+            "give a later time, leave `at` out to publish now, or add late_policy: publish",
+        )
+    if at > horizon(today):
+        raise invalid("at", f"{at.isoformat()} is more than ten years away", "check the year")
+    due = max(at, today)
+    deadline = due + timedelta(hours=settings.default_deadline_hours)
+    if draft.deadline is not None:
+        deadline = resolve(draft.deadline, zone, draft.fold, "deadline")
+        if deadline <= due:
+            raise invalid(
+                "deadline", "the deadline is not after the post's time", "give a later one"
+            )
+    return When(micros(due), micros(deadline), zone)
+
+
+def choose(draft: Draft, members: Mapping[str, Member], now: int) -> list[Member]:
+    """The accounts a draft is for. Error: RefusedError naming each unknown one."""
+    errors: list[FieldError] = []
+    if draft.channels is None and draft.accounts is None:
+        chosen = [member for member in members.values() if not paused_by_hand(member, now)]
+        if not chosen:
+            raise invalid(
+                "accounts",
+                "no account is connected and active",
+                "connect one: POST /api/v1/accounts",
+            )
+        return chosen
+    wanted: dict[str, Member] = {}
+    for index, name in enumerate(draft.channels or ()):
+        found = [member for member in members.values() if member.channel.channel == name]
+        if not found:
+            known = sorted({member.channel.channel for member in members.values()})
+            errors.append(
+                FieldError(
+                    f"channels[{index}]",
+                    f"no account is connected to a channel {name!r}",
+                    f"connected: {', '.join(known) or 'none'}",
+                )
+            )
+        wanted.update((member.id, member) for member in found)
+    for index, account_id in enumerate(draft.accounts or ()):
+        if account_id not in members:
+            errors.append(
+                FieldError(
+                    f"accounts[{index}]",
+                    f"there is no account {account_id!r}",
+                    "see GET /api/v1/accounts",
+                )
+            )
+        else:
+            wanted[account_id] = members[account_id]
+    if not wanted and not errors:
+        errors.append(
+            FieldError("accounts", "no account is chosen", "name one, or leave the field out")
+        )
+    if errors:
+        raise RefusedError(Refusal.INVALID, "the post cannot go where it should", errors)
+    return list(wanted.values())
+
+
+def paused_by_hand(member: Member, now: int) -> bool:
+    """A person's pause takes an account out of the default choice; the engine's pauses do not:
+    their deliveries wait, or take plan B."""
+    return member.paused_until > now and member.pause_reason == BY_HAND
+
+
+def refuse_unfit(draft: Draft, plan: Plan) -> Plan:
+    """Refuse a plan that misses an account the author named, or that has no delivery left."""
+    named = draft.channels is not None or draft.accounts is not None
+    if plan.blocking and (named or not plan.deliveries):
+        raise RefusedError(
+            Refusal.INVALID,
+            "the post does not fit every account it is for",
+            [
+                FieldError(
+                    found.problem.field or "accounts",
+                    f"{found.member.account.name}: {found.problem.detail}",
+                    found.problem.remedy,
+                )
+                for found in plan.blocking
+            ],
+        )
+    return plan
+
+
+def media_ids(words: Words) -> list[str]:
+    """Every upload that a post or one of its variants names."""
+    named = [name for variant in words.variants.values() for name in variant.media or ()]
+    return [*words.media, *named]
+
+
+def to_content(words: Words, media: Mapping[str, Row]) -> dict[str, Any]:
+    """The words as `scheduler.content` stores them. Error: RefusedError naming unknown media."""
+    content = words.model_dump(
+        mode="json",
+        include=set(Words.model_fields) - {"title", "kind", "media", "variants"},
+        exclude_defaults=True,
+    )
+    content["body"] = words.body
+    content["language"] = words.language
+    if words.media:
+        content["media"] = _attached(words.media, media, "media")
+    if words.variants:
+        content["variants"] = {
+            channel: variant.model_dump(exclude_none=True)
+            | (
+                {}
+                if variant.media is None
+                else {"media": _attached(variant.media, media, f"variants.{channel}.media")}
+            )
+            for channel, variant in words.variants.items()
+        }
+    return content
+
+
+def _attached(ids: Sequence[str], media: Mapping[str, Row], field: str) -> list[Row]:
+    missing = [
+        FieldError(f"{field}[{index}]", f"there is no upload {name!r}", "POST /api/v1/media first")
+        for index, name in enumerate(ids)
+        if name not in media
+    ]
+    if missing:
+        raise RefusedError(Refusal.INVALID, "the post names media that were not uploaded", missing)
+    return [media[name] for name in ids]
+
+
+def _one_per_key(waiting: Sequence[_Asked]) -> tuple[list[_Asked], list[_Asked]]:
+    """The next batch, and who waits for the one after: two with one key never share a batch."""
+    batch: list[_Asked] = []
+    later: list[_Asked] = []
+    taken: set[idempotency.Key] = set()
+    for asked in waiting:
+        if len(batch) >= BATCH or asked.slot in taken:
+            later.append(asked)
+            continue
+        batch.append(asked)
+        if asked.slot is not None:
+            taken.add(asked.slot)
+    return batch, later
+
+
+def _answer_row(asked: _Asked, item: Prepared, now: int) -> Row:
+    return {
+        "token_id": asked.caller.id,
+        "key": asked.key,
+        "fingerprint": asked.fingerprint,
+        "status": 201,
+        "body": item.answer,
+        "created_at": now,
+    }
+
+
+def _answer_again(asked: _Asked, given: idempotency.Given) -> None:
+    if given.fingerprint != asked.fingerprint:
+        detail = f"the key {asked.key!r} was used with another post"
+        error = FieldError("Idempotency-Key", detail, "use a new key for a new post")
+        _fail(asked, RefusedError(Refusal.KEY_REUSED, detail, [error]))
+    else:
+        _succeed(asked, Accepted(given.body, replayed=True))
+
+
+def _succeed(asked: _Asked, answer: Accepted) -> None:
+    if not asked.answer.done():  # the client may have hung up meanwhile
+        asked.answer.set_result(answer)
+
+
+def _fail(asked: _Asked, error: Exception) -> None:
+    if not asked.answer.done():
+        asked.answer.set_exception(error)

@@ -1,0 +1,75 @@
+"""What one process of the service works with, opened and closed in one place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from channels.base import Tools
+from channels.http import HttpClient
+from channels.registry import Registry
+from scheduler.clock import Clock
+from scheduler.doorbell import Doorbell, SilentDoorbell
+from scheduler.posts import Intake
+from scheduler.roster import Roster
+from scheduler.settings import Settings
+from scheduler.store.db import Database
+from scheduler.store.pages import PageStore
+from scheduler.vault import Vault, key_file_keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Shared by the API and the worker; whoever opens it closes it."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    vault: Vault
+    http: HttpClient
+    registry: Registry
+    roster: Roster
+    pages: PageStore
+    doorbell: Doorbell
+    intake: Intake
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, *, clock: Clock | None = None, doorbell: Doorbell | None = None
+) -> AsyncIterator[Services]:
+    """Open everything that `settings` names. The database is not migrated here.
+
+    Errors: VaultError for unusable keys, OSError for a data directory that cannot be written.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    time = clock or Clock()
+    bell = doorbell or SilentDoorbell()
+    async with AsyncExitStack() as stack:
+        vault = Vault(
+            [key.get_secret_value() for key in settings.secret_keys]
+            or key_file_keys(settings.data_dir)
+        )
+        database = Database(settings.effective_database_url)
+        stack.push_async_callback(database.close)
+        http = await stack.enter_async_context(HttpClient(private_ok=settings.private_addresses_ok))
+        pages = PageStore(database)
+        registry = Registry(Tools(http=http, now=time.now, site=pages))
+        roster = Roster(database, registry, vault)
+        intake = Intake(
+            database=database, roster=roster, clock=time, settings=settings, doorbell=bell
+        )
+        stack.push_async_callback(intake.close)
+        yield Services(
+            settings=settings,
+            clock=time,
+            database=database,
+            vault=vault,
+            http=http,
+            registry=registry,
+            roster=roster,
+            pages=pages,
+            doorbell=bell,
+            intake=intake,
+        )
