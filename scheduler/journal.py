@@ -66,6 +66,10 @@ class Journal:
         os.close(self._file)
         self._file = descriptor
 
+    def abandon(self) -> None:
+        """Leave the file for a successor: something is still in doubt."""
+        os.close(self._file)
+
     def close(self) -> None:
         """Leave in good order: nothing of this worker is in doubt any more."""
         os.close(self._file)
