@@ -19,7 +19,7 @@ from pydantic import Field
 from channels.base import Account, Capabilities, ChannelSettings, Media, Message, Part, Post, Tools
 from channels.facebook.check import problems
 from channels.facebook.errors import Verdict
-from channels.facebook.graph import Answer, Form, Graph, GraphSettings, Refusal, Road, road
+from channels.facebook.graph import Form, Graph, GraphSettings, Refusal, Road, Success, road
 from channels.facebook.lookup import look_for
 from channels.facebook.probe import probe_page
 from channels.facebook.render import MAX_PHOTOS, PHOTO_MAX_BYTES, PHOTO_TYPES, TEXT_LIMIT, rendered
@@ -43,10 +43,8 @@ _READ_BACK = {"fields": "id,permalink_url"}
 
 
 class FacebookSettings(GraphSettings):
-    """One page. `settle_seconds`: how long a new post may be missing from the page's listing; no
-    absence is believed before. `www_url`: where readers see posts."""
+    """One page. `www_url`: where readers see posts."""
 
-    settle_seconds: Annotated[float, Field(ge=0)] = 60.0
     www_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] = "https://www.facebook.com"
 
 
@@ -64,6 +62,7 @@ class FacebookAdapter:
         image_max_bytes=PHOTO_MAX_BYTES,
         video=True,
         first_comment=True,
+        settles_after=timedelta(minutes=2),
     )
 
     def __init__(self, tools: Tools) -> None:
@@ -97,12 +96,7 @@ class FacebookAdapter:
         key: str,
         since: datetime,
     ) -> Delivered | Finding:
-        settings: FacebookSettings = account.settings
-        found = await look_for(self._graph, road(settings), message, since=since)
-        settled = since + timedelta(seconds=settings.settle_seconds)
-        if found is Finding.ABSENT and self._now() < settled:
-            return Finding.UNKNOWN
-        return found
+        return await look_for(self._graph, road(account.settings), message, since=since)
 
     async def probe(self, account: Account[Any]) -> Health:
         return await probe_page(self._graph, road(account.settings), scopes=SCOPES)
@@ -200,10 +194,10 @@ class FacebookAdapter:
 class _Published:
     remote_id: str
     url: str | None
-    answer: Answer
+    answer: Success
 
 
-def _published(answer: Answer | Refusal) -> _Published | Refusal:
+def _published(answer: Success | Refusal) -> _Published | Refusal:
     if isinstance(answer, Refusal):
         return answer
     # A picture answers with its own id and that of the post that shows it.
@@ -223,7 +217,7 @@ def _delivered(ended: _Published, settings: FacebookSettings) -> Delivered:
     )
 
 
-def _changed(answer: Answer | Refusal, remote_id: str) -> Outcome:
+def _changed(answer: Success | Refusal, remote_id: str) -> Outcome:
     if isinstance(answer, Refusal):
         return _no_such_post(answer) if answer.verdict is Verdict.GONE else answer.outcome
     if answer.data.get("success") is not True:

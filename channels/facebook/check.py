@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from channels.base import Media, Message, Part
+from channels.compose import empty_problem, shortened_problem
 from channels.facebook.render import (
     COMMENT_LIMIT,
     MAX_PHOTOS,
@@ -30,15 +31,10 @@ def problems(message: Message) -> Sequence[Problem]:
                 remedy="Shorten the text, or give Facebook a shorter variant.",
             )
         )
+    if "shortened" in message.options:
+        found.append(shortened_problem(message.options["shortened"]))
     if not message.text and not message.link and not message.media:
-        found.append(
-            Problem(
-                code="empty",
-                detail="There is nothing to publish.",
-                field="body",
-                remedy="Write a text, add a link or a picture.",
-            )
-        )
+        found.append(empty_problem())
     if message.link and not message.link.startswith(("https://", "http://")):
         found.append(
             Problem(

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr
 from yarl import URL
 
 from channels.base import ChannelSettings, Tools
+from channels.exchange import Answer, NoAnswer, ask
 from channels.facebook.errors import (
     Circumstances,
     GraphError,
@@ -26,18 +27,8 @@ from channels.facebook.errors import (
     ruling,
 )
 from channels.facebook.usage import regain_at, slow_until
-from channels.http import AnswerLostError, NotSentError, PrivateAddressError, Reply
-from channels.outcome import (
-    AccessLost,
-    AccessReason,
-    Evidence,
-    Outcome,
-    Unavailable,
-    Unconfirmed,
-)
+from channels.outcome import Evidence, Outcome, Unavailable, Unconfirmed
 
-EXCERPT = 2000
-READ_TIMEOUT = 20.0
 WRITE_TIMEOUT = 30.0
 
 Form = Mapping[str, str] | aiohttp.FormData
@@ -72,11 +63,6 @@ class Road:
     app_token: str
     secrets: tuple[str, ...]
 
-    def redacted(self, text: str) -> str:
-        for secret in self.secrets:
-            text = text.replace(secret, "[redacted]")
-        return text
-
 
 @lru_cache(maxsize=512)
 def road(settings: GraphSettings) -> Road:
@@ -100,8 +86,8 @@ def road(settings: GraphSettings) -> Road:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A success. `data` is the JSON object; `slow_until` (UTC) when the limit is near."""
+class Success:
+    """What was asked for. `data` is the JSON object; `slow_until` (UTC) when a limit is near."""
 
     data: Mapping[str, Any]
     evidence: Evidence
@@ -110,8 +96,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Anything but a success. `error` is None when the platform did not say why in its envelope
-    (no answer, a proxy's page); `rule` is then None too."""
+    """Anything but a success. `error` and `rule` are None when the platform did not say why in
+    its envelope (no answer, a proxy's page)."""
 
     outcome: Outcome
     error: GraphError | None = None
@@ -130,16 +116,17 @@ class Graph:
         self._now = tools.now
         self._tables = () if table is None else (table,)
 
-    async def read(self, url: URL, way: Road) -> Answer | Refusal:
+    async def read(self, url: URL, way: Road) -> Success | Refusal:
         """GET; a failure never says that something may have been written."""
-        return await self._call("GET", url.update_query(way.proof), way, writing=False)
+        signed = url.update_query(way.proof)
+        return await self._call("GET", signed, way, writes=False, headers=way.headers)
 
-    async def inspect_token(self, way: Road) -> Answer | Refusal:
+    async def inspect_token(self, way: Road) -> Success | Refusal:
         """What Facebook knows of the account's token; asked as the app when we can."""
         asker = {"access_token": way.app_token} if way.app_token else way.proof
         url = (way.root / "debug_token").update_query({"input_token": way.token, **asker})
-        headers: Mapping[str, str] | None = {} if way.app_token else None
-        return await self._call("GET", url, way, writing=False, headers=headers)
+        headers = {} if way.app_token else way.headers
+        return await self._call("GET", url, way, writes=False, headers=headers)
 
     async def write(
         self,
@@ -148,9 +135,11 @@ class Graph:
         form: Form,
         *,
         timeout: float = WRITE_TIMEOUT,  # noqa: ASYNC109 -- passed to HttpClient
-    ) -> Answer | Refusal:
+    ) -> Success | Refusal:
         """POST something that becomes visible: without an answer, Unconfirmed."""
-        return await self._call("POST", url, way, writing=True, form=form, timeout=timeout)
+        return await self._call(
+            "POST", url, way, writes=True, headers=way.headers, form=form, timeout=timeout
+        )
 
     async def prepare(
         self,
@@ -159,79 +148,44 @@ class Graph:
         form: Form,
         *,
         timeout: float = WRITE_TIMEOUT,  # noqa: ASYNC109 -- passed to HttpClient
-    ) -> Answer | Refusal:
+    ) -> Success | Refusal:
         """POST something that nobody sees (an unpublished picture): safe to do again."""
-        return await self._call("POST", url, way, writing=False, form=form, timeout=timeout)
+        return await self._call(
+            "POST", url, way, writes=False, headers=way.headers, form=form, timeout=timeout
+        )
 
-    async def delete(self, url: URL, way: Road) -> Answer | Refusal:
-        return await self._call("DELETE", url.update_query(way.proof), way, writing=True)
+    async def delete(self, url: URL, way: Road) -> Success | Refusal:
+        signed = url.update_query(way.proof)
+        return await self._call("DELETE", signed, way, writes=True, headers=way.headers)
 
     async def _call(
-        self,
-        method: str,
-        url: URL,
-        way: Road,
-        *,
-        writing: bool,
-        form: Form | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float = READ_TIMEOUT,  # noqa: ASYNC109 -- passed to HttpClient
-    ) -> Answer | Refusal:
-        asked = f"{method} {url.path}"
-        try:
-            reply = await self._http.request(
-                method,
-                url,
-                headers=way.headers if headers is None else headers,
-                form=form,
-                timeout=timeout,
-            )
-        except NotSentError as error:
-            return Refusal(_not_sent(error, way.redacted(str(error)), Evidence(request=asked)))
-        except AnswerLostError as error:
-            said = way.redacted(str(error))
-            return Refusal(_lost(said, Evidence(request=asked), writing=writing))
-        return self._read(reply, asked, way, writing=writing)
+        self, method: str, url: URL, way: Road, *, writes: bool, **request: Any
+    ) -> Success | Refusal:
+        answer = await ask(self._http, method, url, writes=writes, secrets=way.secrets, **request)
+        if isinstance(answer, NoAnswer):
+            return Refusal(answer)
+        error = error_in(answer.data)
+        if error is not None:
+            return self._refused(answer, error, writes=writes)
+        if not isinstance(answer.data, dict) or answer.status >= 300:
+            return Refusal(_unreadable(answer, writes=writes))
+        slow = slow_until(answer.reply.headers, self._now())
+        return Success(answer.data, answer.evidence(), slow)
 
-    def _read(self, reply: Reply, asked: str, way: Road, *, writing: bool) -> Answer | Refusal:
-        data = reply.json()
-        error = error_in(data)
-        if error is None and isinstance(data, dict) and reply.status < 300:
-            evidence = Evidence(request=asked, status=reply.status, excerpt=reply.text[:EXCERPT])
-            return Answer(data, evidence, slow_until(reply.headers, self._now()))
-        evidence = Evidence(
-            request=asked,
-            status=reply.status,
-            code=error.label if error else "",
-            trace=error.trace if error else "",
-            excerpt=way.redacted(reply.text)[:EXCERPT],
-        )
-        if error is None:
-            said = f"the answer is not Facebook's (HTTP {reply.status})"
-            return Refusal(_lost(said, evidence, writing=writing))
+    def _refused(self, answer: Answer, error: GraphError, *, writes: bool) -> Refusal:
         rule = ruling(error, *self._tables)
         now = self._now()
         given = Circumstances(
-            writing=writing,
+            writing=writes,
             now=now,
-            regain_at=regain_at(reply.headers, now),
-            evidence=evidence,
+            regain_at=regain_at(answer.reply.headers, now),
+            evidence=answer.evidence(code=error.label, trace=error.trace),
         )
         return Refusal(outcome(error, rule, given), error, rule)
 
 
-def _not_sent(error: NotSentError, said: str, evidence: Evidence) -> Outcome:
-    if isinstance(error, PrivateAddressError):
-        return AccessLost(
-            reason=AccessReason.MISCONFIGURED,
-            detail=said,
-            remedy="Set the account's base address to the public address of the Graph API.",
-            evidence=evidence,
-        )
-    return Unavailable(reason=said, evidence=evidence)
-
-
-def _lost(said: str, evidence: Evidence, *, writing: bool) -> Outcome:
-    if writing:
-        return Unconfirmed(detail=said, evidence=evidence)
-    return Unavailable(reason=said, evidence=evidence)
+def _unreadable(answer: Answer, *, writes: bool) -> Outcome:
+    said = f"the answer is not Facebook's (HTTP {answer.status})"
+    if writes:
+        return Unconfirmed(detail=said, evidence=answer.evidence())
+    return Unavailable(reason=said, evidence=answer.evidence())

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from channels.facebook.errors import RECONNECT, Verdict
-from channels.facebook.graph import Answer, Graph, Refusal, Road
+from channels.facebook.graph import Graph, Refusal, Road, Success
 from channels.outcome import (
     Accepted,
     AccessLost,
@@ -51,14 +51,14 @@ class Token:
 async def probe_page(graph: Graph, way: Road, *, scopes: frozenset[str]) -> Health:
     """One look at the page with the account's credentials; `scopes` are those it needs."""
     page = await graph.read(way.page.with_query(fields=_FIELDS), way)
-    if isinstance(page, Answer):
+    if isinstance(page, Success):
         return await _there(graph, way, page, scopes)
     if page.verdict is Verdict.GONE:
         return await _missing(graph, way, page, scopes)
     return _health(page.outcome)
 
 
-async def _there(graph: Graph, way: Road, page: Answer, scopes: frozenset[str]) -> Health:
+async def _there(graph: Graph, way: Road, page: Success, scopes: frozenset[str]) -> Health:
     if page.data.get("is_published") is False:
         return Health(
             status=HealthStatus.VANISHED,

@@ -64,7 +64,6 @@ class FacebookSandbox(GraphSandbox):
                     "app_secret": APP_SECRET,
                     "base_url": base_url,
                     "www_url": f"{base_url}/www",
-                    "settle_seconds": 0,
                 },
             )
             for page in self.pages.values()

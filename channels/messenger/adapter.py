@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from pydantic import SecretStr
@@ -64,7 +64,12 @@ class MessengerAdapter:
     channel: ClassVar[str] = "messenger"
     settings_type: ClassVar[type[ChannelSettings]] = MessengerSettings
     capabilities: ClassVar[Capabilities] = Capabilities(
-        text_limit=TEXT_LIMIT, text_unit="utf16", polls=True, actions=True, addressed=True
+        text_limit=TEXT_LIMIT,
+        text_unit="utf16",
+        polls=True,
+        actions=True,
+        addressed=True,
+        settles_after=timedelta(minutes=1),
     )
 
     def __init__(self, tools: Tools) -> None:

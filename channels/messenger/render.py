@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from channels.base import Action, Message, Part, Post
+from channels.compose import compose, empty_problem, shortened_problem
 from channels.outcome import Problem, Severity
-from channels.words import (
-    campaign_rewrite,
-    read_more,
-    reroute_note,
-    shorten,
-    to_plain,
-    utf16_length,
-)
+from channels.words import campaign_rewrite, utf16_length
 
 TEXT_LIMIT = 2000
 TEMPLATE_LIMIT = 640
@@ -32,26 +27,26 @@ def rendered(post: Post, part: Part) -> Message:
     """What will be sent. `options` holds `quick_replies` (title, payload) and `buttons` (title,
     url), each only when there are any."""
     rewrite = campaign_rewrite(post, source="messenger")
-    link = rewrite(post.link) if post.link else None
-    body = to_plain(post.body, rewrite=rewrite)
     urls = [(action.label, rewrite(action.url)) for action in post.actions if action.url]
-    note = reroute_note(post.rerouted, post.language) if post.rerouted else ""
     question = post.poll.question if post.poll else ""
-    opening = _joined(note, post.title.strip(), body)
-    closing = _joined(link if link and link not in body else "", question)
-    as_buttons = bool(urls) and utf16_length(_joined(opening, closing)) <= TEMPLATE_LIMIT
-    if not as_buttons:
-        closing = _joined("\n".join(f"{label}: {url}" for label, url in urls), closing)
+    words = partial(compose, post, measure=utf16_length, rewrite=rewrite, part=part)
+    short = words(limit=TEMPLATE_LIMIT - _length_before(question))
+    as_buttons = bool(urls) and not short.shortened
+    links = "" if as_buttons else "\n".join(f"{label}: {url}" for label, url in urls)
+    closing = _joined(links, question)
+    text = short if as_buttons else words(limit=TEXT_LIMIT - _length_before(closing))
     options: dict[str, Any] = {}
+    if text.shortened:
+        options["shortened"] = True
     if replies := _quick_replies(post):
         options["quick_replies"] = replies
     if as_buttons:
         options["buttons"] = [{"title": label, "url": url} for label, url in urls]
     return Message(
         post_id=post.id,
-        text=_fitted(post, opening, closing, link),
+        text=_joined(text.text, closing),
         title=post.title,
-        link=link,
+        link=rewrite(post.link) if post.link else None,
         media=post.media,
         language=post.language,
         part=part,
@@ -59,18 +54,9 @@ def rendered(post: Post, part: Part) -> Message:
     )
 
 
-def _fitted(post: Post, opening: str, closing: str, link: str | None) -> str:
-    """The whole, or as much of the opening as leaves room for what must be there: the question,
-    the links."""
-    more = post.blog_url or link
-    room = TEXT_LIMIT - (utf16_length(closing) + 2 if closing else 0)
-    cut = shorten(
-        opening,
-        max(room, 0),
-        measure=utf16_length,
-        more=f"\n\n{read_more(more, post.language)}" if more and more not in closing else "",
-    )
-    return _joined(cut, closing)
+def _length_before(closing: str) -> int:
+    """What the closing takes of the limit, the gap before it included."""
+    return utf16_length(closing) + 2 if closing else 0
 
 
 def _joined(*parts: str) -> str:
@@ -123,15 +109,10 @@ def problems(message: Message) -> Sequence[Problem]:
                 remedy="Shorten the text, or give Messenger a shorter variant.",
             )
         )
+    if "shortened" in message.options:
+        found.append(shortened_problem(TEXT_LIMIT))
     if not message.text:
-        found.append(
-            Problem(
-                code="empty",
-                detail="There is nothing to say.",
-                field="body",
-                remedy="Write a text.",
-            )
-        )
+        found.append(empty_problem())
     if len(replies) > MAX_QUICK_REPLIES:
         found.append(_too_many("quick replies", MAX_QUICK_REPLIES))
     if len(buttons) > MAX_BUTTONS:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from channels.base import Account, Media, Message, Part, Post, Publishes, Tools, Withdraws
+from channels.base import Account, Media, Message, Part, Post, Publishes, Withdraws
 from channels.facebook.adapter import FacebookAdapter, FacebookSettings
 from channels.facebook.sandbox import FacebookSandbox
 from channels.http import HttpClient
@@ -378,12 +378,11 @@ async def test_something_that_resembles_it_is_left_to_a_person(
 
 
 async def test_what_is_older_than_the_window_is_not_taken_for_ours(
-    adapter: FacebookAdapter, account: Account[Any], http: HttpClient
+    adapter: FacebookAdapter, account: Account[Any]
 ) -> None:
     assert isinstance(await adapter.send(HELLO, account, key="k"), Delivered)
     later = datetime.now(UTC) + timedelta(minutes=10)
-    tomorrow = FacebookAdapter(Tools(http=http, now=lambda: later + timedelta(days=1)))
-    assert await tomorrow.find(HELLO, account, key="k", since=later) is Finding.ABSENT
+    assert await adapter.find(HELLO, account, key="k", since=later) is Finding.ABSENT
 
 
 async def test_looks_through_several_pages_of_the_listing(
@@ -406,17 +405,6 @@ async def test_looks_through_several_pages_of_the_listing(
     assert isinstance(found, Delivered)
     assert found.remote_id == f"{page}_3"
     assert await adapter.find(HELLO, account, key="k", since=a_minute_ago()) is Finding.ABSENT
-
-
-async def test_no_absence_is_believed_before_the_listing_settles(
-    adapter: FacebookAdapter, account: Account[Any]
-) -> None:
-    settings = account.settings.model_copy(update={"settle_seconds": 60.0})
-    patient = replace(account, settings=settings)
-    now = datetime.now(UTC)
-    assert await adapter.find(HELLO, patient, key="k", since=now) is Finding.UNKNOWN
-    earlier = now - timedelta(minutes=2)
-    assert await adapter.find(HELLO, patient, key="k", since=earlier) is Finding.ABSENT
 
 
 async def test_secrets_appear_nowhere(adapter: FacebookAdapter, account: Account[Any]) -> None:
