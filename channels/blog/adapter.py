@@ -32,6 +32,7 @@ from channels.outcome import (
     HealthStatus,
     Outcome,
     Problem,
+    Rejected,
 )
 
 _NO_SITE = "this process serves no built-in site"
@@ -81,9 +82,7 @@ class BlogAdapter:
     async def send(self, message: Message, account: Account[BlogSettings], *, key: str) -> Outcome:
         site = self._tools.site
         if site is None:
-            return AccessLost(
-                reason=AccessReason.MISCONFIGURED, detail=_NO_SITE, remedy=_NO_SITE_REMEDY
-            )
+            return _no_site()
         path = await site.publish(
             Page(
                 key=key,
@@ -100,7 +99,7 @@ class BlogAdapter:
                 published_at=self._tools.now(),
             )
         )
-        return _delivered(path, account)
+        return _delivered(key, path, account)
 
     async def find(
         self,
@@ -113,11 +112,33 @@ class BlogAdapter:
         if self._tools.site is None:
             return Finding.UNKNOWN
         path = await self._tools.site.find(key)
-        return Finding.ABSENT if path is None else _delivered(path, account)
+        return Finding.ABSENT if path is None else _delivered(key, path, account)
 
-    async def withdraw(self, account: Account[BlogSettings], *, key: str) -> bool:
-        """Take the page down; its address answers 410 from then on. False: there was none."""
-        return self._tools.site is not None and await self._tools.site.withdraw(key)
+    async def edit(
+        self, message: Message, account: Account[BlogSettings], *, remote_id: str
+    ) -> Outcome:
+        site = self._tools.site
+        if site is None:
+            return _no_site()
+        path = await site.edit(
+            remote_id, title=message.title, html=message.html, summary=message.summary
+        )
+        if path is None:
+            return Rejected(
+                problem=Problem(
+                    code="post-gone",
+                    detail="the site has no such page",
+                    remedy="publish it as a new post",
+                )
+            )
+        return _delivered(remote_id, path, account)
+
+    async def withdraw(self, remote_id: str, account: Account[BlogSettings]) -> Outcome:  # noqa: ARG002 -- keys are unique across accounts
+        """The page's address answers 410 from then on."""
+        if self._tools.site is None:
+            return _no_site()
+        await self._tools.site.withdraw(remote_id)
+        return Delivered(remote_id=remote_id)
 
     async def probe(self, account: Account[BlogSettings]) -> Health:
         if self._tools.site is None:
@@ -127,12 +148,19 @@ class BlogAdapter:
                 detail=_NO_SITE,
                 remedy=_NO_SITE_REMEDY,
             )
-        await self._tools.site.find(account.id)
+        # No key is an account's id: this only asks whether the store answers.
+        await self._tools.site.find(
+            account.id
+        )  # no key is an account's id: only the store is asked
         return Health(status=HealthStatus.HEALTHY, detail=f"{account.settings.base_url}/blog")
 
 
-def _delivered(path: str, account: Account[BlogSettings]) -> Delivered:
-    return Delivered(remote_id=path.rsplit("/", 1)[-1], url=f"{account.settings.base_url}{path}")
+def _no_site() -> AccessLost:
+    return AccessLost(reason=AccessReason.MISCONFIGURED, detail=_NO_SITE, remedy=_NO_SITE_REMEDY)
+
+
+def _delivered(key: str, path: str, account: Account[BlogSettings]) -> Delivered:
+    return Delivered(remote_id=key, url=f"{account.settings.base_url}{path}")
 
 
 ADAPTER = BlogAdapter

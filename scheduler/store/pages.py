@@ -62,6 +62,18 @@ class PageStore:
             slug = await _slug_of(connection, key)
         return None if slug is None else _path(slug)
 
+    async def edit(self, key: str, *, title: str, html: str, summary: str) -> str | None:
+        """Replace the words of the page with this key; its path, None if there is none."""
+        statement = (
+            update(pages)
+            .where(pages.c.key == key)
+            .values(title=title, html=html, summary=summary, updated_at=micros(datetime.now(UTC)))
+            .returning(pages.c.slug)
+        )
+        async with self._database.write() as connection:
+            slug = (await connection.execute(statement)).scalar_one_or_none()
+        return None if slug is None else _path(slug)
+
     async def withdraw(self, key: str) -> bool:
         """Take the page down; False when there is none or it already was."""
         now = micros(datetime.now(UTC))

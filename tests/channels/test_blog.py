@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from channels.base import Account, Action, Media, Poll, Post, Publishes, Reroute, Tools, Variant
+from channels.base import (
+    Account,
+    Action,
+    Media,
+    Poll,
+    Post,
+    Publishes,
+    Reroute,
+    Tools,
+    Variant,
+    Withdraws,
+)
 from channels.blog.adapter import BlogAdapter, BlogSettings
 from channels.blog.article import article, own_slug
 from channels.http import HttpClient
@@ -18,6 +30,7 @@ from channels.outcome import (
     Delivered,
     Finding,
     HealthStatus,
+    Rejected,
     Severity,
 )
 from scheduler.store.db import Database
@@ -81,9 +94,24 @@ async def test_a_withdrawn_page_goes_and_stays_gone(blog: BlogAdapter, pages: Pa
     message = blog.render(POST, ACCOUNT)
     await blog.send(message, ACCOUNT, key="key-1")
 
-    assert await blog.withdraw(ACCOUNT, key="key-1")
+    assert isinstance(blog, Withdraws)
+    for _ in range(2):
+        assert isinstance(await blog.withdraw("key-1", ACCOUNT), Delivered)
     await blog.send(message, ACCOUNT, key="key-1")
     assert await pages.count() == 0
+
+
+async def test_a_correction_keeps_the_address(blog: BlogAdapter, pages: PageStore) -> None:
+    sent = await blog.send(blog.render(POST, ACCOUNT), ACCOUNT, key="key-1")
+    better = blog.render(replace(POST, title="We reopen on Friday", body="At ten."), ACCOUNT)
+
+    assert await blog.edit(better, ACCOUNT, remote_id="key-1") == sent
+
+    stored = await pages.by_slug("we-reopen-on-tuesday")
+    assert stored is not None
+    assert (stored.page.title, stored.page.html) == ("We reopen on Friday", "<p>At ten.</p>")
+    assert stored.page.published_at == NOON < stored.updated_at
+    assert isinstance(await blog.edit(better, ACCOUNT, remote_id="key-2"), Rejected)
 
 
 async def test_a_title_without_latin_letters_still_has_an_address(blog: BlogAdapter) -> None:
@@ -91,7 +119,7 @@ async def test_a_title_without_latin_letters_still_has_an_address(blog: BlogAdap
     outcome = await blog.send(message, ACCOUNT, key="key-1")
 
     assert isinstance(outcome, Delivered)
-    assert outcome.remote_id == own_slug(message, "key-1")
+    assert outcome.url == f"https://shop.example/blog/{own_slug(message, 'key-1')}"
 
 
 async def test_without_a_store_a_person_is_told(pages: PageStore) -> None:
@@ -101,7 +129,8 @@ async def test_without_a_store_a_person_is_told(pages: PageStore) -> None:
 
         assert isinstance(await blog.send(message, ACCOUNT, key="k"), AccessLost)
         assert await blog.find(message, ACCOUNT, key="k", since=NOON) is Finding.UNKNOWN
-        assert not await blog.withdraw(ACCOUNT, key="k")
+        assert isinstance(await blog.edit(message, ACCOUNT, remote_id="k"), AccessLost)
+        assert isinstance(await blog.withdraw("k", ACCOUNT), AccessLost)
         assert (await blog.probe(ACCOUNT)).status is HealthStatus.ACCESS_LOST
 
 
