@@ -133,7 +133,7 @@ class BlogAdapter:
             )
         return _delivered(remote_id, path, account)
 
-    async def withdraw(self, remote_id: str, account: Account[BlogSettings]) -> Outcome:  # noqa: ARG002 -- keys are unique across accounts
+    async def withdraw(self, remote_id: str, account: Account[BlogSettings]) -> Outcome:
         """The page's address answers 410 from then on."""
         if self._tools.site is None:
             return _no_site()

@@ -61,10 +61,10 @@ class WordPressAdapter:
         self._sites = Sites(tools)
         self._library = Library(self._sites)
 
-    def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:  # noqa: ARG002 -- the protocol's shape
+    def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:
         return article(post, part=part)
 
-    def check(self, message: Message, account: Account[Any]) -> Sequence[Problem]:  # noqa: ARG002 -- the protocol's shape
+    def check(self, message: Message, account: Account[Any]) -> Sequence[Problem]:
         return article_problems(message, self.capabilities)
 
     async def send(
@@ -123,7 +123,7 @@ class WordPressAdapter:
         account: Account[WordPressSettings],
         *,
         key: str,
-        since: datetime,  # noqa: ARG002 -- the slug is exact, whenever it was written
+        since: datetime,
     ) -> Delivered | Finding:
         slug = own_slug(message, key)
         # WordPress refuses no slug: it appends a number to our double's, and a suffix in the bin.

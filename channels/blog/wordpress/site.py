@@ -151,11 +151,9 @@ def _moved(base: str, asked: URL, answered: URL) -> str:
     """The site's address after its redirects: writes go where they need none. Error: `Stop` when
     that is another host, which must not get the password."""
     if (answered.host, answered.scheme, answered.port) == (asked.host, asked.scheme, asked.port):
-        return url
-    same_host = (answered.host or "").removeprefix("www.") == (asked.host or "").removeprefix(
-        "www."
-    )
-    if not same_host or answered.scheme != "https":
+        return base
+    here, there = ((address.host or "").removeprefix("www.") for address in (asked, answered))
+    if here != there or answered.scheme != "https":
         raise Stop(
             AccessLost(
                 reason=AccessReason.MISCONFIGURED,
