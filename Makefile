@@ -33,6 +33,7 @@ test: $(VENV)/.dev ## the test suite: real Redis, SQLite, PostgreSQL, SMTP and p
 	@$(PY) -m pytest -n $(WORKERS) $(ARGS)
 
 test-peers: $(VENV)/.dev ## the tests against other people's servers (WordPress, Postfix)
+	@sh tests/peers/install.sh
 	@$(PY) -m pytest -m peers $(ARGS)
 
 check: lint format types floors test ## all that CI checks; documentation is tested with the rest

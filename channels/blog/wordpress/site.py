@@ -111,7 +111,7 @@ class Sites:
         root = await self.root(account)
         settings = account.settings
         password = settings.application_password.get_secret_value()
-        login = aiohttp.BasicAuth(settings.username, password, encoding="utf-8").encode()
+        login = aiohttp.encode_basic_auth(settings.username, password)
         answer = await ask(
             self._tools.http,
             method,

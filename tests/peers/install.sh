@@ -1,0 +1,27 @@
+#!/bin/sh
+# What the tests against other people's servers need, from the distribution's packages. Where it
+# cannot install, it says so and the tests skip with the same reason.
+set -eu
+packages="wordpress mariadb-server php-cli php-mysql php-gd php-xml php-mbstring php-curl"
+for package in $packages; do
+	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing=yes
+done
+[ "${missing:-no}" = yes ] || exit 0
+if ! command -v apt-get >/dev/null; then
+	echo "test-peers: no apt-get here; install yourself: $packages" >&2
+	exit 0
+fi
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+	if ! sudo -n true 2>/dev/null; then
+		echo "test-peers: not root; run: sudo apt-get install --no-install-recommends $packages" >&2
+		exit 0
+	fi
+	as_root=sudo
+fi
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get update -qq
+# RUNLEVEL=1 keeps the packages from starting servers: the tests start their own.
+# shellcheck disable=SC2086 # a list of words
+$as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	apt-get install -y -qq --no-install-recommends $packages
