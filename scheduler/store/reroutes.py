@@ -13,21 +13,17 @@ from scheduler.deliveries import Delivery, State
 from scheduler.reroute import Mode, Route
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection, Database
-from scheduler.store.tables import deliveries, posts, routes
+from scheduler.store.routes import effective, stored
+from scheduler.store.tables import deliveries, posts
 
 
 async def route_of(connection: Connection, account_id: str) -> Route:
-    """The account's plan B; an empty one when none is written."""
-    row = (
-        (await connection.execute(select(routes).where(routes.c.account_id == account_id)))
-        .mappings()
-        .first()
-    )
-    if row is None:
-        return Route()
-    rules = row["rules"]
+    """The account's plan B: its owner's, else the default one."""
+    fallbacks = (await effective(connection)).get(account_id, ())
+    written = (await stored(connection)).get(account_id)
+    rules: dict[str, Any] = {} if written is None else written["rules"]
     return Route(
-        fallbacks=tuple(row["fallbacks"]),
+        fallbacks=fallbacks,
         rules={Kind(kind): Mode(mode) for kind, mode in rules.get("kinds", {}).items()},
         note=rules.get("note", ""),
     )

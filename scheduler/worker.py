@@ -1,0 +1,213 @@
+"""A worker: the dispatcher with its duties, and arq's worker beside it.
+
+arq's loop ends when Redis does; the dispatcher does not. `Worker` restarts arq's and goes on from
+SQL meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any, ClassVar
+
+import structlog
+from arq.worker import Worker as ArqWorker
+from redis.exceptions import RedisError
+
+from scheduler import metrics
+from scheduler.arming import Armer
+from scheduler.attempt import BroadcastRun, Sender
+from scheduler.completion import Completer
+from scheduler.decide import SECOND, Move, Rules
+from scheduler.deliveries import Delivery
+from scheduler.dispatch import Dispatcher, Pace
+from scheduler.duties import Duties
+from scheduler.health import Doctor
+from scheduler.journal import Journal, left_behind
+from scheduler.late import LateRules
+from scheduler.limits import BreakerPolicy
+from scheduler.plan_b import PlanB
+from scheduler.queue import QUEUE, ArqDoorbell, redis_settings, serialize
+from scheduler.reconcile import LookPolicy, Reconciler
+from scheduler.retry import RetryPolicy
+from scheduler.services import Services
+from scheduler.settings import Settings
+from scheduler.store import claims
+
+log = structlog.get_logger()
+
+_ARQ_REST = 1.0
+
+
+async def tick(context: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
+    """The doorbell's only word: something is due around this second."""
+    metrics.TICKS.inc()
+    context["dispatcher"].wake()
+
+
+class Worker:
+    """One worker process (or the worker half of `estafette run`)."""
+
+    functions: ClassVar[list[Any]] = [tick]
+
+    def __init__(
+        self, services: Services, *, redis_url: str | None, broadcast: BroadcastRun
+    ) -> None:
+        self._services = services
+        self._redis_url = redis_url
+        settings = services.settings
+        self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"[-64:]
+        self._journal_dir = settings.data_dir / "journal"
+        self._journal = Journal(self._journal_dir, self.id)
+        media_dir = settings.data_dir / "media"
+        rng = Random()  # noqa: S311 -- jitter, not secrecy
+        self._plan_b = PlanB(
+            database=services.database, roster=services.roster, clock=services.clock,
+            media_dir=media_dir, actor=f"worker:{self.id}",
+        )  # fmt: skip
+        self._doctor = Doctor(
+            database=services.database, roster=services.roster, clock=services.clock,
+            plan_b=self._plan_b, actor=f"worker:{self.id}",
+            confirm_after_us=int(settings.confirm_gone_after * SECOND),
+        )  # fmt: skip
+        self._completer = Completer(
+            services.database, services.clock, self._journal, self.id,
+            mover=self._move, suspect=self._doctor.suspect,
+        )  # fmt: skip
+        armer = Armer(
+            database=services.database, roster=services.roster, clock=services.clock,
+            worker=self.id, media_dir=media_dir, lease_us=int(settings.lease * SECOND),
+            late=LateRules(
+                late_after_us=int(settings.late_after * SECOND),
+                default_deadline_us=int(settings.default_deadline_hours * 3600 * SECOND),
+            ),
+            catch_up_gap_us=int(settings.catch_up_gap * SECOND),
+        )  # fmt: skip
+        self.dispatcher = Dispatcher(
+            database=services.database,
+            clock=services.clock,
+            armer=armer,
+            sender=_sender(services, self._journal, rng, broadcast),
+            completer=self._completer,
+            mover=self._move,
+            pace=_pace(settings),
+            rng=rng,
+        )
+        self._reconciler = Reconciler(
+            database=services.database, armer=armer, clock=services.clock, worker=self.id,
+            policy=LookPolicy(patience_us=int(settings.find_patience * SECOND)), mover=self._move,
+        )  # fmt: skip
+        self._duties = Duties(
+            database=services.database, clock=services.clock, settings=settings, worker=self.id,
+            dispatcher=self.dispatcher, doctor=self._doctor,
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Worker]:
+        """Work until the context ends, then stop in good order within the grace time."""
+        await self._take_over_own_dead()
+        loops = [
+            asyncio.create_task(work)
+            for work in (
+                self._completer.run(),
+                self.dispatcher.run(),
+                self._reconciler.run(self._services.settings.sweep_interval),
+                self._duties.heartbeat(),
+                self._duties.sweep(),
+                *([] if self._redis_url is None else [self._arq_loop(self._redis_url)]),
+            )
+        ]
+        if isinstance(self._services.doorbell, ArqDoorbell):
+            self._services.doorbell.listen(self.dispatcher.wake)
+        try:
+            yield self
+        finally:
+            await self.dispatcher.stop(self._services.settings.grace)
+            for task in loops:
+                task.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await claims.retire(self._services.database, self.id)
+            if self._completer.pending:
+                self._journal.abandon()
+            else:
+                self._journal.close()
+
+    async def _take_over_own_dead(self) -> None:
+        """Workers that were killed on this machine: their journals say what really left."""
+        now = self._services.clock.micros()
+        for left in left_behind(self._journal_dir):
+            if left.proves:
+                back, unsure = await claims.settle_left(
+                    self._services.database, left.worker, left.sent, now=now, first_look=now
+                )
+                log.warning("took-over", worker=left.worker, back=len(back), in_doubt=len(unsure))
+            left.path.unlink(missing_ok=True)
+
+    async def _move(self, delivery: Delivery, move: Move) -> None:
+        await self._plan_b.move(delivery, move)
+
+    async def _arq_loop(self, url: str) -> None:
+        """Arq's worker, started again whenever Redis took it down."""
+        while True:
+            worker = ArqWorker(
+                self.functions,
+                redis_settings=redis_settings(url, self._services.settings),
+                queue_name=QUEUE,
+                ctx={"dispatcher": self.dispatcher},
+                poll_delay=0.05,
+                keep_result=0,
+                max_jobs=50,
+                max_tries=100,
+                job_timeout=30,
+                job_completion_wait=1,
+                health_check_interval=10,
+                handle_signals=False,
+                job_serializer=serialize,
+                job_deserializer=json.loads,
+            )
+            try:
+                await worker.async_run()
+            except (RedisError, OSError) as error:
+                metrics.REDIS_UP.set(0)
+                log.warning("redis.lost", error=type(error).__name__, going_on="from SQL alone")
+            finally:
+                await worker.close()
+            await asyncio.sleep(_ARQ_REST)
+
+
+def _pace(settings: Settings) -> Pace:
+    return Pace(
+        arm_ahead=settings.arm_ahead,
+        sweep_interval=settings.sweep_interval,
+        lease_us=int(settings.lease * SECOND),
+        send_timeout=settings.send_timeout,
+        concurrency=settings.worker_concurrency,
+        breaker_failures=settings.breaker_failures,
+    )
+
+
+def _sender(services: Services, journal: Journal, rng: Random, broadcast: BroadcastRun) -> Sender:
+    settings = services.settings
+    return Sender(
+        clock=services.clock,
+        journal=journal,
+        rules=Rules(
+            retry=RetryPolicy(
+                max_tries=settings.max_tries,
+                base_us=int(settings.retry_base * SECOND),
+                cap_us=int(settings.retry_cap * SECOND),
+            )
+        ),
+        breaker=BreakerPolicy(
+            failures=settings.breaker_failures, pause_us=int(settings.breaker_pause * SECOND)
+        ),
+        send_timeout=settings.send_timeout,
+        rng=rng,
+        broadcast=broadcast,
+    )

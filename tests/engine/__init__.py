@@ -1,0 +1,1 @@
+"""The delivery engine on real databases, against practice platforms."""
