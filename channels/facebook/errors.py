@@ -172,6 +172,8 @@ _MISCONFIGURED = Ruling(
 )
 _OTHER = _refused("Facebook refuses this", "refused", "", "See Facebook's answer.")
 
+_MEDIA_ERRORS = range(1_363_000, 1_364_000)
+
 FACEBOOK: Table = {
     (1, None): Ruling(verdict=Verdict.DOUBTFUL, detail="unknown error"),
     (2, None): Ruling(verdict=Verdict.DOUBTFUL, detail="service temporarily unavailable"),
@@ -211,6 +213,7 @@ FACEBOOK: Table = {
     (80002, None): _busy("the Instagram account's limit is reached"),
     (80006, None): _busy("the page's messaging limit is reached"),
     (1346003, None): _FLAGGED,
+    (_MEDIA_ERRORS.start, None): _PICTURE,
     (1366046, None): _PICTURE,
     (1366051, None): _DUPLICATE,
     (1390008, None): _busy("posting too fast"),
@@ -236,16 +239,18 @@ def ruling(error: GraphError, *tables: Table) -> Ruling:
             return found
     if 200 <= error.code <= 299:
         return _PERMISSION
-    if 1363000 <= error.code <= 1363999 or 1363000 <= error.subcode <= 1363999:
-        return _PICTURE
     return _OTHER
 
 
 def _look_up(error: GraphError, table: Table) -> Ruling | None:
-    keys: list[tuple[int, int | None]] = [(error.code, error.subcode)]
-    keys += [(value, None) for value in (error.subcode, error.code) if value >= 1_000_000]
-    keys.append((error.code, None))
+    long = [_family(value) for value in (error.subcode, error.code) if value >= 1_000_000]
+    keys = [(error.code, error.subcode), *((value, None) for value in long), (error.code, None)]
     return next((table[key] for key in keys if key in table), None)
+
+
+def _family(value: int) -> int:
+    """Media errors fill a whole range, listed under its first."""
+    return _MEDIA_ERRORS.start if value in _MEDIA_ERRORS else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import aiohttp
 from pydantic import Field, SecretStr
@@ -59,6 +60,7 @@ class Road:
     page_id: str
     token: str
     headers: Mapping[str, str]
+    form_headers: Mapping[str, str]
     proof: Mapping[str, str]
     app_token: str
     secrets: tuple[str, ...]
@@ -71,6 +73,7 @@ def road(settings: GraphSettings) -> Road:
     proof = hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest() if secret else ""
     root = URL(settings.base_url.rstrip("/")) / settings.version
     page = root / settings.page_id
+    bearer = {"Authorization": f"Bearer {token}"}
     return Road(
         root=root,
         page=page,
@@ -78,7 +81,8 @@ def road(settings: GraphSettings) -> Road:
         feed=(page / "feed").with_query(fields="id,permalink_url"),
         page_id=settings.page_id,
         token=token,
-        headers={"Authorization": f"Bearer {token}"},
+        headers=bearer,
+        form_headers={**bearer, "Content-Type": "application/x-www-form-urlencoded"},
         proof={"appsecret_proof": proof} if proof else {},
         app_token=f"{settings.app_id}|{secret}" if settings.app_id and secret else "",
         secrets=tuple(part for part in (token, secret, proof) if part),
@@ -137,9 +141,7 @@ class Graph:
         timeout: float = WRITE_TIMEOUT,  # noqa: ASYNC109 -- passed to HttpClient
     ) -> Success | Refusal:
         """POST something that becomes visible: without an answer, Unconfirmed."""
-        return await self._call(
-            "POST", url, way, writes=True, headers=way.headers, form=form, timeout=timeout
-        )
+        return await self._call("POST", url, way, writes=True, timeout=timeout, **_sent(form, way))
 
     async def prepare(
         self,
@@ -150,9 +152,7 @@ class Graph:
         timeout: float = WRITE_TIMEOUT,  # noqa: ASYNC109 -- passed to HttpClient
     ) -> Success | Refusal:
         """POST something that nobody sees (an unpublished picture): safe to do again."""
-        return await self._call(
-            "POST", url, way, writes=False, headers=way.headers, form=form, timeout=timeout
-        )
+        return await self._call("POST", url, way, writes=False, timeout=timeout, **_sent(form, way))
 
     async def delete(self, url: URL, way: Road) -> Success | Refusal:
         signed = url.update_query(way.proof)
@@ -182,6 +182,14 @@ class Graph:
             evidence=answer.evidence(code=error.label, trace=error.trace),
         )
         return Refusal(outcome(error, rule, given), error, rule)
+
+
+def _sent(form: Form, way: Road) -> dict[str, Any]:
+    """A plain form is encoded here: aiohttp's own way takes three times as long, and a burst of
+    posts is made of these."""
+    if isinstance(form, aiohttp.FormData):
+        return {"form": form, "headers": way.headers}
+    return {"data": urlencode(form).encode(), "headers": way.form_headers}
 
 
 def _unreadable(answer: Answer, *, writes: bool) -> Outcome:

@@ -102,7 +102,15 @@ def _role_lost(_fault: Fault, page_id: str, _usage_type: str) -> Refused:
     )
 
 
-def _permission_lost(_fault: Fault, _page_id: str, _usage_type: str) -> Refused:
+def _permission_lost(_fault: Fault, _page_id: str, usage_type: str) -> Refused:
+    if usage_type == "messenger":
+        return Refused(
+            200,
+            "(#200) Cannot message users who are not admins, developers or testers of the app"
+            " until pages_messaging permission is reviewed and the app is live.",
+            subcode=2018028,
+            status=403,
+        )
     return Refused(
         200,
         "(#200) If posting to a page, requires both pages_read_engagement and pages_manage_posts"

@@ -115,6 +115,7 @@ class MessengerSandbox(GraphSandbox):
                 "(#10) This message is sent outside of allowed window. Learn more about the new"
                 " policy here: https://developers.facebook.com/docs/messenger-platform/policy-overview",
                 subcode=2018278,
+                status=403,
             )
         entry = self.ledger.write(
             self.name,
