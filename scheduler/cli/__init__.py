@@ -1,0 +1,1 @@
+"""The command line: `run` and its roles here, everything else through the HTTP API."""

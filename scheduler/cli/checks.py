@@ -1,0 +1,233 @@
+"""What `doctor` looks at. Each check says what it found and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import ipaddress
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from channels.outcome import HealthStatus
+from scheduler.cli.place import noted
+from scheduler.clock import Clock
+from scheduler.embedded import NO_SERVER, find_server
+from scheduler.roster import Member
+from scheduler.settings import Settings
+from scheduler.store.db import Database
+from scheduler.store.faults import explain
+from scheduler.store.migrate import pending
+from scheduler.store.workers import heard_from
+
+_ANSWER_WITHIN = 5.0
+_LITTLE_DISK = 500_000_000
+_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+_TIMEX_BYTES = 1024
+
+
+class Grade(StrEnum):
+    """`ERROR`: something does not work. `WARNING`: it works, and will hurt one day."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. `remedy` is empty when all is well."""
+
+    name: str
+    grade: Grade
+    detail: str
+    remedy: str = ""
+
+
+def disk(settings: Settings) -> Check:
+    """Room in the data directory."""
+    free = shutil.disk_usage(settings.data_dir).free
+    detail = f"{settings.data_dir.absolute()}: {free / 1e9:.1f} GB free"
+    if free < _LITTLE_DISK:
+        return Check("data directory", Grade.WARNING, detail, "make room: a full disk stops posts")
+    return Check("data directory", Grade.OK, detail)
+
+
+async def database(opened: Database) -> Check:
+    """It answers, at this release's schema."""
+    name = "PostgreSQL" if opened.is_postgresql else "SQLite"
+    try:
+        async with asyncio.timeout(_ANSWER_WITHIN):
+            waiting = await pending(opened)
+    except Exception as error:
+        words = "no answer" if isinstance(error, TimeoutError) else explain(error)
+        if words is None:
+            raise
+        remedy = "start it, or correct ESTAFETTE_DATABASE_URL"
+        return Check("database", Grade.ERROR, f"{name}: {words}", remedy)
+    if waiting:
+        return Check(
+            "database", Grade.ERROR, f"{name}: migrations wait: {', '.join(waiting)}",
+            "run estafette migrate",
+        )  # fmt: skip
+    return Check("database", Grade.OK, f"{name} answers, schema up to date")
+
+
+async def redis(settings: Settings) -> Check:
+    """It answers, keeps what it is given and evicts nothing."""
+    if settings.redis_url == "none":
+        return Check("redis", Grade.OK, "not wanted: the dispatcher works from SQL alone")
+    if settings.redis_url:
+        return await _redis_at(settings.redis_url)
+    server = find_server()
+    if server is None:
+        return Check("redis", Grade.WARNING, "none found", NO_SERVER)
+    return Check("redis", Grade.OK, f"embedded: {server.name}, started with the service")
+
+
+async def _redis_at(url: str) -> Check:
+    try:
+        async with Redis.from_url(
+            url, socket_timeout=_ANSWER_WITHIN, decode_responses=True
+        ) as client:
+            policy = (await client.info("memory"))["maxmemory_policy"]
+            kept = (await client.info("persistence"))["aof_enabled"]
+    except (RedisError, OSError, ValueError) as error:
+        return Check(
+            "redis", Grade.WARNING, f"does not answer ({type(error).__name__})",
+            "start it, or correct ESTAFETTE_REDIS_URL; posts go out from SQL alone meanwhile",
+        )  # fmt: skip
+    if policy != "noeviction":
+        return Check(
+            "redis", Grade.WARNING, f"maxmemory-policy is {policy}",
+            "set maxmemory-policy noeviction: an evicted key is a forgotten appointment",
+        )  # fmt: skip
+    if not kept:
+        return Check("redis", Grade.WARNING, "keeps no append-only file", "set appendonly yes")
+    return Check("redis", Grade.OK, "answers, append-only file, noeviction")
+
+
+def clock() -> Check:
+    """Whether the kernel's clock is kept in step; what it decides is when posts go out."""
+    if sys.platform != "linux":
+        return Check("clock", Grade.OK, "not checked on this system")
+    state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    if state == _TIME_ERROR:
+        return Check(
+            "clock", Grade.WARNING, "nothing keeps the clock in step",
+            "start a time service (chrony, systemd-timesyncd); without one posts drift",
+        )  # fmt: skip
+    return Check("clock", Grade.OK, "kept in step" if state >= 0 else "the system does not tell")
+
+
+async def workers(settings: Settings, opened: Database, *, host: str | None = None) -> Check:
+    """Somebody is there to send; with `host`, a worker of that host."""
+    since = Clock().micros() - int(settings.worker_dead_after * 1e6)
+    found = [row for row in await heard_from(opened, since) if host in {None, row["host"]}]
+    if not found:
+        return Check(
+            "workers", Grade.ERROR, "no worker is alive: nothing goes out",
+            "start one: estafette worker (or estafette run)",
+        )  # fmt: skip
+    return Check("workers", Grade.OK, ", ".join(f"{row['host']}:{row['pid']}" for row in found))
+
+
+async def service(url: str) -> Check:
+    """The API answers."""
+    try:
+        timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"{url}/healthz") as answer,
+        ):
+            if answer.ok:
+                return Check("api", Grade.OK, f"{url} answers")
+            words = f"{url} answers {answer.status}"
+    except (aiohttp.ClientError, TimeoutError) as error:
+        words = f"{url} does not answer ({type(error).__name__})"
+    return Check("api", Grade.ERROR, words, "start it: estafette api (or estafette run)")
+
+
+def own_url(settings: Settings) -> str:
+    """Where the API of this machine is reached from here."""
+    known = noted(settings.data_dir)
+    if known is not None:
+        return known.url
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 -- compared, not bound
+    return f"http://{host}:{settings.port}"
+
+
+async def names(members: Iterable[Member]) -> AsyncIterator[Check]:
+    """The platforms' host names resolve; one check for each that does not, or one for all."""
+    wanted = sorted({host for member in members for host in _hosts(member)})
+    loop = asyncio.get_running_loop()
+    failed = 0
+    for host in wanted:
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN):
+                await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, TimeoutError):
+            failed += 1
+            yield Check(
+                "dns", Grade.ERROR, f"{host} does not resolve",
+                "check this machine's name servers (/etc/resolv.conf) and the name",
+            )  # fmt: skip
+    if not failed:
+        yield Check("dns", Grade.OK, f"{len(wanted)} host names resolve")
+
+
+def _hosts(member: Member) -> Iterable[str]:
+    for value in _texts(member.account.settings.model_dump(mode="json")):
+        host = urlsplit(value).hostname if "://" in value else None
+        if host and not _is_address(host):
+            yield host
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from ([f"tcp://{item}"] if name == "host" else _texts(item))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _is_address(host: str) -> bool:
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    return host == "localhost"
+
+
+async def account(member: Member) -> Check:
+    """A probe with the account's own credentials."""
+    name = f"account {member.account.name}"
+    try:
+        async with asyncio.timeout(30):
+            health = await member.channel.probe(member.account)
+    except TimeoutError:
+        return Check(name, Grade.ERROR, "the platform does not answer", "try again later")
+    detail = health.detail or health.status.value
+    match health.status:
+        case HealthStatus.HEALTHY:
+            return Check(name, Grade.OK, detail)
+        case HealthStatus.DEGRADED | HealthStatus.THROTTLED | HealthStatus.PLATFORM_DOWN:
+            remedy = health.remedy or "nothing to do yet: what is due waits and is retried"
+            return Check(name, Grade.WARNING, detail, remedy)
+        case HealthStatus.ACCESS_LOST:
+            return Check(name, Grade.ERROR, detail, health.remedy or "connect the account again")
+        case HealthStatus.VANISHED:
+            remedy = health.remedy or "look at the page in a browser; plan B carries its posts"
+            return Check(name, Grade.ERROR, detail, remedy)

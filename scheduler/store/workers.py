@@ -1,0 +1,21 @@
+"""Which workers gave a sign of life."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import RowMapping, select
+
+from scheduler.store.db import Database
+from scheduler.store.tables import workers
+
+
+async def heard_from(database: Database, since: int) -> Sequence[RowMapping]:
+    """Workers heard of at or after `since` (microseconds since 1970) that are not stopping."""
+    statement = (
+        select(workers)
+        .where(workers.c.heartbeat_at >= since, workers.c.stopping.is_(False))
+        .order_by(workers.c.id)
+    )
+    async with database.read() as connection:
+        return (await connection.execute(statement)).mappings().all()
