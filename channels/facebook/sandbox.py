@@ -1,18 +1,15 @@
-"""A practice Facebook: pages, posts, pictures, comments, as strict as the documented API, and
-the public page that a visitor sees."""
+"""A practice Facebook: pages, posts, pictures, comments, as strict as the documented API."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import io
 import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from aiohttp import web
-from PIL import Image, UnidentifiedImageError
 
 from channels.facebook.graph_sandbox import (
     APP_ID,
@@ -21,19 +18,16 @@ from channels.facebook.graph_sandbox import (
     GraphSandbox,
     PracticePage,
 )
+from channels.facebook.pictures import Pictures
 from channels.facebook.refusals import Refused, graph_time, no_such_object, wrong_parameter
-from channels.facebook.www import account_page, post_page
-from channels.sandbox.faults import FaultName
+from channels.facebook.visitors import Visitors, is_ready
 from channels.sandbox.ledger import Entry, Ledger
 from channels.sandbox.server import PracticeAccount
 
 TEXT_LIMIT = 63_206
 COMMENT_LIMIT = 8_000
-PHOTO_MAX_BYTES = 4_000_000
-PHOTO_FORMATS = frozenset({"JPEG", "PNG", "GIF", "BMP", "TIFF"})
 PROCESSING_SECONDS = 2.0
 _FIRST_OBJECT = 122_100_000_000_000_000
-_KEPT_PICTURES = 200
 
 
 class FacebookSandbox(GraphSandbox):
@@ -50,7 +44,7 @@ class FacebookSandbox(GraphSandbox):
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(ledger)
-        self._pictures: dict[str, bytes] = {}
+        self._pictures = Pictures()
 
     def accounts(self, base_url: str) -> Sequence[PracticeAccount]:
         return [
@@ -71,9 +65,7 @@ class FacebookSandbox(GraphSandbox):
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/www/pictures/{picture}", self._picture),
-            web.get("/www/{name}", self._visit),
-            web.get("/www/{name}/posts/{post}", self._visit_post),
+            *Visitors(self, self._pictures).routes(),
             web.post("/{version}/{node}/feed", self.edge(self._feed)),
             web.post("/{version}/{node}/photos", self.edge(self._photos)),
             web.post("/{version}/{node}/videos", self.edge(self._videos)),
@@ -204,18 +196,8 @@ class FacebookSandbox(GraphSandbox):
             if not address.startswith(("http://", "https://")):
                 raise Refused(324, "(#324) Requires upload file")
             return {"url": address, "type": ""}
-        content = upload.file.read()
-        kind = _picture_format(content)
-        if len(content) > PHOTO_MAX_BYTES or kind not in PHOTO_FORMATS:
-            raise Refused(
-                1366046,
-                "(#1366046) Your photos couldn't be uploaded. Photos should be smaller than 4 MB"
-                " and saved as JPG, PNG, GIF, TIFF, HEIF or WebP files.",
-            )
-        self._pictures[picture] = content
-        for oldest in list(self._pictures)[:-_KEPT_PICTURES]:
-            del self._pictures[oldest]
-        return {"url": "", "type": f"image/{kind.lower()}"}
+        kind = self._pictures.take(picture, upload.file.read())
+        return {"url": "", "type": kind}
 
     def _object_id(self) -> str:
         return str(_FIRST_OBJECT + self.ledger.next_number())
@@ -229,7 +211,7 @@ class FacebookSandbox(GraphSandbox):
         entries = self.ledger.entries(
             self.name, page.id, kind="post", newest=limit + 1, before=_cursor(call)
         )
-        ready = [entry for entry in entries[:limit] if _is_ready(entry)]
+        ready = [entry for entry in entries[:limit] if is_ready(entry)]
         data = [call.selected(self._node(call, entry), kind="type (Post)") for entry in ready]
         return _page_of(data, entries, limit, call)
 
@@ -299,63 +281,10 @@ class FacebookSandbox(GraphSandbox):
     def _address(self, call: Call, entry: Entry) -> str:
         return f"{self.www(call.request)}/{entry.account}/posts/{entry.remote_id}"
 
-    # --- what a visitor sees ---------------------------------------------------------------------
-
-    async def _visit(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info["name"]
-        page = self.pages.get(name.split("_", 1)[0])
-        if page is not None and "_" in name:
-            raise web.HTTPFound(f"{self.www(request)}/{page.id}/posts/{name}")
-        if page is None or not self._is_shown(page, request):
-            return _not_available()
-        posts = self.ledger.entries(self.name, page.id, kind="post", newest=50)
-        visible = [post for post in posts if _is_ready(post)]
-        return _html(account_page(page, visible, self.www(request)))
-
-    async def _visit_post(self, request: web.Request) -> web.StreamResponse:
-        page = self.pages.get(request.match_info["name"])
-        post = self.ledger.get(self.name, request.match_info["post"])
-        if page is None or not self._is_shown(page, request):
-            return _not_available()
-        if post is None or post.kind != "post" or post.deleted_at or not _is_ready(post):
-            return _not_available()
-        comments = [
-            comment
-            for comment in self.ledger.entries(self.name, page.id, kind="comment")
-            if comment.payload["post"] == post.remote_id
-        ]
-        return _html(post_page(page, post, comments, self.www(request)))
-
-    async def _picture(self, request: web.Request) -> web.StreamResponse:
-        picture = self._pictures.get(request.match_info["picture"])
-        if picture is None:
-            raise web.HTTPNotFound
-        return web.Response(body=picture, content_type=f"image/{_picture_format(picture).lower()}")
-
-    def _is_shown(self, page: PracticePage, request: web.Request) -> bool:
-        hidden = (FaultName.PAGE_GONE, FaultName.UNPUBLISHED)
-        if any(self.faults.holds(name, page.id) for name in hidden):
-            return False
-        phone = "Mobi" in request.headers.get("User-Agent", "")
-        return phone or self.faults.holds(FaultName.PHONE_ONLY, page.id) is None
-
 
 def _check_text(text: str, limit: int) -> None:
     if len(text.encode("utf-16-le", "surrogatepass")) // 2 > limit:
         raise wrong_parameter(f"Param message must be no longer than {limit} characters")
-
-
-def _picture_format(content: bytes) -> str:
-    """The format by content, `""` when it is no picture."""
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            return picture.format or ""
-    except (UnidentifiedImageError, OSError):
-        return ""
-
-
-def _is_ready(entry: Entry) -> bool:
-    return bool(entry.payload.get("ready_at", 0) <= time.time())
 
 
 def _limit(call: Call) -> int:
@@ -388,19 +317,6 @@ def _page_of(
         following = call.request.url.update_query(after=after, access_token=call.page.token)
         paging["next"] = str(following)
     return {"data": data, "paging": paging}
-
-
-def _html(text: str) -> web.Response:
-    return web.Response(text=text, content_type="text/html")
-
-
-def _not_available() -> web.Response:
-    return web.Response(
-        status=404,
-        text="<!doctype html><title>Not available</title>"
-        "<h1>This content isn't available right now</h1>",
-        content_type="text/html",
-    )
 
 
 SANDBOX = FacebookSandbox
