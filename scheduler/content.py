@@ -13,6 +13,8 @@ from typing import Any
 
 from channels.base import Action, Kind, Media, Poll, Post, Variant
 from scheduler.clock import moment
+from scheduler.drafts import Words
+from scheduler.refusals import FieldError, Refusal, RefusedError
 
 
 def media_path(media_dir: Path, sha256: str) -> Path:
@@ -73,3 +75,65 @@ def to_post(row: Mapping[str, Any], media_dir: Path) -> Post:
         campaign_tags=content.get("campaign_tags", True),
         due_at=moment(row["due_at"]),
     )
+
+
+def media_ids(words: Words) -> list[str]:
+    """Every upload that a post or one of its variants names."""
+    named = [name for variant in words.variants.values() for name in variant.media or ()]
+    return [*words.media, *named]
+
+
+def to_content(words: Words, media: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The words as `scheduler.content` stores them. Error: RefusedError naming unknown media."""
+    content = words.model_dump(
+        mode="json",
+        include=set(Words.model_fields) - {"title", "kind", "media", "variants"},
+        exclude_defaults=True,
+    )
+    content["body"] = words.body
+    content["language"] = words.language
+    if words.media:
+        content["media"] = _attached(words.media, media, "media")
+    if words.variants:
+        content["variants"] = {
+            channel: variant.model_dump(exclude_none=True)
+            | (
+                {}
+                if variant.media is None
+                else {"media": _attached(variant.media, media, f"variants.{channel}.media")}
+            )
+            for channel, variant in words.variants.items()
+        }
+    return content
+
+
+def _attached(
+    ids: Sequence[str], media: Mapping[str, Mapping[str, Any]], field: str
+) -> list[Mapping[str, Any]]:
+    missing = [
+        FieldError(f"{field}[{index}]", f"there is no upload {name!r}", "POST /api/v1/media first")
+        for index, name in enumerate(ids)
+        if name not in media
+    ]
+    if missing:
+        raise RefusedError(Refusal.INVALID, "the post names media that were not uploaded", missing)
+    return [media[name] for name in ids]
+
+
+def draft_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored post as its author could send it again: the fields of `Draft` but the accounts."""
+    content = dict(row["content"])
+    content["media"] = [item["id"] for item in content.get("media", ())]
+    content["variants"] = {
+        channel: variant
+        | ({"media": [item["id"] for item in variant["media"]]} if "media" in variant else {})
+        for channel, variant in content.get("variants", {}).items()
+    }
+    return content | {
+        "title": row["title"],
+        "kind": row["kind"],
+        "at": moment(row["due_at"]).isoformat(),
+        "zone": row["zone"],
+        "late_policy": row["late_policy"],
+        "deadline": None if row["deadline_at"] is None else moment(row["deadline_at"]).isoformat(),
+    }

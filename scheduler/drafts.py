@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -135,3 +135,42 @@ class Draft(Words):
         if self.is_empty:
             raise ValueError("the post says nothing: give it a title, body, link, media or poll")
         return self
+
+
+class Revision(Strict):
+    """What to change of a post: only the fields sent. Where it goes is changed by cancelling or
+    redirecting its deliveries."""
+
+    title: Annotated[Text, Field(max_length=300)] | None = None
+    body: Annotated[Text, Field(max_length=MAX_BODY)] | None = None
+    summary: Annotated[Text, Field(max_length=1000)] | None = None
+    link: WebAddress | None = None
+    media: Annotated[list[MediaId], Field(max_length=20)] | None = None
+    kind: Kind | None = None
+    language: Language | None = None
+    tags: Annotated[list[Name], Field(max_length=30)] | None = None
+    poll: DraftPoll | None = None
+    actions: Annotated[list[DraftAction], Field(max_length=13)] | None = None
+    first_comment: Annotated[Text, Field(max_length=8000)] | None = None
+    variants: Annotated[dict[str, DraftVariant], Field(max_length=30)] | None = None
+    campaign_tags: bool | None = None
+    at: Moment | Literal["now"] | None = None
+    zone: Annotated[Text, Field(max_length=64)] | None = None
+    fold: Literal[0, 1] | None = None
+    late_policy: LatePolicy | None = None
+    deadline: Moment | None = None
+    version: Annotated[
+        int | None, Field(description="Refused if the post has another version by now.")
+    ] = None
+
+    @property
+    def changed(self) -> set[str]:
+        """The fields of the post that were sent."""
+        return self.model_fields_set - {"version"}
+
+    def applied_to(self, current: dict[str, Any]) -> Draft:
+        """`current` (the fields of a `Draft`) with what was sent; null gives back the default.
+        Error: pydantic.ValidationError when nothing is left to say."""
+        sent = self.model_dump(mode="json", include=self.changed)
+        merged = {name: value for name, value in (current | sent).items() if value is not None}
+        return Draft.model_validate(merged)

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 
 from channels.base import Message, Part, Post
 from channels.outcome import HealthStatus, Problem, Severity
+from scheduler.drafts import Draft
+from scheduler.refusals import FieldError, Refusal, RefusedError, invalid
 from scheduler.roster import Member
+
+# The `pause_reason` of an account that a person paused.
+BY_HAND = "by hand"
 
 _WAITS = frozenset({HealthStatus.ACCESS_LOST, HealthStatus.VANISHED})
 
@@ -48,6 +53,80 @@ class Plan:
     @property
     def blocking(self) -> tuple[PlanProblem, ...]:
         return tuple(problem for problem in self.problems if problem.blocks)
+
+
+def choose(draft: Draft, members: Mapping[str, Member], now: int) -> list[Member]:
+    """The accounts a draft is for. Error: RefusedError naming each unknown one."""
+    errors: list[FieldError] = []
+    if draft.channels is None and draft.accounts is None:
+        chosen = [member for member in members.values() if not paused_by_hand(member, now)]
+        if not chosen:
+            raise invalid(
+                "accounts",
+                "no account is connected and active",
+                "connect one: POST /api/v1/accounts",
+            )
+        return chosen
+    wanted: dict[str, Member] = {}
+    for index, name in enumerate(draft.channels or ()):
+        found = [member for member in members.values() if member.channel.channel == name]
+        if not found:
+            known = sorted({member.channel.channel for member in members.values()})
+            errors.append(
+                FieldError(
+                    f"channels[{index}]",
+                    f"no account is connected to a channel {name!r}",
+                    f"connected: {', '.join(known) or 'none'}",
+                )
+            )
+        wanted.update((member.id, member) for member in found)
+    for index, account_id in enumerate(draft.accounts or ()):
+        if account_id not in members:
+            errors.append(
+                FieldError(
+                    f"accounts[{index}]",
+                    f"there is no account {account_id!r}",
+                    "see GET /api/v1/accounts",
+                )
+            )
+        else:
+            wanted[account_id] = members[account_id]
+    if not wanted and not errors:
+        errors.append(
+            FieldError("accounts", "no account is chosen", "name one, or leave the field out")
+        )
+    if errors:
+        raise RefusedError(Refusal.INVALID, "the post cannot go where it should", errors)
+    return list(wanted.values())
+
+
+def paused_by_hand(member: Member, now: int) -> bool:
+    """A person's pause takes an account out of the default choice; the engine's pauses do not:
+    their deliveries wait, or take plan B."""
+    return member.paused_until > now and member.pause_reason == BY_HAND
+
+
+def names_accounts(draft: Draft) -> bool:
+    """Whether the author chose, rather than leaving it to us."""
+    return draft.channels is not None or draft.accounts is not None
+
+
+def refuse_unfit(plan: Plan, *, named: bool) -> Plan:
+    """Refuse a plan that misses an account the author named, or that has no delivery left."""
+    if plan.blocking and (named or not plan.deliveries):
+        raise RefusedError(
+            Refusal.INVALID,
+            "the post does not fit every account it is for",
+            [
+                FieldError(
+                    found.problem.field or "accounts",
+                    f"{found.member.account.name}: {found.problem.detail}",
+                    found.problem.remedy,
+                )
+                for found in plan.blocking
+            ],
+        )
+    return plan
 
 
 def make_plan(

@@ -9,36 +9,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
-import structlog
 import uuid_utils
 
-from scheduler.answers import AcceptedAnswer, post_answer, problem_answer
-from scheduler.clock import Clock, micros, moment
-from scheduler.content import to_post
-from scheduler.deliveries import LatePolicy, State
+from scheduler.answers import AcceptedAnswer, ProblemAnswer, post_answer, problem_answer
+from scheduler.clock import Clock
+from scheduler.content import media_ids, to_content, to_post
+from scheduler.deliveries import State
 from scheduler.doorbell import Doorbell
-from scheduler.drafts import Draft, Words
-from scheduler.plan import Plan, make_plan
-from scheduler.refusals import FieldError, Refusal, RefusedError, invalid
+from scheduler.drafts import Draft
+from scheduler.plan import Plan, choose, make_plan, names_accounts, refuse_unfit
+from scheduler.refusals import FieldError, Refusal, RefusedError
 from scheduler.roster import Member, Roster
 from scheduler.settings import Settings
-from scheduler.store import events, idempotency, posts
-from scheduler.store.accounts import BY_HAND
+from scheduler.store import events, idempotency, media, posts
 from scheduler.store.db import Database
 from scheduler.store.tokens import Caller
-from scheduler.times import horizon, resolve, zone_named
+from scheduler.when import decide_when
 
 BATCH = 64
-# How far a client's clock may be behind ours before "now" counts as the past.
-SLACK = timedelta(seconds=60)
 
 Row = Mapping[str, Any]
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +40,6 @@ class Accepted:
 
     answer: AcceptedAnswer
     replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class When:
-    """Microseconds since 1970, and the zone in which the author thinks."""
-
-    due_at: int
-    deadline_at: int
-    zone: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +98,9 @@ class Intake:
 
     async def plan(self, draft: Draft, routes: Mapping[str, Sequence[str]]) -> tuple[Row, Plan]:
         """What `accept` would store, without storing it."""
-        media = await self._media([draft])
+        uploads = await self._media([draft])
         members = await self._roster.everyone()
-        return self._plan(draft, members, media, routes)
+        return self._plan(draft, members, uploads, routes)
 
     async def close(self) -> None:
         """Finish what was taken."""
@@ -138,6 +122,8 @@ class Intake:
             _fail(batch[0], error)
             return
         for asked in batch:
+            if asked.answer.done():
+                continue
             try:
                 await self._take([asked])
             except Exception as own:  # noqa: BLE001 -- as above
@@ -145,12 +131,12 @@ class Intake:
 
     async def _take(self, batch: Sequence[_Asked]) -> None:
         batch = await self._answer_known(batch)
-        media = await self._media(asked.draft for asked in batch)
+        uploads = await self._media(asked.draft for asked in batch)
         members = await self._roster.everyone()
         prepared: list[tuple[_Asked, Prepared]] = []
         for asked in batch:
             try:
-                prepared.append((asked, self._prepare(asked, members, media)))
+                prepared.append((asked, self._prepare(asked, members, uploads)))
             except RefusedError as refusal:
                 _fail(asked, refusal)
             await asyncio.sleep(0)  # planning is pure computing: let other requests in between
@@ -200,13 +186,13 @@ class Intake:
         if not wanted:
             return {}
         async with self._database.read() as connection:
-            return await posts.media_of(connection, sorted(wanted))
+            return await media.described(connection, sorted(wanted))
 
     def _plan(
         self,
         draft: Draft,
         members: Mapping[str, Member],
-        media: Mapping[str, Row],
+        uploads: Mapping[str, Row],
         routes: Mapping[str, Sequence[str]],
     ) -> tuple[Row, Plan]:
         now = self._clock.micros()
@@ -215,7 +201,7 @@ class Intake:
             "id": str(uuid_utils.uuid7()),
             "kind": draft.kind.value,
             "title": draft.title,
-            "content": to_content(draft, media),
+            "content": to_content(draft, uploads),
             "due_at": when.due_at,
             "zone": when.zone,
             "late_policy": draft.late_policy.value,
@@ -227,17 +213,16 @@ class Intake:
             "updated_at": now,
         }
         chosen = choose(draft, members, now)
-        post = replace(to_post(row, self.media_dir), own_hosts=own_hosts(self._settings))
-        return row, refuse_unfit(draft, make_plan(post, chosen, routes, now))
-
-    @property
-    def media_dir(self) -> Path:
-        return self._settings.data_dir / "media"
+        post = replace(
+            to_post(row, self._settings.data_dir / "media"), own_hosts=self._settings.own_hosts
+        )
+        return row, make_plan(post, chosen, routes, now)
 
     def _prepare(
-        self, asked: _Asked, members: Mapping[str, Member], media: Mapping[str, Row]
+        self, asked: _Asked, members: Mapping[str, Member], uploads: Mapping[str, Row]
     ) -> Prepared:
-        row, plan = self._plan(asked.draft, members, media, {})
+        row, plan = self._plan(asked.draft, members, uploads, {})
+        refuse_unfit(plan, named=names_accounts(asked.draft))
         row = {**row, "created_by": asked.caller.actor}
         legs = [
             {
@@ -275,7 +260,8 @@ class Intake:
         return Prepared(post=row, deliveries=legs, event=event, answer=answer)
 
 
-def problems_of(plan: Plan) -> list[Any]:
+def problems_of(plan: Plan) -> list[ProblemAnswer]:
+    """What the author should know of a plan."""
     return [
         problem_answer(found.member.id, found.member.account.name, found.problem)
         for found in plan.problems
@@ -285,153 +271,6 @@ def problems_of(plan: Plan) -> list[Any]:
 def fingerprint(draft: Draft) -> str:
     """The same for the same request, however its JSON is laid out."""
     return sha256(draft.model_dump_json(exclude_unset=True).encode()).hexdigest()
-
-
-def own_hosts(settings: Settings) -> tuple[str, ...]:
-    """The hosts whose links are ours."""
-    host = settings.effective_public_url.split("://", 1)[-1].split("/", 1)[0]
-    return (host.rsplit(":", 1)[0],)
-
-
-def decide_when(draft: Draft, now: int, settings: Settings) -> When:
-    """The moment a draft means. Error: RefusedError naming the field.
-
-    A past moment is refused, unless the author says `late_policy: publish` in so many words.
-    """
-    zone = draft.zone or settings.zone
-    zone_named(zone)
-    today = moment(now)
-    at = today if draft.at == "now" else resolve(draft.at, zone, draft.fold)
-    if at < today - SLACK and not (
-        draft.late_policy is LatePolicy.PUBLISH and "late_policy" in draft.model_fields_set
-    ):
-        raise invalid(
-            "at",
-            f"{at.isoformat()} is in the past",
-            "give a later time, leave `at` out to publish now, or add late_policy: publish",
-        )
-    if at > horizon(today):
-        raise invalid("at", f"{at.isoformat()} is more than ten years away", "check the year")
-    due = max(at, today)
-    deadline = due + timedelta(hours=settings.default_deadline_hours)
-    if draft.deadline is not None:
-        deadline = resolve(draft.deadline, zone, draft.fold, "deadline")
-        if deadline <= due:
-            raise invalid(
-                "deadline", "the deadline is not after the post's time", "give a later one"
-            )
-    return When(micros(due), micros(deadline), zone)
-
-
-def choose(draft: Draft, members: Mapping[str, Member], now: int) -> list[Member]:
-    """The accounts a draft is for. Error: RefusedError naming each unknown one."""
-    errors: list[FieldError] = []
-    if draft.channels is None and draft.accounts is None:
-        chosen = [member for member in members.values() if not paused_by_hand(member, now)]
-        if not chosen:
-            raise invalid(
-                "accounts",
-                "no account is connected and active",
-                "connect one: POST /api/v1/accounts",
-            )
-        return chosen
-    wanted: dict[str, Member] = {}
-    for index, name in enumerate(draft.channels or ()):
-        found = [member for member in members.values() if member.channel.channel == name]
-        if not found:
-            known = sorted({member.channel.channel for member in members.values()})
-            errors.append(
-                FieldError(
-                    f"channels[{index}]",
-                    f"no account is connected to a channel {name!r}",
-                    f"connected: {', '.join(known) or 'none'}",
-                )
-            )
-        wanted.update((member.id, member) for member in found)
-    for index, account_id in enumerate(draft.accounts or ()):
-        if account_id not in members:
-            errors.append(
-                FieldError(
-                    f"accounts[{index}]",
-                    f"there is no account {account_id!r}",
-                    "see GET /api/v1/accounts",
-                )
-            )
-        else:
-            wanted[account_id] = members[account_id]
-    if not wanted and not errors:
-        errors.append(
-            FieldError("accounts", "no account is chosen", "name one, or leave the field out")
-        )
-    if errors:
-        raise RefusedError(Refusal.INVALID, "the post cannot go where it should", errors)
-    return list(wanted.values())
-
-
-def paused_by_hand(member: Member, now: int) -> bool:
-    """A person's pause takes an account out of the default choice; the engine's pauses do not:
-    their deliveries wait, or take plan B."""
-    return member.paused_until > now and member.pause_reason == BY_HAND
-
-
-def refuse_unfit(draft: Draft, plan: Plan) -> Plan:
-    """Refuse a plan that misses an account the author named, or that has no delivery left."""
-    named = draft.channels is not None or draft.accounts is not None
-    if plan.blocking and (named or not plan.deliveries):
-        raise RefusedError(
-            Refusal.INVALID,
-            "the post does not fit every account it is for",
-            [
-                FieldError(
-                    found.problem.field or "accounts",
-                    f"{found.member.account.name}: {found.problem.detail}",
-                    found.problem.remedy,
-                )
-                for found in plan.blocking
-            ],
-        )
-    return plan
-
-
-def media_ids(words: Words) -> list[str]:
-    """Every upload that a post or one of its variants names."""
-    named = [name for variant in words.variants.values() for name in variant.media or ()]
-    return [*words.media, *named]
-
-
-def to_content(words: Words, media: Mapping[str, Row]) -> dict[str, Any]:
-    """The words as `scheduler.content` stores them. Error: RefusedError naming unknown media."""
-    content = words.model_dump(
-        mode="json",
-        include=set(Words.model_fields) - {"title", "kind", "media", "variants"},
-        exclude_defaults=True,
-    )
-    content["body"] = words.body
-    content["language"] = words.language
-    if words.media:
-        content["media"] = _attached(words.media, media, "media")
-    if words.variants:
-        content["variants"] = {
-            channel: variant.model_dump(exclude_none=True)
-            | (
-                {}
-                if variant.media is None
-                else {"media": _attached(variant.media, media, f"variants.{channel}.media")}
-            )
-            for channel, variant in words.variants.items()
-        }
-    return content
-
-
-def _attached(ids: Sequence[str], media: Mapping[str, Row], field: str) -> list[Row]:
-    missing = [
-        FieldError(f"{field}[{index}]", f"there is no upload {name!r}", "POST /api/v1/media first")
-        for index, name in enumerate(ids)
-        if name not in media
-    ]
-    if missing:
-        raise RefusedError(Refusal.INVALID, "the post names media that were not uploaded", missing)
-    return [media[name] for name in ids]
 
 
 def _one_per_key(waiting: Sequence[_Asked]) -> tuple[list[_Asked], list[_Asked]]:

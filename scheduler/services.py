@@ -10,8 +10,10 @@ from channels.base import Tools
 from channels.http import HttpClient
 from channels.registry import Registry
 from scheduler.clock import Clock
+from scheduler.desk import Desk
 from scheduler.doorbell import Doorbell, SilentDoorbell
 from scheduler.posts import Intake
+from scheduler.revise import Reviser
 from scheduler.roster import Roster
 from scheduler.settings import Settings
 from scheduler.store.db import Database
@@ -33,6 +35,8 @@ class Services:
     pages: PageStore
     doorbell: Doorbell
     intake: Intake
+    desk: Desk
+    reviser: Reviser
 
 
 @asynccontextmanager
@@ -72,4 +76,13 @@ async def open_services(
             pages=pages,
             doorbell=bell,
             intake=intake,
+            desk=Desk(
+                database=database,
+                clock=time,
+                doorbell=bell,
+                grace_us=int(settings.default_deadline_hours * 3_600_000_000),
+            ),
+            reviser=Reviser(
+                database=database, roster=roster, clock=time, settings=settings, doorbell=bell
+            ),
         )

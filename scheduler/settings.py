@@ -108,3 +108,9 @@ class Settings(BaseSettings):
     @property
     def effective_public_url(self) -> str:
         return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+    @property
+    def own_hosts(self) -> tuple[str, ...]:
+        """The hosts whose links are ours."""
+        host = self.effective_public_url.split("://", 1)[-1].split("/", 1)[0]
+        return (host.rsplit(":", 1)[0],)

@@ -8,16 +8,16 @@ from typing import Any
 import uuid_utils
 from pydantic import SecretStr
 from pydantic_core import to_jsonable_python
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from channels.base import Channel, ChannelSettings
 from channels.outcome import HealthStatus
+from scheduler.deliveries import FINAL
 from scheduler.limits import FOREVER
-from scheduler.store.tables import accounts
+from scheduler.plan import BY_HAND
+from scheduler.store.tables import accounts, deliveries
 from scheduler.vault import Vault
-
-BY_HAND = "by hand"
 
 
 def split_settings(settings: ChannelSettings, vault: Vault) -> tuple[dict[str, Any], bytes | None]:
@@ -164,3 +164,13 @@ async def _change(
         .where(accounts.c.id == account_id)
         .values(**values, updated_at=max(now, row.updated_at + 1))
     )
+
+
+async def waiting(connection: AsyncConnection, account_id: str) -> int:
+    """How many deliveries of this account are not settled."""
+    statement = (
+        select(func.count())
+        .select_from(deliveries)
+        .where(deliveries.c.account_id == account_id, deliveries.c.state.not_in(FINAL))
+    )
+    return (await connection.execute(statement)).scalar_one()

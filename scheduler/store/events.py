@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import RowMapping, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.store.db import Database
@@ -36,6 +36,13 @@ async def after(database: Database, seq: int, *, limit: int = 500) -> Sequence[R
     statement = select(events).where(events.c.seq > seq).order_by(events.c.seq).limit(limit)
     async with database.read() as connection:
         return (await connection.execute(statement)).mappings().all()
+
+
+async def last(database: Database) -> int:
+    """The greatest sequence number, 0 when nothing has happened."""
+    async with database.read() as connection:
+        found = (await connection.execute(select(func.max(events.c.seq)))).scalar_one()
+    return found or 0
 
 
 async def of_post(database: Database, post_id: str) -> Sequence[RowMapping]:

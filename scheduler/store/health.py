@@ -91,7 +91,7 @@ async def judge_and_mark(
             update(accounts).where(accounts.c.id == account_id).values(**values)
         )
         if verdict is Verdict.BACK:
-            await _go_on(connection, account_id, now)
+            await go_on(connection, account_id, now)
             await resolve(connection, f"account:{account_id}:vanished", now)
             await resolve(connection, f"account:{account_id}:access", now)
         if verdict is Verdict.LOST:
@@ -127,7 +127,7 @@ async def judge_and_mark(
         return verdict
 
 
-async def _go_on(connection: Connection, account_id: str, now: int) -> None:
+async def go_on(connection: Connection, account_id: str, now: int) -> None:
     """The account is back: what was held for it alone goes on; what took another road stays."""
     await connection.execute(
         update(deliveries)

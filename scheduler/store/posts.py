@@ -6,17 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, exists, insert, or_, select
+from sqlalchemy import RowMapping, exists, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scheduler.store.tables import accounts, attempts, deliveries, media, posts
+from scheduler.store.tables import accounts, attempts, deliveries, posts
 
 Row = Mapping[str, Any]
+
+_WITH_ACCOUNT = select(deliveries, accounts.c.name.label("account_name"), accounts.c.channel).join(
+    accounts, accounts.c.id == deliveries.c.account_id
+)
 
 
 async def add(connection: AsyncConnection, rows: Sequence[Row], legs: Sequence[Row]) -> None:
     """Store posts (`rows`) and their deliveries (`legs`), full rows both."""
     await connection.execute(insert(posts), list(rows))
+    await add_deliveries(connection, legs)
+
+
+async def add_deliveries(connection: AsyncConnection, legs: Sequence[Row]) -> None:
     await connection.execute(insert(deliveries), list(legs))
 
 
@@ -29,12 +37,33 @@ async def deliveries_of(
     connection: AsyncConnection, post_ids: Sequence[str]
 ) -> Sequence[RowMapping]:
     """The deliveries of these posts with `account_name` and `channel`, as they were planned."""
-    statement = (
-        select(deliveries, accounts.c.name.label("account_name"), accounts.c.channel)
-        .join(accounts, accounts.c.id == deliveries.c.account_id)
-        .where(deliveries.c.post_id.in_(post_ids))
-        .order_by(deliveries.c.id)
-    )
+    statement = _WITH_ACCOUNT.where(deliveries.c.post_id.in_(post_ids)).order_by(deliveries.c.id)
+    return (await connection.execute(statement)).mappings().all()
+
+
+async def delivery(connection: AsyncConnection, delivery_id: str) -> RowMapping | None:
+    """One delivery with `account_name` and `channel`."""
+    statement = _WITH_ACCOUNT.where(deliveries.c.id == delivery_id)
+    return (await connection.execute(statement)).mappings().one_or_none()
+
+
+async def delivery_page(
+    connection: AsyncConnection,
+    *,
+    state: str | None,
+    account: str | None,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Deliveries by due time, then id, as `delivery` gives them."""
+    statement = _WITH_ACCOUNT
+    if state is not None:
+        statement = statement.where(deliveries.c.state == state)
+    if account is not None:
+        statement = statement.where(deliveries.c.account_id == account)
+    if after is not None:
+        statement = statement.where(tuple_(deliveries.c.due_at, deliveries.c.id) > after)
+    statement = statement.order_by(deliveries.c.due_at, deliveries.c.id).limit(limit)
     return (await connection.execute(statement)).mappings().all()
 
 
@@ -46,14 +75,6 @@ async def attempts_of(
         select(attempts).where(attempts.c.delivery_id.in_(delivery_ids)).order_by(attempts.c.id)
     )
     return (await connection.execute(statement)).mappings().all()
-
-
-async def media_of(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, Row]:
-    """Uploads as a post's content describes them (see `scheduler.content`), by id."""
-    names = ("id", "content_type", "alt", "width", "height", "size", "sha256")
-    statement = select(*(media.c[name] for name in names)).where(media.c.id.in_(ids))
-    rows = (await connection.execute(statement)).mappings()
-    return {row["id"]: dict(row) for row in rows}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +101,8 @@ async def page(
     statement = select(posts).where(*_conditions(wanted))
     key = (posts.c.due_at, posts.c.id)
     if after is not None:
-        due_at, post_id = after
-        statement = statement.where(
-            or_(
-                key[0] < due_at if newest_first else key[0] > due_at,
-                and_(key[0] == due_at, key[1] < post_id if newest_first else key[1] > post_id),
-            )
-        )
+        beyond = tuple_(*key) < after if newest_first else tuple_(*key) > after
+        statement = statement.where(beyond)
     order = [column.desc() for column in key] if newest_first else list(key)
     return (await connection.execute(statement.order_by(*order).limit(limit))).mappings().all()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.store.db import Database
@@ -76,3 +76,8 @@ async def write(
     await connection.execute(
         statement.on_conflict_do_update(index_elements=["account_id"], set_=values)
     )
+
+
+async def reset(connection: AsyncConnection, account_id: str) -> None:
+    """Drop an account's own route: the default one holds again."""
+    await connection.execute(delete(routes).where(routes.c.account_id == account_id))

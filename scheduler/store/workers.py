@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, func, select
 
 from scheduler.store.db import Database
 from scheduler.store.tables import workers
@@ -19,3 +19,11 @@ async def heard_from(database: Database, since: int) -> Sequence[RowMapping]:
     )
     async with database.read() as connection:
         return (await connection.execute(statement)).mappings().all()
+
+
+async def last_heartbeat(database: Database) -> int | None:
+    """The newest heartbeat of a worker that is not stopping (microseconds since 1970)."""
+    statement = select(func.max(workers.c.heartbeat_at)).where(workers.c.stopping.is_(False))
+    async with database.read() as connection:
+        found: int | None = (await connection.execute(statement)).scalar_one()
+    return found

@@ -1,0 +1,246 @@
+"""What a person decides about deliveries: cancel, publish now, retry, redirect, settle.
+
+Each decision holds the rows it is about, checks that they are still where it may be taken, and
+takes their token away: a worker that had armed one sees at its last look that it is not its any
+more. What may already be on its way cannot be called back, and the answer says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from scheduler.changes import Change, columns, event
+from scheduler.clock import Clock
+from scheduler.deliveries import Delivery, HoldReason, State
+from scheduler.doorbell import Doorbell
+from scheduler.refusals import RefusedError, conflict, invalid, not_found
+from scheduler.store import desk, reroutes
+from scheduler.store.alerts import resolve
+from scheduler.store.completions import write_changes
+from scheduler.store.db import Connection, Database
+from scheduler.store.events import Event, append
+
+# A commit takes a moment: what is due within it may leave before it is seen.
+COMMIT_TIME = 250_000  # microseconds
+
+_WAITS = frozenset({State.SCHEDULED, State.ARMED, State.HELD})
+_DOUBTFUL = frozenset({State.UNCONFIRMED, State.ACCEPTED})
+
+
+def may_be_leaving(delivery: Delivery, now: int) -> bool:
+    """Whether a request may be under way at `now` (microseconds)."""
+    return delivery.state is State.SENDING or (
+        delivery.state is State.ARMED and delivery.due_at <= now + COMMIT_TIME
+    )
+
+
+def in_doubt(delivery: Delivery) -> bool:
+    """Whether it may have been published without our knowing."""
+    return delivery.state in _DOUBTFUL or delivery.hold_reason is HoldReason.UNCONFIRMED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Carries out decisions; `actor` says whose. Errors of all: RefusedError, nothing changed."""
+
+    database: Database
+    clock: Clock
+    doorbell: Doorbell
+    grace_us: int  # how long a delivery brought back may take when its deadline has passed
+
+    async def cancel(self, delivery_id: str, actor: str) -> None:
+        """Not to be published at all."""
+        async with self.database.write() as connection:
+            now = self.clock.micros()
+            delivery = await self._taken(connection, delivery_id, now)
+            await self._cancel(connection, delivery, now, actor)
+
+    async def cancel_post(self, post_id: str, actor: str) -> None:
+        """Cancel every delivery that still can be; refused when none can."""
+        async with self.database.write() as connection:
+            now = self.clock.micros()
+            every = await self._of_post(connection, post_id)
+            waiting = [one for one in every if one.state in _WAITS and not may_be_leaving(one, now)]
+            if not waiting:
+                raise nothing_left(every, now)
+            for delivery in waiting:
+                await self._cancel(connection, delivery, now, actor)
+            await desk.update_post(connection, post_id, {"cancelled_at": now, "updated_at": now})
+            await append(connection, [_post_event("post.cancelled", post_id, now, actor)])
+
+    async def publish_now(self, post_id: str, actor: str) -> None:
+        """Everything that is scheduled for later goes out now."""
+        async with self.database.write() as connection:
+            now = self.clock.micros()
+            every = await self._of_post(connection, post_id)
+            waiting = [
+                one
+                for one in every
+                if one.state in {State.SCHEDULED, State.ARMED} and not may_be_leaving(one, now)
+            ]
+            if not waiting:
+                raise nothing_left(every, now)
+            for delivery in waiting:
+                await self._reschedule(connection, delivery, now)
+            await desk.update_post(connection, post_id, {"due_at": now, "updated_at": now})
+            await append(connection, [_post_event("post.hurried", post_id, now, actor)])
+        await self.doorbell.ring(now)
+
+    async def retry(self, delivery_id: str, actor: str) -> None:
+        """Try once more, now: what is held, failed or waits for its next try."""
+        async with self.database.write() as connection:
+            now = self.clock.micros()
+            delivery = await self._taken(connection, delivery_id, now, or_failed=True)
+            if in_doubt(delivery):
+                raise _settle_first(delivery)
+            await self._reschedule(connection, delivery, now, fresh=True)
+            await self._note(connection, "delivery.retried", delivery, now, actor)
+        await self.doorbell.ring(now)
+
+    async def redirect(self, delivery_id: str, account_id: str, actor: str) -> str:
+        """Send it by another account; the id of the delivery that carries on."""
+        try:
+            async with self.database.write() as connection:
+                now = self.clock.micros()
+                delivery = await self._taken(connection, delivery_id, now, or_failed=True)
+                if in_doubt(delivery):
+                    raise _settle_first(delivery)
+                child = await self._redirect(connection, delivery, account_id, now, actor)
+        except IntegrityError as error:
+            raise conflict(
+                f"the account {account_id!r} carries this post already",
+                "choose another account",
+                "account_id",
+            ) from error
+        await self.doorbell.ring(now)
+        return child
+
+    async def settle(
+        self, delivery_id: str, *, published: bool, url: str | None, actor: str
+    ) -> None:
+        """A person has looked: it is there (delivered), or it is not (sent again)."""
+        async with self.database.write() as connection:
+            now = self.clock.micros()
+            delivery = await self._found(connection, delivery_id)
+            if not (in_doubt(delivery) or delivery.state is State.HELD):
+                raise conflict(
+                    f"the delivery is {delivery.state}: there is nothing to settle",
+                    "settle only what is unconfirmed, accepted or held",
+                )
+            if published:
+                new = columns(delivery, State.DELIVERED, now, cause="seen by a person", url=url)
+                await write_changes(connection, [Change(delivery, delivery.token, new)], now)
+            else:
+                await self._reschedule(connection, delivery, now, fresh=True)
+            data = {"published": published}
+            await self._note(connection, "delivery.settled", delivery, now, actor, data)
+        if not published:
+            await self.doorbell.ring(now)
+
+    async def _found(self, connection: Connection, delivery_id: str) -> Delivery:
+        delivery = await desk.locked(connection, delivery_id)
+        if delivery is None:
+            raise not_found("delivery", delivery_id)
+        return delivery
+
+    async def _taken(
+        self, connection: Connection, delivery_id: str, now: int, *, or_failed: bool = False
+    ) -> Delivery:
+        """The delivery, if it still waits (or failed) and nothing of it may be under way."""
+        delivery = await self._found(connection, delivery_id)
+        if may_be_leaving(delivery, now):
+            raise leaving()
+        if delivery.state in _WAITS or (or_failed and delivery.state is State.FAILED):
+            return delivery
+        if in_doubt(delivery):
+            raise _settle_first(delivery)
+        raise conflict(f"the delivery is already {delivery.state}", "nothing is left to decide")
+
+    async def _of_post(self, connection: Connection, post_id: str) -> list[Delivery]:
+        if await desk.locked_post(connection, post_id) is None:
+            raise not_found("post", post_id)
+        return await desk.locked_of_post(connection, post_id)
+
+    async def _cancel(
+        self, connection: Connection, delivery: Delivery, now: int, actor: str
+    ) -> None:
+        new = columns(delivery, State.CANCELLED, now, cause="cancelled")
+        await write_changes(connection, [Change(delivery, delivery.token, new)], now)
+        await self._note(connection, "delivery.cancelled", delivery, now, actor)
+
+    async def _reschedule(
+        self, connection: Connection, delivery: Delivery, now: int, *, fresh: bool = False
+    ) -> None:
+        deadline = delivery.deadline_at
+        if deadline is not None and deadline <= now:
+            deadline = now + self.grace_us
+        await desk.reschedule(
+            connection, delivery.id, due_at=now, deadline_at=deadline, now=now, fresh=fresh
+        )
+
+    async def _redirect(
+        self, connection: Connection, delivery: Delivery, account_id: str, now: int, actor: str
+    ) -> str:
+        if not await desk.is_connected(connection, account_id):
+            raise invalid(
+                "account_id", f"there is no account {account_id!r}", "see GET /api/v1/accounts"
+            )
+        new = columns(delivery, State.REROUTED, now, cause="redirected by a person")
+        await write_changes(connection, [Change(delivery, delivery.token, new)], now)
+        child = await reroutes.add_child(
+            connection, delivery, account_id, now=now, cause="redirected by a person"
+        )
+        data = {"to_account": account_id, "child_id": child}
+        await self._note(connection, "delivery.redirected", delivery, now, actor, data)
+        return child
+
+    async def _note(
+        self,
+        connection: Connection,
+        kind: str,
+        delivery: Delivery,
+        now: int,
+        actor: str,
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """The journal, and the end of the alert that asked for this decision."""
+        await append(connection, [event(kind, delivery, now, actor, data)])
+        for state in (State.HELD, State.FAILED, State.UNCONFIRMED):
+            await resolve(connection, f"delivery:{delivery.id}:{state.value}", now)
+
+
+def leaving() -> RefusedError:
+    return conflict(
+        "it is being sent at this moment and cannot be called back",
+        "read it again in a few seconds to see what became of it",
+    )
+
+
+def nothing_left(every: list[Delivery], now: int) -> RefusedError:
+    """Why none of a post's deliveries can be decided upon."""
+    if any(may_be_leaving(one, now) for one in every):
+        return leaving()
+    states = ", ".join(sorted({one.state.value for one in every}))
+    return conflict(f"nothing of this post waits any more: {states}", "read its deliveries")
+
+
+def _settle_first(delivery: Delivery) -> RefusedError:
+    return conflict(
+        f"it may have been published already ({delivery.state})",
+        f"look at the page, then settle it: POST /api/v1/deliveries/{delivery.id}/settle",
+    )
+
+
+def _post_event(kind: str, post_id: str, now: int, actor: str) -> Event:
+    return {
+        "at": now,
+        "kind": kind,
+        "actor": actor,
+        "post_id": post_id,
+        "delivery_id": None,
+        "account_id": None,
+        "data": {},
+    }

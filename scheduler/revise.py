@@ -1,0 +1,212 @@
+"""Change a post that has not gone out yet: new words, another time, in one transaction.
+
+Its deliveries are taken from whoever armed them with the old words, and armed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import uuid_utils
+from pydantic import ValidationError
+
+from channels.base import Part
+from scheduler.answers import ProblemAnswer
+from scheduler.changes import Change, columns
+from scheduler.clock import Clock, micros, moment
+from scheduler.content import draft_of, media_ids, to_content, to_post
+from scheduler.deliveries import Delivery, HoldReason, State
+from scheduler.desk import leaving, may_be_leaving, nothing_left
+from scheduler.doorbell import Doorbell
+from scheduler.drafts import Draft, Revision
+from scheduler.plan import Plan, make_plan, refuse_unfit
+from scheduler.posts import problems_of
+from scheduler.refusals import conflict, invalid, not_found
+from scheduler.roster import Member, Roster
+from scheduler.settings import Settings
+from scheduler.store import desk, media, posts
+from scheduler.store.completions import write_changes
+from scheduler.store.db import Connection, Database
+from scheduler.store.events import Event, append
+from scheduler.when import When, deadline_of, decide_when
+
+_OPEN = frozenset({State.SCHEDULED, State.ARMED, State.HELD})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviser:
+    """Carries out revisions."""
+
+    database: Database
+    roster: Roster
+    clock: Clock
+    settings: Settings
+    doorbell: Doorbell
+
+    async def revise(self, post_id: str, revision: Revision, actor: str) -> list[ProblemAnswer]:
+        """Apply it; what the author should know. Error: RefusedError, nothing changed."""
+        members = await self.roster.everyone()
+        async with self.database.write() as connection:
+            now = self.clock.micros()
+            row = await desk.locked_post(connection, post_id)
+            if row is None:
+                raise not_found("post", post_id)
+            if revision.version is not None and revision.version != row["version"]:
+                raise conflict(
+                    f"the post is at version {row['version']}, not {revision.version}",
+                    "read it again and redo the change",
+                    "version",
+                )
+            waiting = _waiting(await desk.locked_of_post(connection, post_id), now)
+            draft = _applied(revision, row)
+            when = _when(draft, revision, row, now, self.settings)
+            changed = await self._changed_row(connection, dict(row), draft, when)
+            plan = self._plan(changed, _members_of(waiting, members), now)
+            values = {**changed, "version": row["version"] + 1, "updated_at": now}
+            await desk.update_post(connection, post_id, values)
+            for delivery in waiting:
+                await self._follow(connection, delivery, when, row["due_at"], now)
+            await self._follow_comments(connection, waiting, plan, when, now)
+            await append(connection, [_event(post_id, revision, row["version"] + 1, now, actor)])
+        await self.doorbell.ring(when.due_at)
+        return problems_of(plan)
+
+    async def _changed_row(
+        self, connection: Connection, row: dict[str, Any], draft: Draft, when: When
+    ) -> dict[str, Any]:
+        ids = media_ids(draft)
+        uploads = await media.described(connection, ids) if ids else {}
+        return row | {
+            "kind": draft.kind.value,
+            "title": draft.title,
+            "content": to_content(draft, uploads),
+            "due_at": when.due_at,
+            "zone": when.zone,
+            "late_policy": draft.late_policy.value,
+            "deadline_at": when.deadline_at,
+        }
+
+    def _plan(self, row: Mapping[str, Any], members: Sequence[Member], now: int) -> Plan:
+        post = replace(
+            to_post(row, self.settings.data_dir / "media"), own_hosts=self.settings.own_hosts
+        )
+        return refuse_unfit(make_plan(post, members, {}, now), named=True)
+
+    async def _follow(
+        self, connection: Connection, delivery: Delivery, when: When, was_due: int, now: int
+    ) -> None:
+        """Bring one waiting delivery in line with its post."""
+        moved = when.due_at != was_due
+        waits = delivery.state is State.HELD and delivery.hold_reason is not HoldReason.LATE
+        if moved and not waits:
+            await desk.reschedule(
+                connection,
+                delivery.id,
+                due_at=when.due_at,
+                deadline_at=when.deadline_at,
+                now=now,
+            )
+        elif delivery.state is State.ARMED:
+            await desk.hand_back(connection, delivery.id, now=now)
+
+    async def _follow_comments(
+        self,
+        connection: Connection,
+        waiting: Sequence[Delivery],
+        plan: Plan,
+        when: When,
+        now: int,
+    ) -> None:
+        """First comments that came or went with the change."""
+        there = {one.account_id: one for one in waiting if one.part is Part.FIRST_COMMENT}
+        wanted = {
+            planned.member.id for planned in plan.deliveries if planned.part is Part.FIRST_COMMENT
+        }
+        gone = [
+            Change(one, None, columns(one, State.CANCELLED, now, cause="no comment any more"))
+            for account_id, one in there.items()
+            if account_id not in wanted
+        ]
+        await write_changes(connection, gone, now)
+        legs = [
+            {
+                "id": str(uuid_utils.uuid7()),
+                "post_id": waiting[0].post_id,
+                "account_id": account_id,
+                "part": Part.FIRST_COMMENT.value,
+                "state": State.SCHEDULED.value,
+                "due_at": when.due_at,
+                "planned_at": when.due_at,
+                "deadline_at": when.deadline_at,
+                "created_at": now,
+                "updated_at": now,
+            }
+            for account_id in sorted(wanted - set(there))
+        ]
+        if legs:
+            await posts.add_deliveries(connection, legs)
+
+
+def _waiting(every: list[Delivery], now: int) -> list[Delivery]:
+    if any(may_be_leaving(one, now) for one in every):
+        raise leaving()
+    waiting = [one for one in every if one.state in _OPEN]
+    if not waiting:
+        raise nothing_left(every, now)
+    return waiting
+
+
+def _members_of(waiting: Sequence[Delivery], members: Mapping[str, Member]) -> list[Member]:
+    """The accounts whose words change."""
+    return [
+        members[one.account_id]
+        for one in waiting
+        if one.part is Part.POST and one.account_id in members
+    ]
+
+
+def _applied(revision: Revision, row: Mapping[Any, Any]) -> Draft:
+    if not revision.changed:
+        raise invalid("body", "there is nothing to change", "send the fields that change")
+    try:
+        return revision.applied_to(draft_of(row))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise invalid("body", first["msg"].removeprefix("Value error, "), "keep some of it") from (
+            error
+        )
+
+
+def _when(
+    draft: Draft, revision: Revision, row: Mapping[Any, Any], now: int, settings: Settings
+) -> When:
+    """The new moment; one that was not sent stays, and a deadline moves with its post."""
+    due_at: int = row["due_at"]
+    zone = draft.zone or settings.zone
+    deadline_at: int = row["deadline_at"]
+    if "at" in revision.changed:
+        placed = decide_when(draft.model_copy(update={"deadline": None}), now, settings)
+        due_at = placed.due_at
+        deadline_at += due_at - row["due_at"]
+    if "deadline" in revision.changed:
+        deadline = deadline_of(draft, moment(due_at), zone)
+        deadline_at = (
+            due_at + int(settings.default_deadline_hours * 3_600_000_000)
+            if deadline is None
+            else micros(deadline)
+        )
+    return When(due_at, deadline_at, zone)
+
+
+def _event(post_id: str, revision: Revision, version: int, now: int, actor: str) -> Event:
+    return {
+        "at": now,
+        "kind": "post.changed",
+        "actor": actor,
+        "post_id": post_id,
+        "delivery_id": None,
+        "account_id": None,
+        "data": {"fields": sorted(revision.changed), "version": version},
+    }
