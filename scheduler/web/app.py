@@ -5,25 +5,40 @@ from __future__ import annotations
 from aiohttp import web
 
 from scheduler.services import Services
-from scheduler.web import auth, problems
-from scheduler.web.api import posts
+from scheduler.web import auth, docs, measure, problems, service
+from scheduler.web.api import accounts, deliveries, events, media, posts, routes, tokens
 from scheduler.web.endpoint import MAX_JSON, Endpoint, add_routes
+from scheduler.web.feed import Feed
 from scheduler.web.keys import SERVICES
 
 API = "/api/v1"
+_MODULES = (posts, deliveries, accounts, routes, media, events, tokens)
 
 
-def api_endpoints() -> list[Endpoint]:
-    """Every endpoint of the API, in the order of its document."""
-    return [endpoint for module in (posts,) for endpoint in module.endpoints.all]
+def api_endpoints() -> dict[str, list[Endpoint]]:
+    """Every endpoint by the prefix it is served below, in the order of the document."""
+    return {
+        API: [endpoint for module in _MODULES for endpoint in module.endpoints.all],
+        "": service.endpoints.all,
+    }
 
 
 def create_app(services: Services) -> web.Application:
     """The whole HTTP side of one process; `services` stay open while it runs."""
     app = web.Application(
-        client_max_size=MAX_JSON, middlewares=[problems.middleware, auth.middleware]
+        client_max_size=MAX_JSON,
+        middlewares=[measure.middleware, problems.middleware, auth.middleware],
     )
     app[SERVICES] = services
     app[auth.DOORKEEPER] = auth.Doorkeeper(services.database, services.clock)
-    add_routes(app, api_endpoints(), API)
+    app[events.FEED] = Feed(services.database)
+    app.on_shutdown.append(_end_streams)
+    for prefix, endpoints in api_endpoints().items():
+        add_routes(app, endpoints, prefix)
+    docs.add_routes(app, api_endpoints(), API)
     return app
+
+
+async def _end_streams(app: web.Application) -> None:
+    """Live streams would hold a stopping server for ever."""
+    await app[events.FEED].close()

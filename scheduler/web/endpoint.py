@@ -62,6 +62,7 @@ class Endpoint:
     `scope` None: open to everyone. `refusals`: its own, beside those that every endpoint has.
     `answer`: the type of its content, None when it has none. `media_type`: of a stream, or of
     what is no JSON. `parts`: the models by name, `path`, `query`, `headers`, `body`.
+    `request_body`: the OpenAPI content of a body that is no JSON and that the handler reads.
     """
 
     method: str
@@ -75,6 +76,7 @@ class Endpoint:
     parts: Mapping[str, type[BaseModel]]
     answer: Any
     media_type: str
+    request_body: Mapping[str, Any] | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Validate, call, serialise."""
@@ -147,6 +149,7 @@ class Endpoints:
         status: int = 200,
         refusals: tuple[Refusal, ...] = (),
         media_type: str = "application/json",
+        request_body: Mapping[str, Any] | None = None,
     ) -> Callable[[Function], Function]:
         def declare(function: Function) -> Function:
             hints = get_type_hints(function, include_extras=True)
@@ -167,6 +170,7 @@ class Endpoints:
                     parts={name: hints[name] for name in _PARTS if name in hints},
                     answer=None if plain else answer,
                     media_type=media_type,
+                    request_body=request_body,
                 )
             )
             return function

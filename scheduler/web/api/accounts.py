@@ -1,0 +1,364 @@
+"""Accounts: connect, list, probe, pause, resume, archive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field, ValidationError
+from typing_extensions import TypedDict
+
+from channels.base import Channel, ChannelSettings
+from channels.outcome import HealthStatus
+from channels.registry import UnknownChannelError
+from scheduler.answers import stamp, stamp_or_none
+from scheduler.clock import micros
+from scheduler.drafts import Name, Strict
+from scheduler.health import Doctor
+from scheduler.limits import FOREVER
+from scheduler.plan_b import PlanB
+from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid, not_found
+from scheduler.services import Services
+from scheduler.store import accounts
+from scheduler.store.db import Connection
+from scheduler.store.events import append
+from scheduler.store.health import go_on
+from scheduler.store.tokens import Scope
+from scheduler.web import problems
+from scheduler.web.api.shapes import ById, Query
+from scheduler.web.endpoint import Call, Endpoints
+
+endpoints = Endpoints("accounts")
+
+MASK = "**********"  # what pydantic shows of a SecretStr
+
+_ONE = (Refusal.NOT_FOUND,)
+_REMEDIES: Mapping[str, str] = {
+    HealthStatus.ACCESS_LOST: "reconnect it: PUT /api/v1/accounts/{id} with new credentials",
+    HealthStatus.VANISHED: "look at the page; when it is back, resume the account",
+    HealthStatus.THROTTLED: "nothing to do: it goes on by itself",
+    HealthStatus.PLATFORM_DOWN: "nothing to do: it goes on by itself",
+}
+
+
+class Connecting(Strict):
+    """A new account. `settings`: as GET /api/v1/channels describes them for the adapter."""
+
+    adapter: Annotated[Name, Field(description="Its adapter's name: `blog`, `facebook`, …")]
+    name: Name
+    settings: dict[str, Any]
+
+
+class Reconnecting(Strict):
+    """New credentials, or a new name, for an account."""
+
+    name: Name
+    settings: dict[str, Any]
+
+
+class Pause(Strict):
+    """How long."""
+
+    until: Annotated[AwareDatetime | None, Field(description="Null: until resumed.")] = None
+
+
+class AccountsQuery(Query):
+    """Which accounts."""
+
+    archived: Annotated[bool, Field(description="Also those that were archived.")] = False
+
+
+class AccountAnswer(TypedDict):
+    """One connected page, site or list; credentials are masked. `paused_until` is null while it
+    is paused until somebody resumes it. `action`: what to do next, empty when all is well."""
+
+    id: str
+    adapter: str
+    channel: str
+    name: str
+    settings: dict[str, Any]
+    status: str
+    reason: str
+    detail: str
+    action: str
+    since: str
+    checked_at: str | None
+    paused: bool
+    paused_until: str | None
+    pause_reason: str
+    expires_at: str | None
+    audience: int | None
+    archived_at: str | None
+    created_at: str
+
+
+class AccountList(TypedDict):
+    """Accounts, oldest first."""
+
+    accounts: list[AccountAnswer]
+
+
+class HealthAnswer(TypedDict):
+    """What a probe found, and the account after it."""
+
+    status: str
+    detail: str
+    remedy: str
+    account: AccountAnswer
+
+
+class ChannelAnswer(TypedDict):
+    """A channel that accounts can be connected to. `settings`: JSON Schema 2020-12."""
+
+    adapter: str
+    channel: str
+    text_limit: int | None
+    max_images: int
+    first_comment: bool
+    addressed: bool
+    settings: dict[str, Any]
+
+
+class ChannelList(TypedDict):
+    """Every channel of this release."""
+
+    channels: list[ChannelAnswer]
+
+
+@endpoints.get("/channels", scope=Scope.READ)
+async def channels(call: Call) -> ChannelList:
+    """The channels there are, and what connecting each takes."""
+    return {"channels": [_channel(call.services.registry[name]) for name in call.services.registry]}
+
+
+@endpoints.get("/accounts", scope=Scope.READ)
+async def index(call: Call, query: AccountsQuery) -> AccountList:
+    """Connected accounts and how they stand."""
+    now = call.services.clock.micros()
+    async with call.services.database.read() as connection:
+        rows = await accounts.listed(connection, archived=query.archived)
+    return {"accounts": [account_answer(row, now) for row in rows]}
+
+
+@endpoints.post("/accounts", scope=Scope.ADMIN, status=201)
+async def connect(call: Call, body: Connecting) -> AccountAnswer:
+    """Connect a page, site or list. Credentials are stored encrypted and never shown again."""
+    services = call.services
+    channel = _adapter(services, body.adapter)
+    settings = _settings(channel, body.settings)
+    async with services.database.write() as connection:
+        now = services.clock.micros()
+        account_id = await accounts.connect(
+            connection, services.vault, channel=channel, name=body.name, settings=settings, now=now
+        )
+        await _note(connection, "account.connected", account_id, now, call.caller.actor)
+    return await _answer(services, account_id)
+
+
+@endpoints.get("/accounts/{id}", scope=Scope.READ, refusals=_ONE)
+async def read(call: Call, path: ById) -> AccountAnswer:
+    """One account."""
+    return await _answer(call.services, path.id)
+
+
+@endpoints.put("/accounts/{id}", scope=Scope.ADMIN, refusals=_ONE)
+async def reconnect(call: Call, path: ById, body: Reconnecting) -> AccountAnswer:
+    """Give an account new settings; what was held for lack of access goes on."""
+    services = call.services
+    row = await _row(services, path.id)
+    settings = _settings(services.registry[row["adapter"]], body.settings)
+    async with services.database.write() as connection:
+        now = services.clock.micros()
+        await accounts.update_settings(
+            connection,
+            services.vault,
+            account_id=path.id,
+            name=body.name,
+            settings=settings,
+            now=now,
+        )
+        await go_on(connection, path.id, now)
+        await _note(connection, "account.reconnected", path.id, now, call.caller.actor)
+    await services.doorbell.ring(now)
+    return await _answer(services, path.id)
+
+
+@endpoints.post("/accounts/{id}/probe", scope=Scope.WRITE, refusals=_ONE)
+async def probe(call: Call, path: ById) -> HealthAnswer:
+    """Look at the account now, with its credentials."""
+    await _row(call.services, path.id)
+    health = await doctor(call.services, call.caller.actor).probe(path.id)
+    if health is None:
+        raise not_found("account", path.id)
+    return {
+        "status": health.status.value,
+        "detail": health.detail,
+        "remedy": health.remedy,
+        "account": await _answer(call.services, path.id),
+    }
+
+
+@endpoints.post("/accounts/{id}/pause", scope=Scope.WRITE, refusals=_ONE)
+async def pause(call: Call, path: ById, body: Pause) -> AccountAnswer:
+    """Publish nothing there for a while; what is scheduled waits."""
+    services = call.services
+    await _row(services, path.id)
+    async with services.database.write() as connection:
+        now = services.clock.micros()
+        until = None if body.until is None else micros(body.until)
+        if until is not None and until <= now:
+            raise invalid("until", "the pause would be over already", "give a later time")
+        await accounts.pause(connection, path.id, until, now)
+        await _note(connection, "account.paused", path.id, now, call.caller.actor)
+    return await _answer(services, path.id)
+
+
+@endpoints.post("/accounts/{id}/resume", scope=Scope.WRITE, refusals=_ONE)
+async def resume(call: Call, path: ById) -> AccountAnswer:
+    """End any pause; what was held for this account goes on."""
+    services = call.services
+    await _row(services, path.id)
+    async with services.database.write() as connection:
+        now = services.clock.micros()
+        await accounts.resume(connection, path.id, now)
+        await go_on(connection, path.id, now)
+        await _note(connection, "account.resumed", path.id, now, call.caller.actor)
+    await services.doorbell.ring(now)
+    return await _answer(services, path.id)
+
+
+@endpoints.delete("/accounts/{id}", scope=Scope.ADMIN, refusals=(*_ONE, Refusal.CONFLICT))
+async def archive(call: Call, path: ById) -> None:
+    """Forget the credentials and publish nothing more there. Refused while something waits."""
+    services = call.services
+    await _row(services, path.id)
+    async with services.database.write() as connection:
+        waiting = await accounts.waiting(connection, path.id)
+        if waiting:
+            raise conflict(
+                f"{waiting} deliveries wait for this account",
+                "cancel or redirect them first: GET /api/v1/deliveries?account=…",
+            )
+        now = services.clock.micros()
+        await accounts.archive(connection, path.id, now)
+        await _note(connection, "account.archived", path.id, now, call.caller.actor)
+
+
+def doctor(services: Services, actor: str) -> Doctor:
+    """Probes on behalf of `actor`."""
+    return Doctor(
+        database=services.database,
+        roster=services.roster,
+        clock=services.clock,
+        plan_b=PlanB(
+            database=services.database,
+            roster=services.roster,
+            clock=services.clock,
+            media_dir=services.settings.data_dir / "media",
+            actor=actor,
+        ),
+        confirm_after_us=int(services.settings.confirm_gone_after * 1_000_000),
+        actor=actor,
+    )
+
+
+def account_answer(row: Mapping[Any, Any], now: int) -> AccountAnswer:
+    """`row`: of accounts; `now`: microseconds since 1970."""
+    until = row["paused_until"]
+    paused = until is not None and until > now
+    action = _REMEDIES.get(row["status"], "").replace("{id}", row["id"])
+    if paused and not action:
+        action = f"resume it when you like: POST /api/v1/accounts/{row['id']}/resume"
+    return {
+        "id": row["id"],
+        "adapter": row["adapter"],
+        "channel": row["channel"],
+        "name": row["name"],
+        "settings": row["settings"],
+        "status": row["status"],
+        "reason": row["status_reason"],
+        "detail": row["status_detail"],
+        "action": action,
+        "since": stamp(row["status_since"]),
+        "checked_at": stamp_or_none(row["checked_at"]),
+        "paused": paused,
+        "paused_until": stamp(until) if paused and until < FOREVER else None,
+        "pause_reason": row["pause_reason"] if paused else "",
+        "expires_at": stamp_or_none(row["expires_at"]),
+        "audience": row["audience"],
+        "archived_at": stamp_or_none(row["archived_at"]),
+        "created_at": stamp(row["created_at"]),
+    }
+
+
+def _channel(channel: Channel) -> ChannelAnswer:
+    able = channel.capabilities
+    return {
+        "adapter": channel.name,
+        "channel": channel.channel,
+        "text_limit": able.text_limit,
+        "max_images": able.max_images,
+        "first_comment": able.first_comment,
+        "addressed": able.addressed,
+        "settings": channel.settings_type.model_json_schema(),
+    }
+
+
+def _adapter(services: Services, name: str) -> Channel:
+    try:
+        return services.registry[name]
+    except UnknownChannelError as error:
+        known = ", ".join(services.registry)
+        raise invalid("adapter", f"there is no adapter {name!r}", f"one of: {known}") from error
+
+
+def _settings(channel: Channel, given: Mapping[str, Any]) -> ChannelSettings:
+    masked = [name for name, value in given.items() if MASK in repr(value)]
+    if masked:
+        raise invalid(
+            f"settings.{masked[0]}",
+            "this is the mask that hides a stored credential",
+            "send the credential itself",
+        )
+    try:
+        return channel.settings_type.model_validate(given)
+    except ValidationError as error:
+        refused = problems.from_validation(error, channel.settings_type)
+        raise RefusedError(
+            Refusal.INVALID,
+            f"the settings are not what {channel.name} takes",
+            [FieldError(_below(one.field), one.detail, one.remedy) for one in refused.errors],
+        ) from error
+
+
+def _below(field: str) -> str:
+    return "settings" if field == "body" else f"settings.{field}"
+
+
+async def _row(services: Services, account_id: str) -> Mapping[Any, Any]:
+    async with services.database.read() as connection:
+        row = await accounts.get(connection, account_id)
+    if row is None or row["archived_at"] is not None:
+        raise not_found("account", account_id)
+    return row
+
+
+async def _answer(services: Services, account_id: str) -> AccountAnswer:
+    return account_answer(await _row(services, account_id), services.clock.micros())
+
+
+async def _note(connection: Connection, kind: str, account_id: str, now: int, actor: str) -> None:
+    await append(
+        connection,
+        [
+            {
+                "at": now,
+                "kind": kind,
+                "actor": actor,
+                "post_id": None,
+                "delivery_id": None,
+                "account_id": account_id,
+                "data": {},
+            }
+        ],
+    )

@@ -1,0 +1,180 @@
+"""Routes: what an account's posts do when it cannot carry them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from channels.base import Kind
+from scheduler.drafts import MediaId, Strict, Text
+from scheduler.refusals import Refusal, RefusedError, not_found
+from scheduler.reroute import DEFAULT_RULES, Mode
+from scheduler.routing import route_errors, route_warnings
+from scheduler.store import accounts, routes
+from scheduler.store.db import Connection
+from scheduler.store.events import append
+from scheduler.store.tokens import Scope
+from scheduler.web.api.shapes import ById
+from scheduler.web.endpoint import Call, Endpoints
+
+endpoints = Endpoints("routes")
+
+_ONE = (Refusal.NOT_FOUND,)
+
+
+class RouteDraft(Strict):
+    """An account's plan B, first choice first."""
+
+    fallbacks: Annotated[list[MediaId], Field(max_length=20, description="Account ids.")]
+    kinds: Annotated[
+        dict[Kind, Mode],
+        Field(default_factory=dict, description="How each kind of post takes the other road."),
+    ]
+    note: Annotated[
+        Text, Field(max_length=300, description="Said on rerouted posts, in your words.")
+    ] = ""
+
+
+class RouteAnswer(TypedDict):
+    """An account's plan B. `default`: its owner wrote none. `warnings`: what to know of it."""
+
+    account_id: str
+    account: str
+    channel: str
+    fallbacks: list[str]
+    kinds: dict[str, str]
+    note: str
+    default: bool
+    warnings: list[str]
+
+
+class RouteList(TypedDict):
+    """Every account's plan B."""
+
+    routes: list[RouteAnswer]
+
+
+class RouteCheck(TypedDict):
+    """A route that could be written, and what to know of it."""
+
+    warnings: list[str]
+
+
+@endpoints.get("/routes", scope=Scope.READ)
+async def index(call: Call) -> RouteList:
+    """Every account's plan B, and what is wrong with it."""
+    async with call.services.database.read() as connection:
+        return {"routes": await _answers(connection)}
+
+
+@endpoints.get("/routes/{id}", scope=Scope.READ, refusals=_ONE)
+async def read(call: Call, path: ById) -> RouteAnswer:
+    """One account's plan B."""
+    async with call.services.database.read() as connection:
+        return await _answer(connection, path.id)
+
+
+@endpoints.put("/routes/{id}", scope=Scope.WRITE, refusals=_ONE)
+async def write(call: Call, path: ById, body: RouteDraft) -> RouteAnswer:
+    """Write an account's plan B."""
+    async with call.services.database.write() as connection:
+        await _checked(connection, path.id, body)
+        now = call.services.clock.micros()
+        await routes.write(
+            connection,
+            call.services.database,
+            account_id=path.id,
+            fallbacks=body.fallbacks,
+            mode=Mode.AT_ONCE,
+            rules={
+                "kinds": {kind.value: mode.value for kind, mode in body.kinds.items()},
+                "note": body.note,
+            },
+            now=now,
+        )
+        await _note(connection, path.id, now, call.caller.actor, {"fallbacks": body.fallbacks})
+        return await _answer(connection, path.id)
+
+
+@endpoints.post("/routes/{id}/check", scope=Scope.READ, refusals=_ONE)
+async def check(call: Call, path: ById, body: RouteDraft) -> RouteCheck:
+    """Whether this plan B could be written, without writing it."""
+    async with call.services.database.read() as connection:
+        rows = await _checked(connection, path.id, body)
+    statuses = {row["id"]: row["status"] for row in rows}
+    return {"warnings": route_warnings(path.id, {path.id: body.fallbacks}, statuses)}
+
+
+@endpoints.delete("/routes/{id}", scope=Scope.WRITE, refusals=_ONE)
+async def reset(call: Call, path: ById) -> RouteAnswer:
+    """Back to the default plan B."""
+    async with call.services.database.write() as connection:
+        await _answer(connection, path.id)
+        await routes.reset(connection, path.id)
+        await _note(connection, path.id, call.services.clock.micros(), call.caller.actor, {})
+        return await _answer(connection, path.id)
+
+
+async def _checked(
+    connection: Connection, account_id: str, body: RouteDraft
+) -> Sequence[Mapping[Any, Any]]:
+    """The connected accounts. Error: RefusedError for a route that cannot be."""
+    rows = await accounts.listed(connection)
+    known = {row["id"] for row in rows}
+    if account_id not in known:
+        raise not_found("account", account_id)
+    errors = route_errors(account_id, body.fallbacks, known)
+    if errors:
+        raise RefusedError(Refusal.INVALID, "this route leads nowhere", errors)
+    return rows
+
+
+async def _answer(connection: Connection, account_id: str) -> RouteAnswer:
+    found = [one for one in await _answers(connection) if one["account_id"] == account_id]
+    if not found:
+        raise not_found("account", account_id)
+    return found[0]
+
+
+async def _answers(connection: Connection) -> list[RouteAnswer]:
+    rows = await accounts.listed(connection)
+    own = await routes.stored(connection)
+    ways = await routes.effective(connection)
+    statuses = {row["id"]: row["status"] for row in rows}
+    defaults = {kind.value: mode.value for kind, mode in DEFAULT_RULES.items()}
+    rules = {row["id"]: own[row["id"]]["rules"] if row["id"] in own else {} for row in rows}
+    return [
+        {
+            "account_id": row["id"],
+            "account": row["name"],
+            "channel": row["channel"],
+            "fallbacks": list(ways[row["id"]]),
+            "kinds": defaults | rules[row["id"]].get("kinds", {}),
+            "note": rules[row["id"]].get("note", ""),
+            "default": row["id"] not in own,
+            "warnings": route_warnings(row["id"], ways, statuses),
+        }
+        for row in rows
+    ]
+
+
+async def _note(
+    connection: Connection, account_id: str, now: int, actor: str, data: dict[str, Any]
+) -> None:
+    await append(
+        connection,
+        [
+            {
+                "at": now,
+                "kind": "route.changed",
+                "actor": actor,
+                "post_id": None,
+                "delivery_id": None,
+                "account_id": account_id,
+                "data": data,
+            }
+        ],
+    )

@@ -1,0 +1,110 @@
+"""The API's document, and a page to read it and try it: no asset from anywhere else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from aiohttp import web
+
+from scheduler.refusals import Refusal
+from scheduler.web.endpoint import Endpoint
+from scheduler.web.openapi import document
+
+_HERE = Path(__file__).parent
+# Scripts and styles only from here; the page speaks to this service alone.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+PAGE_HEADERS = {
+    "Content-Security-Policy": PAGE_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+def environment() -> jinja2.Environment:
+    """Where pages come from; everything put into them is escaped."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def add_routes(
+    app: web.Application, endpoints: Mapping[str, Sequence[Endpoint]], prefix: str
+) -> None:
+    """Serve `openapi.json` and `docs` below `prefix`, and the files pages need at `/static`."""
+    described = document(endpoints)
+    text = json.dumps(described, ensure_ascii=False).encode()
+    page = (
+        environment()
+        .get_template("docs.html")
+        .render(
+            document=described,
+            operations=_operations(described),
+            refusals=list(Refusal),
+            refer=lambda schema: _resolved(schema, described),
+            example=lambda schema: json.dumps(
+                _example(schema, described), ensure_ascii=False, indent=2
+            ),
+        )
+    )
+
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.Response(body=text, content_type="application/json")
+
+    async def docs(_request: web.Request) -> web.Response:
+        return web.Response(text=page, content_type="text/html", headers=PAGE_HEADERS)
+
+    app.router.add_get(f"{prefix}/openapi.json", openapi)
+    app.router.add_get(f"{prefix}/docs", docs)
+    app.router.add_static("/static", _HERE / "static")
+
+
+def _operations(described: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Operations by tag, each with its method and path."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            groups.setdefault(operation["tags"][0], []).append(
+                {"method": method.upper(), "path": path, **operation}
+            )
+    return groups
+
+
+def _resolved(schema: Mapping[str, Any], described: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    found: Mapping[str, Any] = described["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]]
+    return found
+
+
+def _example(schema: Mapping[str, Any], described: Mapping[str, Any], depth: int = 0) -> Any:
+    """A value of the required shape, to start from."""
+    schema = _resolved(schema, described)
+    for known in ("const", "default"):
+        if known in schema:
+            return schema[known]
+    if schema.get("examples"):
+        return schema["examples"][0]
+    if "enum" in schema:
+        return schema["enum"][0]
+    for choice in ("anyOf", "oneOf"):
+        if choice in schema:
+            return _example(schema[choice][0], described, depth)
+    if schema.get("type") == "object" and depth < 3:
+        needed = schema.get("required", [])
+        properties = schema.get("properties", {})
+        shown = needed or [name for name in ("title", "body", "at") if name in properties]
+        return {name: _example(properties[name], described, depth + 1) for name in shown}
+    empty: dict[str, Any] = {
+        "string": "", "integer": 0, "number": 0, "boolean": True, "array": [], "object": {},
+    }  # fmt: skip
+    return empty.get(schema.get("type", ""))

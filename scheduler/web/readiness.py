@@ -1,0 +1,79 @@
+"""Whether the service can do its work: database, schema, a living worker, Redis."""
+
+from __future__ import annotations
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from typing_extensions import TypedDict
+
+from scheduler.queue import open_pool
+from scheduler.services import Services
+from scheduler.store.migrate import pending
+from scheduler.store.workers import last_heartbeat
+
+_NO_REDIS = {"", "none"}
+
+
+class Check(TypedDict):
+    """One thing looked at. `needed`: without it the service does not do its work."""
+
+    name: str
+    ok: bool
+    needed: bool
+    detail: str
+
+
+class Readiness(TypedDict):
+    """`ready`: everything needed is there."""
+
+    ready: bool
+    checks: list[Check]
+
+
+async def look(services: Services) -> Readiness:
+    """Look at everything once."""
+    checks = [await _database(services)]
+    if checks[0]["ok"]:
+        checks.append(await _worker(services))
+    if services.settings.redis_url not in _NO_REDIS:
+        checks.append(await _redis(services))
+    ready = all(check["ok"] for check in checks if check["needed"])
+    return {"ready": ready, "checks": checks}
+
+
+async def _database(services: Services) -> Check:
+    try:
+        missing = await pending(services.database)
+    except (SQLAlchemyError, OSError) as error:
+        return _check("database", ok=False, detail=f"does not answer ({type(error).__name__})")
+    if missing:
+        return _check("database", ok=False, detail="its schema is old: run `estafette migrate`")
+    return _check("database", ok=True)
+
+
+async def _worker(services: Services) -> Check:
+    seen = await last_heartbeat(services.database)
+    if seen is None:
+        return _check("worker", ok=False, detail="none is running: start `estafette worker`")
+    silence = (services.clock.micros() - seen) / 1_000_000
+    if silence > services.settings.worker_dead_after:
+        detail = f"the last one was heard {silence:.0f} s ago: start `estafette worker`"
+        return _check("worker", ok=False, detail=detail)
+    return _check("worker", ok=True)
+
+
+async def _redis(services: Services) -> Check:
+    try:
+        pool = await open_pool(services.settings.redis_url, services.settings)
+        try:
+            await pool.ping()
+        finally:
+            await pool.aclose()
+    except (RedisError, OSError) as error:
+        detail = f"does not answer ({type(error).__name__}); publishing goes on from SQL alone"
+        return _check("redis", ok=False, needed=False, detail=detail)
+    return _check("redis", ok=True, needed=False)
+
+
+def _check(name: str, *, ok: bool, needed: bool = True, detail: str = "") -> Check:
+    return {"name": name, "ok": ok, "needed": needed, "detail": detail}
