@@ -205,10 +205,10 @@ class Capabilities:
 
     `text_limit` counts in `text_unit`. `addressed`: goes to contacts one by one (needs
     `Broadcasts`), else to a page that everyone sees. `idempotent`: a resend with the same key is
-    refused or ignored by the platform. `findable`: `find` can prove that a post is absent.
-    `clickable_links`: a bare URL in the text becomes a link. `image_max_pixels`: width by height.
-    `settles_after`: for how long after a write the platform's own listing may still miss it, so
-    that ABSENT is not yet proof.
+    refused or ignored by the platform, for `idempotent_for` (None: for ever). `findable`: `find`
+    can prove that a post is absent. `clickable_links`: a bare URL in the text becomes a link.
+    `image_max_pixels`: width by height. `settles_after`: for how long after a write the platform's
+    own listing may still miss it, so that ABSENT is not yet proof.
     """
 
     text_limit: int | None
@@ -226,8 +226,13 @@ class Capabilities:
     first_comment: bool = False
     addressed: bool = False
     idempotent: bool = False
+    idempotent_for: timedelta | None = None
     findable: bool = True
     settles_after: timedelta = timedelta(0)
+
+    def forgives_resend(self, age: timedelta) -> bool:
+        """Whether the platform still knows the key of a write that is so old."""
+        return self.idempotent and (self.idempotent_for is None or age < self.idempotent_for)
 
 
 @dataclass(frozen=True, slots=True)

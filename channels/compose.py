@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from channels.base import Part, Post
@@ -26,13 +28,20 @@ def compose(
     part: Part = Part.POST,
     title: bool = True,
     link: bool = True,
+    closing: str = "",
 ) -> Text:
     """Why it stands here (on a reroute), the title, the body, the link: one below the other.
 
     What does not fit is cut at a sentence and followed by the link, or by where to read on.
     `post` has the channel's variant applied. `title`, `link`: say them in the text (else the
-    channel shows them beside it).
+    channel shows them beside it). `closing`: hashtags, which stand last and are never cut.
     """
+    if closing and part is not Part.FIRST_COMMENT:
+        room = limit - measure(f"\n\n{closing}")
+        words = compose(
+            post, limit=room, measure=measure, rewrite=rewrite, part=part, title=title, link=link
+        )
+        return Text("\n\n".join(filter(None, [words.text, closing])), words.shortened)
     if part is Part.FIRST_COMMENT:
         comment = to_plain(post.first_comment, rewrite=rewrite)
         return Text(shorten(comment, limit, measure=measure), measure(comment) > limit)
@@ -51,6 +60,13 @@ def compose(
         return Text(shorten(main, limit, measure=measure, more=tail), shortened=True)
     cut = shorten(main + tail, limit, measure=measure, more=tail)
     return Text(cut.strip(), shortened=True)
+
+
+def hashtags(tags: Iterable[str]) -> str:
+    """`#PetitDéjeuner #Reopening`: words joined, and none of digits alone, which is no hashtag."""
+    words = [re.findall(r"\w+", tag) for tag in tags]
+    joined = ["".join(part[:1].upper() + part[1:] for part in tag) for tag in words]
+    return " ".join(f"#{tag}" for tag in joined if tag and not tag.isdigit())
 
 
 def empty_problem() -> Problem:

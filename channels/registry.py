@@ -17,6 +17,7 @@ ADAPTERS: Mapping[str, str] = {
     "facebook": "channels.facebook.adapter",
     "linkedin": "channels.linkedin.adapter",
     "messenger": "channels.messenger.adapter",
+    "mastodon": "channels.mastodon.adapter",
 }
 
 

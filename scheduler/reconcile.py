@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, cast
 
@@ -122,7 +123,8 @@ class Reconciler:
         if prepared is None:
             return
         member, message = prepared
-        if member.channel.capabilities.addressed:
+        capabilities = member.channel.capabilities
+        if capabilities.addressed:
             # A broadcast knows its recipients one by one: it goes on where it stopped.
             await self._write(
                 delivery, self._again(delivery, "its broadcast goes on"), Verdict.RESUMED
@@ -143,7 +145,7 @@ class Reconciler:
             found,
             sent_at=sent_at,
             now=now,
-            idempotent=member.channel.capabilities.idempotent,
+            idempotent=capabilities.forgives_resend(timedelta(microseconds=now - sent_at)),
             policy=self.policy,
         )
         if verdict is Verdict.ABSENT:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
 from channels.base import Message, Part, Post
-from channels.compose import compose
+from channels.compose import compose, hashtags
 from channels.words import campaign_rewrite, utf16_length
 
 TEXT_LIMIT = 63_206  # UTF-16 units, as far as known: the API pages do not state it
@@ -45,10 +42,3 @@ def rendered(post: Post, part: Part) -> Message:
         part=part,
         options={"shortened": room} if words.shortened else {},
     )
-
-
-def hashtags(tags: Iterable[str]) -> str:
-    """`#PetitDéjeuner #Reopening`: words joined, and none of digits alone, which is no hashtag."""
-    words = [re.findall(r"\w+", tag) for tag in tags]
-    joined = ["".join(part[:1].upper() + part[1:] for part in tag) for tag in words]
-    return " ".join(f"#{tag}" for tag in joined if tag and not tag.isdigit())

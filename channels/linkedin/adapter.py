@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from channels.base import Account, Capabilities, ChannelSettings, Message, Part, Post, Tools
 from channels.exchange import Answer, NoAnswer
 from channels.linkedin import content, little_text
-from channels.linkedin.api import LinkedInSettings, Stopped, call, encoded, fetch
+from channels.linkedin.api import LinkedInSettings, call, encoded, fetch
 from channels.linkedin.errors import (
     duplicate_of,
     evidence,
@@ -31,6 +31,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.steps import Stopped
 
 READ_BACK_TIMEOUT = 10.0
 LISTED = 20

@@ -14,7 +14,7 @@ from channels.exchange import Answer, NoAnswer, ask
 from channels.http import DEFAULT_TIMEOUT, HttpClient
 from channels.linkedin.errors import outcome_of
 from channels.linkedin.version import NEWEST_KNOWN
-from channels.outcome import Outcome
+from channels.steps import Stopped
 
 Address = Annotated[str, Field(pattern=r"^https?://[^\s?#]+[^\s?#/]$")]
 
@@ -56,14 +56,6 @@ class LinkedInSettings(ChannelSettings):
 
     def permalink(self, urn: str) -> str:
         return f"{self.public_url}/feed/update/{urn}"
-
-
-class Stopped(Exception):  # noqa: N818 -- not an error: it carries an outcome
-    """Ends a step early with its outcome; caught in the adapter, never leaves it."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(type(outcome).__name__)
-        self.outcome = outcome
 
 
 def encoded(urn: str) -> str:

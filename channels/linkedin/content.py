@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from channels.base import Media, Message, Part, Post
-from channels.compose import compose, empty_problem, shortened_problem
+from channels.compose import compose, empty_problem, hashtags, shortened_problem
 from channels.linkedin import little_text
 from channels.outcome import Problem, Severity
 from channels.words import campaign_rewrite, shorten, to_plain
@@ -34,6 +34,7 @@ def rendered(post: Post, part: Part) -> Message:
         part=part,
         title=not (article and post.body),
         link=not article,
+        closing=hashtags(post.tags),
     )
     options: dict[str, Any] = {"shortened": True} if words.shortened else {}
     if article and post.link:

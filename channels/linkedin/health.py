@@ -8,16 +8,10 @@ from typing import Any
 from channels.exchange import Answer
 from channels.http import HttpClient
 from channels.linkedin import version
-from channels.linkedin.api import LinkedInSettings, Stopped, call, fetch
+from channels.linkedin.api import LinkedInSettings, call, fetch
 from channels.linkedin.errors import evidence, outcome_of
-from channels.outcome import (
-    AccessLost,
-    AccessReason,
-    Health,
-    HealthStatus,
-    Outcome,
-    Throttled,
-)
+from channels.outcome import AccessReason, Health, HealthStatus
+from channels.steps import Stopped, unwell
 
 ROLES = frozenset(
     {
@@ -37,9 +31,9 @@ async def probed(http: HttpClient, settings: LinkedInSettings, now: datetime) ->
         acls = await fetch(http, settings, _ACLS, now, restli_method="FINDER")
         page = await call(http, settings, "GET", f"organizations/{settings.organization_id}")
     except Stopped as stopped:
-        return _unwell(stopped.outcome, settings)
+        return unwell(stopped.outcome, settings.ends_at)
     if not isinstance(page, Answer):
-        return _unwell(page, settings)
+        return unwell(page, settings.ends_at)
     if page.status in {404, 410}:
         return Health(
             status=HealthStatus.VANISHED,
@@ -49,7 +43,7 @@ async def probed(http: HttpClient, settings: LinkedInSettings, now: datetime) ->
             evidence=evidence(page),
         )
     if page.status != 200:
-        return _unwell(outcome_of(page, writes=False, now=now), settings)
+        return unwell(outcome_of(page, writes=False, now=now), settings.ends_at)
     if not _may_publish(acls, settings.author):
         return Health(
             status=HealthStatus.ACCESS_LOST,
@@ -83,31 +77,3 @@ def _may_publish(acls: Answer, author: str) -> bool:
         and acl.get("state") == "APPROVED"
         for acl in elements
     )
-
-
-def _unwell(outcome: Outcome, settings: LinkedInSettings) -> Health:
-    expires_at = settings.ends_at
-    match outcome:
-        case AccessLost():
-            return Health(
-                status=HealthStatus.ACCESS_LOST,
-                detail=outcome.detail,
-                remedy=outcome.remedy,
-                reason=outcome.reason,
-                expires_at=expires_at,
-                evidence=outcome.evidence,
-            )
-        case Throttled():
-            return Health(
-                status=HealthStatus.THROTTLED,
-                detail=outcome.reason,
-                expires_at=expires_at,
-                evidence=outcome.evidence,
-            )
-        case _:
-            return Health(
-                status=HealthStatus.PLATFORM_DOWN,
-                detail="LinkedIn does not answer as it should",
-                expires_at=expires_at,
-                evidence=outcome.evidence,
-            )

@@ -14,9 +14,10 @@ from yarl import URL
 from channels.base import Media
 from channels.exchange import Answer, ask
 from channels.http import HttpClient
-from channels.linkedin.api import LinkedInSettings, Stopped, call, encoded, fetch, succeeded
+from channels.linkedin.api import LinkedInSettings, call, encoded, fetch, succeeded
 from channels.linkedin.errors import evidence
 from channels.outcome import Evidence, Problem, Rejected, Unavailable
+from channels.steps import Stopped, picture_bytes
 
 # Seconds between looks at a picture that is being processed; about half a minute in all.
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -36,7 +37,7 @@ async def upload_all(
 async def _upload(
     http: HttpClient, settings: LinkedInSettings, picture: Media, field: str, now: datetime
 ) -> str:
-    content = await _content(picture, field)
+    content = await picture_bytes(picture, field)
     upload_url, urn = await _register(http, settings, now)
     answer = await ask(
         http,
@@ -51,15 +52,6 @@ async def _upload(
     succeeded(answer, now)
     await _available(http, settings, urn, field, now)
     return urn
-
-
-async def _content(picture: Media, field: str) -> bytes:
-    if picture.path is None:
-        raise _refused("image-missing", "The picture has no file.", field)
-    try:
-        return await asyncio.to_thread(picture.path.read_bytes)
-    except OSError as error:
-        raise _refused("image-missing", f"Cannot read it: {error.strerror}.", field) from error
 
 
 async def _register(http: HttpClient, settings: LinkedInSettings, now: datetime) -> tuple[URL, str]:

@@ -27,6 +27,7 @@ SANDBOXES: Mapping[str, str] = {
     "facebook": "channels.facebook.sandbox",
     "linkedin": "channels.linkedin.sandbox",
     "messenger": "channels.messenger.sandbox",
+    "mastodon": "channels.mastodon.sandbox",
 }
 
 

@@ -1,0 +1,1 @@
+"""Mastodon: an account on any instance."""
