@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.base import Media, Message, Part, Post, Reroute
+from channels.compose import hashtags
 from channels.facebook.check import problems
 from channels.facebook.render import (
     COMMENT_LIMIT,
     MAX_PHOTOS,
     TEXT_LIMIT,
-    hashtags,
     rendered,
 )
 from channels.outcome import Severity
