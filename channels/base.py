@@ -301,6 +301,45 @@ class Withdraws(Channel, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A page, site or list that an authorisation opens.
+
+    `settings` is what `settings_type` takes, credentials in clear: stored encrypted at once,
+    never shown. `tasks`: what the person may do there, in the platform's words. `problem`: why it
+    cannot be connected, None when it can. `expires_at` (UTC): when the credential ends, None if
+    never or unknown.
+    """
+
+    remote_id: str
+    name: str
+    settings: Mapping[str, Any] = field(repr=False)
+    tasks: tuple[str, ...] = ()
+    problem: Problem | None = None
+    expires_at: datetime | None = None
+
+
+@runtime_checkable
+class Connects(Channel, Protocol):
+    """A channel whose accounts are connected in the browser (OAuth 2, authorisation code).
+
+    `app_type` is what has to be known of our own application there. The caller makes `state`,
+    checks it when the browser comes back, and reads `error` before there is a code.
+    """
+
+    app_type: ClassVar[type[ChannelSettings]]
+
+    def authorize_url(self, app: Any, *, redirect_uri: str, state: str) -> str:
+        """Where to send the browser; `app` is an instance of `app_type`."""
+        ...
+
+    async def exchange(
+        self, app: Any, *, code: str, redirect_uri: str
+    ) -> Sequence[Candidate] | AccessLost | Unavailable:
+        """What the code opens. A code is worth one call: after Unavailable, begin again."""
+        ...
+
+
 @runtime_checkable
 class Refreshes(Channel, Protocol):
     """A channel whose credential is renewed without a person."""

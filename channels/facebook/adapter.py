@@ -16,15 +16,28 @@ from typing import Annotated, Any, ClassVar
 import aiohttp
 from pydantic import Field
 
-from channels.base import Account, Capabilities, ChannelSettings, Media, Message, Part, Post, Tools
+from channels.base import (
+    Account,
+    Candidate,
+    Capabilities,
+    ChannelSettings,
+    Media,
+    Message,
+    Part,
+    Post,
+    Tools,
+)
+from channels.facebook import oauth
 from channels.facebook.check import problems
 from channels.facebook.errors import Verdict
 from channels.facebook.graph import Form, Graph, GraphSettings, Refusal, Road, Success, road
 from channels.facebook.lookup import look_for
+from channels.facebook.oauth import GraphApp
 from channels.facebook.probe import probe_page
 from channels.facebook.render import MAX_PHOTOS, PHOTO_MAX_BYTES, PHOTO_TYPES, TEXT_LIMIT, rendered
 from channels.outcome import (
     Accepted,
+    AccessLost,
     Delivered,
     Finding,
     Health,
@@ -36,6 +49,7 @@ from channels.outcome import (
 )
 
 UPLOAD_TIMEOUT = 120.0
+TASKS = frozenset({"CREATE_CONTENT", "MODERATE", "MANAGE"})
 SCOPES = frozenset({"pages_manage_posts", "pages_read_engagement"})
 # A text that Facebook calls a repeat was published by an earlier attempt, if at all, this lately.
 _REPEAT_WINDOW = timedelta(minutes=15)
@@ -54,6 +68,7 @@ class FacebookAdapter:
     name: ClassVar[str] = "facebook"
     channel: ClassVar[str] = "facebook"
     settings_type: ClassVar[type[ChannelSettings]] = FacebookSettings
+    app_type: ClassVar[type[ChannelSettings]] = GraphApp
     capabilities: ClassVar[Capabilities] = Capabilities(
         text_limit=TEXT_LIMIT,
         text_unit="utf16",
@@ -66,6 +81,7 @@ class FacebookAdapter:
     )
 
     def __init__(self, tools: Tools) -> None:
+        self._tools = tools
         self._graph = Graph(tools)
         self._now = tools.now
 
@@ -97,6 +113,16 @@ class FacebookAdapter:
         since: datetime,
     ) -> Delivered | Finding:
         return await look_for(self._graph, road(account.settings), message, since=since)
+
+    def authorize_url(self, app: GraphApp, *, redirect_uri: str, state: str) -> str:
+        return oauth.authorize_url(app, scopes=SCOPES, redirect_uri=redirect_uri, state=state)
+
+    async def exchange(
+        self, app: GraphApp, *, code: str, redirect_uri: str
+    ) -> Sequence[Candidate] | AccessLost | Unavailable:
+        return await oauth.exchange(
+            self._tools, app, code=code, redirect_uri=redirect_uri, scopes=SCOPES, tasks=TASKS
+        )
 
     async def probe(self, account: Account[Any]) -> Health:
         return await probe_page(self._graph, road(account.settings), scopes=SCOPES)

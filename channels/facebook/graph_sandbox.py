@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
+from channels.facebook.login_sandbox import ListedPage, Login
 from channels.facebook.refusals import (
     ACCESS_FAULTS,
     DEAD_TOKENS,
@@ -97,16 +98,33 @@ class GraphSandbox(Sandbox):
         super().__init__(ledger)
         self.pages = {page.id: page for page in pages}
         self.calls: Counter[str] = Counter()
+        self.login = Login(APP_ID, APP_SECRET, scopes=self.scopes, pages=self._listed())
 
     @abstractmethod
     def routes(self) -> list[web.RouteDef]: ...
 
     def app(self) -> web.Application:
         app = web.Application()
+        app.add_routes(self.login.routes())
         app.add_routes(self.routes())
         app.router.add_get("/{version}/debug_token", self._debug_token)
         app.router.add_route("*", "/{tail:.*}", self._unknown_path)
         return app
+
+    def practice_app(self, base_url: str) -> Mapping[str, str]:
+        """What to connect accounts with, as `GraphApp` takes it."""
+        return {
+            "app_id": APP_ID,
+            "app_secret": APP_SECRET,
+            "base_url": base_url,
+            "dialog_url": base_url,
+        }
+
+    def _listed(self) -> list[ListedPage]:
+        """The pages of the practice person: all tasks on ours, and one they may only look at."""
+        tasks = ("MANAGE", "CREATE_CONTENT", "MODERATE", "MESSAGING", "ANALYZE")
+        ours = [ListedPage(page.id, page.name, page.token, tasks) for page in self.pages.values()]
+        return [*ours, ListedPage("108811559930042", "Les Amis du Marché", "EAAAmis", ("ANALYZE",))]
 
     def edge(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """A Graph edge: everything that comes before and after what `handler` does."""
@@ -233,6 +251,9 @@ class GraphSandbox(Sandbox):
             return refusal.answer()
 
     def _token_state(self, token: str) -> dict[str, Any]:
+        person = self.login.state_of(token)
+        if person is not None:
+            return person
         page = next((page for page in self.pages.values() if page.token == token), None)
         if page is None:
             error = {"code": 190, "message": "Invalid OAuth access token."}

@@ -132,10 +132,10 @@ async def _token(graph: Graph, way: Road) -> Token | None:
         said = answer.error.words if answer.error else ""
         return Token(False, said, None, None, None) if dead else None
     data = answer.data.get("data")
-    return _read_token(data) if isinstance(data, dict) else None
+    return read_token(data) if isinstance(data, dict) else None
 
 
-def _read_token(data: Mapping[str, Any]) -> Token:
+def read_token(data: Mapping[str, Any]) -> Token:
     expires, error, scopes = data.get("expires_at"), data.get("error"), data.get("scopes")
     return Token(
         valid=data.get("is_valid") is True,

@@ -16,6 +16,7 @@ from yarl import URL
 
 from channels.base import (
     Account,
+    Candidate,
     Capabilities,
     ChannelSettings,
     Courier,
@@ -26,15 +27,17 @@ from channels.base import (
     Recipient,
     Tools,
 )
-from channels.facebook import signature
+from channels.facebook import oauth, signature
 from channels.facebook.errors import Verdict
 from channels.facebook.graph import Graph, GraphSettings, Refusal, Road, road
+from channels.facebook.oauth import GraphApp
 from channels.facebook.probe import probe_page
 from channels.messenger.conversation import look_for
 from channels.messenger.errors import MESSENGER
 from channels.messenger.render import TEXT_LIMIT, content, problems, rendered
 from channels.messenger.webhook import receipts_in
 from channels.outcome import (
+    AccessLost,
     Delivered,
     Finding,
     Health,
@@ -42,10 +45,12 @@ from channels.outcome import (
     Outcome,
     Problem,
     RecipientOutcome,
+    Unavailable,
     Unconfirmed,
     Unreachable,
 )
 
+TASKS = frozenset({"MESSAGING", "MODERATE", "MANAGE"})
 SCOPES = frozenset({"pages_messaging"})
 METADATA_LIMIT = 1000
 
@@ -63,6 +68,7 @@ class MessengerAdapter:
     name: ClassVar[str] = "messenger"
     channel: ClassVar[str] = "messenger"
     settings_type: ClassVar[type[ChannelSettings]] = MessengerSettings
+    app_type: ClassVar[type[ChannelSettings]] = GraphApp
     capabilities: ClassVar[Capabilities] = Capabilities(
         text_limit=TEXT_LIMIT,
         text_unit="utf16",
@@ -73,6 +79,7 @@ class MessengerAdapter:
     )
 
     def __init__(self, tools: Tools) -> None:
+        self._tools = tools
         self._pages = Graph(tools)
         self._people = Graph(tools, MESSENGER)
 
@@ -89,6 +96,16 @@ class MessengerAdapter:
         if isinstance(knock, Refusal):
             return knock.outcome
         return MessengerCourier(self._people, way, message)
+
+    def authorize_url(self, app: GraphApp, *, redirect_uri: str, state: str) -> str:
+        return oauth.authorize_url(app, scopes=SCOPES, redirect_uri=redirect_uri, state=state)
+
+    async def exchange(
+        self, app: GraphApp, *, code: str, redirect_uri: str
+    ) -> Sequence[Candidate] | AccessLost | Unavailable:
+        return await oauth.exchange(
+            self._tools, app, code=code, redirect_uri=redirect_uri, scopes=SCOPES, tasks=TASKS
+        )
 
     async def probe(self, account: Account[Any]) -> Health:
         way = road(account.settings)

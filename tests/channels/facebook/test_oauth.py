@@ -1,0 +1,169 @@
+"""Connecting a page in the browser, through the practice platform's own dialog."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from pydantic import SecretStr
+
+from channels.base import Account, Connects, Message, Tools
+from channels.facebook.adapter import FacebookAdapter, FacebookSettings
+from channels.facebook.graph_sandbox import LE_PETIT_CAFE
+from channels.facebook.oauth import GraphApp
+from channels.facebook.sandbox import FacebookSandbox
+from channels.http import HttpClient
+from channels.messenger.adapter import MessengerAdapter
+from channels.outcome import AccessLost, AccessReason, Delivered, HealthStatus, Unavailable
+from channels.sandbox.server import PracticeServer
+
+BACK = "https://estafette.example/connect/facebook"
+
+
+@pytest.fixture
+def app(server: PracticeServer, platform: FacebookSandbox) -> GraphApp:
+    return GraphApp(**platform.practice_app(f"{server.url}/facebook"))
+
+
+async def log_in(
+    http: HttpClient,
+    url: str,
+    *,
+    declined: str = "",
+    pages: tuple[str, ...] = (),
+    answer: str = "yes",
+) -> dict[str, str]:
+    """What a person does in the dialog; the query with which their browser comes back."""
+    shown = await http.request("GET", url)
+    assert shown.status == 200
+    (asked,) = parse_qs(urlsplit(url).query)["scope"]
+    form = [("scope", scope) for scope in asked.split(",") if scope != declined]
+    form += [("page", page) for page in pages or (LE_PETIT_CAFE.id, "108811559930042")]
+    body = "&".join(f"{name}={value}" for name, value in [*form, ("answer", answer)])
+    reply = await http.request(
+        "POST",
+        url,
+        data=body.encode(),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert reply.status == 302
+    back = urlsplit(reply.headers["Location"])
+    assert f"{back.scheme}://{back.netloc}{back.path}" == BACK
+    return {name: values[0] for name, values in parse_qs(back.query).items()}
+
+
+async def code_of(http: HttpClient, adapter: FacebookAdapter, app: GraphApp, **dialog: Any) -> str:
+    url = adapter.authorize_url(app, redirect_uri=BACK, state="s t/1")
+    query = await log_in(http, url, **dialog)
+    assert query["state"] == "s t/1"
+    return query["code"]
+
+
+async def test_a_login_lists_the_pages_with_what_the_person_may_do(
+    adapter: FacebookAdapter, app: GraphApp, http: HttpClient, platform: FacebookSandbox
+) -> None:
+    assert isinstance(adapter, Connects)
+    code = await code_of(http, adapter, app)
+    candidates = await adapter.exchange(app, code=code, redirect_uri=BACK)
+    assert isinstance(candidates, list)
+    ours, theirs = candidates
+    assert (ours.name, ours.problem) == ("Le Petit Café", None)
+    assert "CREATE_CONTENT" in ours.tasks
+    assert theirs.tasks == ("ANALYZE",)
+    assert theirs.problem is not None
+    assert theirs.problem.remedy
+    assert LE_PETIT_CAFE.token not in repr(candidates)
+
+    account = Account(id="a", name=ours.name, settings=FacebookSettings(**ours.settings))
+    assert (await adapter.probe(account)).status is HealthStatus.HEALTHY
+    sent = await adapter.send(Message(post_id="p", text="Connected."), account, key="k")
+    assert isinstance(sent, Delivered)
+    assert len(platform.ledger.entries("facebook")) == 1
+
+
+async def test_a_declined_permission_is_named_before_anything_is_saved(
+    adapter: FacebookAdapter, app: GraphApp, http: HttpClient
+) -> None:
+    code = await code_of(http, adapter, app, declined="pages_manage_posts")
+    refused = await adapter.exchange(app, code=code, redirect_uri=BACK)
+    assert isinstance(refused, AccessLost)
+    assert refused.reason is AccessReason.PERMISSION
+    assert "pages_manage_posts" in refused.detail
+    assert refused.remedy
+
+
+async def test_a_person_without_a_page_is_told_so(
+    adapter: FacebookAdapter, app: GraphApp, http: HttpClient
+) -> None:
+    code = await code_of(http, adapter, app, pages=("none",))
+    refused = await adapter.exchange(app, code=code, redirect_uri=BACK)
+    assert isinstance(refused, AccessLost)
+    assert refused.reason is AccessReason.ROLE
+
+
+async def test_who_says_no_comes_back_without_a_code(
+    adapter: FacebookAdapter, app: GraphApp, http: HttpClient
+) -> None:
+    url = adapter.authorize_url(app, redirect_uri=BACK, state="s")
+    query = await log_in(http, url, answer="no")
+    assert (query["error"], query["state"]) == ("access_denied", "s")
+    assert "code" not in query
+
+
+async def test_a_code_is_good_once_and_for_its_own_address(
+    adapter: FacebookAdapter, app: GraphApp, http: HttpClient
+) -> None:
+    code = await code_of(http, adapter, app)
+    assert isinstance(await adapter.exchange(app, code=code, redirect_uri=BACK), list)
+    again = await adapter.exchange(app, code=code, redirect_uri=BACK)
+    assert isinstance(again, AccessLost)
+    assert again.remedy
+    assert code not in repr(again)
+    other = await code_of(http, adapter, app)
+    elsewhere = await adapter.exchange(app, code=other, redirect_uri="https://evil.example/")
+    assert isinstance(elsewhere, AccessLost)
+
+
+async def test_a_wrong_secret_is_our_configuration(
+    adapter: FacebookAdapter, app: GraphApp, http: HttpClient
+) -> None:
+    code = await code_of(http, adapter, app)
+    wrong = app.model_copy(update={"app_secret": SecretStr("guessed")})
+    refused = await adapter.exchange(wrong, code=code, redirect_uri=BACK)
+    assert isinstance(refused, AccessLost)
+    assert refused.reason is AccessReason.MISCONFIGURED
+    assert "guessed" not in repr(refused)
+
+
+async def test_no_answer_is_no_refusal(adapter: FacebookAdapter, app: GraphApp) -> None:
+    nowhere = app.model_copy(update={"base_url": "http://127.0.0.1:1"})
+    ended = await adapter.exchange(nowhere, code="c", redirect_uri=BACK)
+    assert isinstance(ended, Unavailable)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("client_id", "1", "Invalid App ID"),
+        ("scope", "publish_everything", "Invalid Scopes"),
+        ("redirect_uri", "nowhere", "URL blocked"),
+    ],
+)
+async def test_a_dialog_that_is_called_wrongly_says_so(
+    adapter: FacebookAdapter, app: GraphApp, http: HttpClient, name: str, value: str, said: str
+) -> None:
+    url = urlsplit(adapter.authorize_url(app, redirect_uri=BACK, state="s"))
+    query = {key: values[0] for key, values in parse_qs(url.query).items()}
+    bare = url._replace(query="").geturl()
+    reply = await http.request("GET", bare, params={**query, name: value})
+    assert reply.status == 400
+    assert said in reply.text
+
+
+def test_messenger_asks_for_its_own_permission(http: HttpClient, app: GraphApp) -> None:
+    messenger = MessengerAdapter(Tools(http=http, now=lambda: datetime.now(UTC)))
+    assert isinstance(messenger, Connects)
+    url = messenger.authorize_url(app, redirect_uri=BACK, state="s")
+    assert parse_qs(urlsplit(url).query)["scope"] == ["pages_messaging,pages_show_list"]
