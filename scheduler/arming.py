@@ -25,11 +25,13 @@ from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery, HoldReason, LatePolicy, State
 from scheduler.late import Lateness, LateRules, judge
 from scheduler.limits import FOREVER
+from scheduler.plan import BY_HAND
 from scheduler.roster import Member, Roster
 from scheduler.store import arming as store
 from scheduler.store import claims
+from scheduler.store.alerts import raise_alert
 from scheduler.store.completions import write_changes
-from scheduler.store.db import Database
+from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
 from scheduler.store.roster import reserve_slots
 
@@ -37,15 +39,17 @@ log = structlog.get_logger()
 
 _YIELD_EVERY = 20
 _WAIT_FOR_POST = 2 * SECOND
-# A pause of the account that a person or a probe has to end, by its reason.
 _DROPPED = "its time had passed, and its late policy is to drop it"
+_AFTER_DROP = "publish it again if it still matters"
+_AFTER_ASK = "publish it now, send it elsewhere, or cancel it"
 _ASK_WHEN = {
     Lateness.TOO_LATE: "its deadline had passed before it could go out",
     Lateness.ASK: "its time had passed, and its late policy is to ask",
 }
 # The slot is already reserved: spacing it again would put it off for ever.
 _SPREAD = "spread out"
-_HOLD_FOR = {"suspected": HoldReason.SUSPECTED, "by-hand": HoldReason.BY_HAND}
+# What a pause without end holds for, by its reason: a person or a probe has to end it.
+_HOLD_FOR = {"suspected": HoldReason.SUSPECTED, BY_HAND: HoldReason.BY_HAND}
 
 
 @dataclass(slots=True)
@@ -96,9 +100,28 @@ class Armer:
     async def _write(self, batch: Batch) -> None:
         async with self.database.write() as connection:
             applied = await write_changes(connection, batch.changes, self.clock.micros())
-            await append(
-                connection, [line for line in batch.events if line["delivery_id"] in applied]
-            )
+            lines = [line for line in batch.events if line["delivery_id"] in applied]
+            await append(connection, lines)
+            for line in lines:
+                if "action" in line["data"]:
+                    await self._alert(connection, line)
+
+    async def _alert(self, connection: Connection, line: Event) -> None:
+        """Late is a choice, and its owner hears what it came to."""
+        await raise_alert(
+            connection,
+            self.database,
+            fact=f"delivery:{line['delivery_id']}:{line['kind'].partition('.')[2]}",
+            kind=line["kind"],
+            severity="warning",
+            data={
+                "post_id": line["post_id"],
+                "delivery_id": line["delivery_id"],
+                "account_id": line["account_id"],
+                **line["data"],
+            },
+            now=line["at"],
+        )
 
     async def _prepare(self, claimed: Sequence[Delivery]) -> Batch:
         members = await self.roster.members(delivery.account_id for delivery in claimed)
@@ -169,11 +192,14 @@ class Armer:
             return True
         verdict = judge(delivery, LatePolicy(row["late_policy"]), now, self.late)
         if verdict is Lateness.DROP:
-            self._change(batch, delivery, "delivery.failed", State.FAILED, now, cause=_DROPPED)
+            self._change(
+                batch, delivery, "delivery.failed", State.FAILED, now,
+                action=_AFTER_DROP, cause=_DROPPED,
+            )  # fmt: skip
         elif verdict in _ASK_WHEN:
             self._change(
                 batch, delivery, "delivery.held", State.HELD, now,
-                hold_reason=HoldReason.LATE, cause=_ASK_WHEN[verdict],
+                action=_AFTER_ASK, hold_reason=HoldReason.LATE, cause=_ASK_WHEN[verdict],
             )  # fmt: skip
         return verdict in {Lateness.DROP, *_ASK_WHEN}
 
@@ -249,15 +275,23 @@ class Armer:
         return times
 
     def _change(
-        self, batch: Batch, delivery: Delivery, kind: str, state: State, now: int, **values: Any
+        self,
+        batch: Batch,
+        delivery: Delivery,
+        kind: str,
+        state: State,
+        now: int,
+        *,
+        action: str = "",
+        **values: Any,
     ) -> None:
+        """`kind`: of the event, none if empty; `action`: what a person is alerted to do."""
         assert delivery.token is not None  # it was just claimed
         change = columns(delivery, state, now, **values)
         batch.changes.append(Change(delivery, delivery.token, change))
         if kind:
-            batch.events.append(
-                event(kind, delivery, now, f"worker:{self.worker}", {"cause": change["cause"]})
-            )
+            data = {"cause": change["cause"]} | ({"action": action} if action else {})
+            batch.events.append(event(kind, delivery, now, f"worker:{self.worker}", data))
 
 
 def _words(post: Post, delivery: Delivery, origins: Mapping[str, Any]) -> Post:

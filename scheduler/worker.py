@@ -71,14 +71,14 @@ class Worker:
             database=services.database, roster=services.roster, clock=services.clock,
             media_dir=media_dir, actor=f"worker:{self.id}",
         )  # fmt: skip
-        self._doctor = Doctor(
+        self.doctor = Doctor(
             database=services.database, roster=services.roster, clock=services.clock,
             plan_b=self._plan_b, actor=f"worker:{self.id}",
             confirm_after_us=int(settings.confirm_gone_after * SECOND),
         )  # fmt: skip
         self._completer = Completer(
             services.database, services.clock, self._journal, self.id,
-            mover=self._move, suspect=self._doctor.suspect,
+            mover=self._move, suspect=self.doctor.suspect,
         )  # fmt: skip
         armer = Armer(
             database=services.database, roster=services.roster, clock=services.clock,
@@ -105,7 +105,7 @@ class Worker:
         )  # fmt: skip
         self._duties = Duties(
             database=services.database, clock=services.clock, settings=settings, worker=self.id,
-            dispatcher=self.dispatcher, doctor=self._doctor,
+            dispatcher=self.dispatcher, doctor=self.doctor,
         )  # fmt: skip
 
     @asynccontextmanager

@@ -16,6 +16,7 @@ from channels.outcome import HealthStatus
 from scheduler.deliveries import FINAL
 from scheduler.limits import FOREVER
 from scheduler.plan import BY_HAND
+from scheduler.store.health import go_on
 from scheduler.store.tables import accounts, deliveries
 from scheduler.vault import Vault
 
@@ -101,7 +102,8 @@ async def update_settings(
     settings: ChannelSettings,
     now: int,
 ) -> None:
-    """Connect the account anew: new name or credentials, same account, clean status."""
+    """Connect the account anew: new name or credentials, same account, clean status; what was
+    held for it goes on."""
     plain, sealed = split_settings(settings, vault)
     await _change(
         connection,
@@ -121,6 +123,7 @@ async def update_settings(
             "failures": 0,
         },
     )
+    await go_on(connection, account_id, now)
 
 
 async def pause(connection: AsyncConnection, account_id: str, until: int | None, now: int) -> None:
@@ -130,7 +133,8 @@ async def pause(connection: AsyncConnection, account_id: str, until: int | None,
 
 
 async def resume(connection: AsyncConnection, account_id: str, now: int) -> None:
-    """End any pause and believe the account again; the next failure will say otherwise."""
+    """End any pause and believe the account again; what was held for it goes on, and the next
+    failure will say otherwise."""
     values = {
         "paused_until": None,
         "pause_reason": "",
@@ -142,6 +146,7 @@ async def resume(connection: AsyncConnection, account_id: str, now: int) -> None
         "status_since": now,
     }
     await _change(connection, account_id, now, values)
+    await go_on(connection, account_id, now)
 
 
 async def archive(connection: AsyncConnection, account_id: str, now: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import exists, or_, select, update
 
 from channels.outcome import Health, HealthStatus
 from scheduler.deliveries import HoldReason, State
@@ -92,8 +92,6 @@ async def judge_and_mark(
         )
         if verdict is Verdict.BACK:
             await go_on(connection, account_id, now)
-            await resolve(connection, f"account:{account_id}:vanished", now)
-            await resolve(connection, f"account:{account_id}:access", now)
         if verdict is Verdict.LOST:
             await raise_alert(
                 connection, database,
@@ -128,13 +126,18 @@ async def judge_and_mark(
 
 
 async def go_on(connection: Connection, account_id: str, now: int) -> None:
-    """The account is back: what was held for it alone goes on; what took another road stays."""
+    """The account is back: what was held for it alone goes on, and its alerts end; what took
+    another road stays there. What a person paused stays held while that pause lasts."""
+    paused = select(accounts.c.id).where(accounts.c.id == account_id, accounts.c.paused_until > now)
     await connection.execute(
         update(deliveries)
         .where(
             deliveries.c.account_id == account_id,
             deliveries.c.state == State.HELD,
-            deliveries.c.hold_reason.in_((HoldReason.SUSPECTED, HoldReason.ACCESS_LOST)),
+            or_(
+                deliveries.c.hold_reason.in_((HoldReason.SUSPECTED, HoldReason.ACCESS_LOST)),
+                (deliveries.c.hold_reason == HoldReason.BY_HAND) & ~exists(paused),
+            ),
         )
         .values(
             state=State.SCHEDULED,
@@ -145,6 +148,8 @@ async def go_on(connection: Connection, account_id: str, now: int) -> None:
             updated_at=now,
         )
     )
+    for what in ("vanished", "access", "degraded"):
+        await resolve(connection, f"account:{account_id}:{what}", now)
 
 
 async def report_vanished(

@@ -22,7 +22,6 @@ from scheduler.services import Services
 from scheduler.store import accounts
 from scheduler.store.db import Connection
 from scheduler.store.events import append
-from scheduler.store.health import go_on
 from scheduler.store.tokens import Scope
 from scheduler.web import problems
 from scheduler.web.api.shapes import ById, Query
@@ -177,7 +176,6 @@ async def reconnect(call: Call, path: ById, body: Reconnecting) -> AccountAnswer
             settings=settings,
             now=now,
         )
-        await go_on(connection, path.id, now)
         await _note(connection, "account.reconnected", path.id, now, call.caller.actor)
     await services.doorbell.ring(now)
     return await _answer(services, path.id)
@@ -221,7 +219,6 @@ async def resume(call: Call, path: ById) -> AccountAnswer:
     async with services.database.write() as connection:
         now = services.clock.micros()
         await accounts.resume(connection, path.id, now)
-        await go_on(connection, path.id, now)
         await _note(connection, "account.resumed", path.id, now, call.caller.actor)
     await services.doorbell.ring(now)
     return await _answer(services, path.id)

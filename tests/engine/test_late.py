@@ -1,0 +1,96 @@
+"""After an outage: late is a choice, and catching up is no burst."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from channels.sandbox.server import PracticeServer
+from scheduler.settings import Settings
+from scheduler.store.tables import deliveries
+from tests.engine.conftest import Engine, opened
+
+HOUR = 3_600_000_000
+GAP = 0.4
+
+
+@pytest.fixture
+async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
+    late = settings.model_copy(update={"catch_up_gap": GAP})
+    async with opened(late, practice) as engine:
+        yield engine
+
+
+async def outage(engine: Engine, post: str, hours: float) -> None:
+    """As if nothing had run since long before the post's time."""
+    by = int(hours * HOUR)
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            deliveries.update()
+            .where(deliveries.c.post_id == post)
+            .values(
+                due_at=deliveries.c.due_at - by,
+                planned_at=deliveries.c.planned_at - by,
+                deadline_at=deliveries.c.deadline_at - by,
+            )
+        )
+
+
+async def test_what_is_overdue_goes_out_in_order_with_a_gap(engine: Engine) -> None:
+    posts = [await engine.post("facebook", title=f"Post {n}") for n in range(4)]
+    for n, post in enumerate(posts):
+        await outage(engine, post, 6 - n)
+    began = engine.services.clock.micros()
+    async with engine.worker():
+        rows = [(await engine.settled(post, "delivered"))[0] for post in posts]
+    sent = [row.first_sent_at for row in rows]
+    assert sent == sorted(sent)
+    assert all(at >= began + n * GAP * 1_000_000 for n, at in enumerate(sent))
+    assert len(engine.ledger("facebook")) == 4
+
+
+async def test_one_account_catching_up_delays_no_other(engine: Engine) -> None:
+    late = [await engine.post("facebook", title=f"Post {n}") for n in range(4)]
+    for post in late:
+        await outage(engine, post, 3)
+    async with engine.worker():
+        fresh = await engine.post("linkedin")
+        (row,) = await engine.settled(fresh, "delivered")
+        last = [(await engine.settled(post, "delivered"))[0] for post in late][-1]
+    assert row.first_sent_at < last.first_sent_at
+
+
+async def test_asking_holds_and_tells(engine: Engine) -> None:
+    post = await engine.post("facebook", late_policy="ask")
+    await outage(engine, post, 2)
+    async with engine.worker():
+        (row,) = await engine.settled(post, "held")
+    assert row.hold_reason == "late"
+    (alert,) = await engine.alerts()
+    assert (alert.kind, alert.data["post_id"]) == ("delivery.held", post)
+    assert engine.ledger("facebook") == []
+
+
+async def test_dropping_drops_and_tells(engine: Engine) -> None:
+    post = await engine.post("facebook", late_policy="drop")
+    await outage(engine, post, 2)
+    async with engine.worker():
+        await engine.settled(post, "failed")
+    (alert,) = await engine.alerts()
+    assert alert.kind == "delivery.failed"
+    assert engine.ledger("facebook") == []
+
+
+async def test_past_its_deadline_nothing_goes_out_by_itself(engine: Engine) -> None:
+    post = await engine.post("facebook")
+    await outage(engine, post, 30)
+    async with engine.worker():
+        (row,) = await engine.settled(post, "held")
+    assert (row.hold_reason, engine.ledger("facebook")) == ("late", [])
+    assert [alert.kind for alert in await engine.alerts()] == ["delivery.held"]
+
+
+async def test_a_little_late_is_not_overdue(engine: Engine) -> None:
+    post = await engine.post("facebook", late_policy="drop")
+    await outage(engine, post, 0.1)
+    async with engine.worker():
+        await engine.settled(post, "delivered")
