@@ -13,6 +13,8 @@ from channels.base import Channel, Tools
 # Each module defines `ADAPTER`, its adapter class, which takes `Tools`.
 ADAPTERS: Mapping[str, str] = {
     "blog": "channels.blog.adapter",
+    "blog.wordpress": "channels.blog.wordpress.adapter",
+    "blog.ghost": "channels.blog.ghost.adapter",
     "newsletter": "channels.newsletter.adapter",
     "facebook": "channels.facebook.adapter",
     "linkedin": "channels.linkedin.adapter",
