@@ -1,8 +1,20 @@
-"""How a publish of several steps ends early."""
+"""How a publish of several steps ends early, and what that says of the site."""
 
 from __future__ import annotations
 
-from channels.outcome import Evidence, Outcome, Problem, Rejected
+from channels.base import Media
+from channels.outcome import (
+    AccessLost,
+    Evidence,
+    Gone,
+    Health,
+    HealthStatus,
+    Outcome,
+    Problem,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
 
 
 class Stop(Exception):  # noqa: N818 -- it carries an outcome, which may be no error
@@ -24,3 +36,38 @@ def page_gone(evidence: Evidence) -> Rejected:
         ),
         evidence=evidence,
     )
+
+
+def lost_picture(media: Media) -> Rejected:
+    """A picture that cannot be read never turns into a post without it."""
+    return Rejected(
+        problem=Problem(
+            code="media-missing",
+            field="media",
+            detail=f"the picture {media.alt or media.id!r} is no longer on this machine",
+            remedy="upload the picture again",
+        )
+    )
+
+
+def health_of(outcome: Outcome) -> Health:
+    """What a probe's failed call says of the site."""
+    evidence = outcome.evidence
+    match outcome:
+        case AccessLost():
+            return Health(
+                status=HealthStatus.ACCESS_LOST,
+                reason=outcome.reason,
+                detail=outcome.detail,
+                remedy=outcome.remedy,
+                evidence=evidence,
+            )
+        case Gone():
+            return Health(status=HealthStatus.VANISHED, detail=outcome.detail, evidence=evidence)
+        case Throttled():
+            return Health(status=HealthStatus.THROTTLED, detail=outcome.reason, evidence=evidence)
+        case Unavailable():
+            detail = outcome.reason
+        case _:
+            detail = "the site does not answer as it should"
+    return Health(status=HealthStatus.PLATFORM_DOWN, detail=detail, evidence=evidence)

@@ -12,24 +12,20 @@ from typing import Any, ClassVar
 
 from channels.base import Account, Capabilities, ChannelSettings, Message, Part, Post, Tools
 from channels.blog.article import IMAGE_TYPES, article, article_problems, figure, own_slug
-from channels.blog.stop import Stop
+from channels.blog.stop import Stop, health_of
 from channels.blog.wordpress.errors import NEW_ROLE, code_of, read_refusal
 from channels.blog.wordpress.library import Library
 from channels.blog.wordpress.site import Sites, WordPressSettings
 from channels.exchange import Answer
 from channels.outcome import (
     Accepted,
-    AccessLost,
     AccessReason,
     Delivered,
-    Evidence,
     Finding,
-    Gone,
     Health,
     HealthStatus,
     Outcome,
     Problem,
-    Throttled,
     Unconfirmed,
 )
 
@@ -200,7 +196,7 @@ class WordPressAdapter:
                 account, "GET", "/wp/v2/users/me", params={"context": "edit"}
             )
         except Stop as stop:
-            return _health(stop.outcome)
+            return health_of(stop.outcome)
         abilities = user.get("capabilities") if isinstance(user, dict) else None
         missing = [
             need
@@ -215,29 +211,6 @@ class WordPressAdapter:
                 remedy=NEW_ROLE,
             )
         return Health(status=HealthStatus.HEALTHY, detail=f"publishes as {user.get('name', '')}")
-
-
-def _health(outcome: Outcome) -> Health:
-    evidence: Evidence = outcome.evidence
-    match outcome:
-        case AccessLost():
-            return Health(
-                status=HealthStatus.ACCESS_LOST,
-                reason=outcome.reason,
-                detail=outcome.detail,
-                remedy=outcome.remedy,
-                evidence=evidence,
-            )
-        case Gone():
-            return Health(status=HealthStatus.VANISHED, detail=outcome.detail, evidence=evidence)
-        case Throttled():
-            return Health(status=HealthStatus.THROTTLED, detail=outcome.reason, evidence=evidence)
-        case _:
-            return Health(
-                status=HealthStatus.PLATFORM_DOWN,
-                detail=getattr(outcome, "reason", "") or "the site does not answer as WordPress",
-                evidence=evidence,
-            )
 
 
 ADAPTER = WordPressAdapter

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from channels.base import Account, Media
-from channels.blog.stop import Stop
+from channels.blog.stop import Stop, lost_picture
 from channels.blog.wordpress.errors import code_of, read_refusal
 from channels.blog.wordpress.site import Sites, WordPressSettings
-from channels.outcome import Outcome, Problem, Rejected, Unavailable
+from channels.outcome import Unavailable
 
 _SUFFIX = {"image/jpeg": "jpg", "image/png": "png", "image/gif": "gif", "image/webp": "webp"}
 _KNOWN_TERMS = 2000
@@ -42,12 +42,12 @@ class Library:
         """The picture in the site's library, uploaded unless it is there. Error: `Stop`."""
         if media.path is None:
             if media.url is None:
-                raise Stop(_lost_picture(media))
+                raise Stop(lost_picture(media))
             return Picture(0, media.url, media.alt)
         try:
             content = await asyncio.to_thread(media.path.read_bytes)
         except OSError:
-            raise Stop(_lost_picture(media)) from None
+            raise Stop(lost_picture(media)) from None
         slug = _slug(content, media.alt)
         fields = {"_fields": "id,source_url"}
         found = await self._sites.expect(
@@ -127,14 +127,3 @@ def _picture(fields: Any, media: Media) -> Picture:
     if not isinstance(fields, dict) or not isinstance(fields.get("id"), int):
         raise Stop(Unavailable(reason="WordPress did not say where the picture went"))
     return Picture(fields["id"], str(fields.get("source_url", "")), media.alt)
-
-
-def _lost_picture(media: Media) -> Outcome:
-    return Rejected(
-        problem=Problem(
-            code="media-missing",
-            field="media",
-            detail=f"the picture {media.alt or media.id!r} is no longer on this machine",
-            remedy="upload the picture again",
-        )
-    )

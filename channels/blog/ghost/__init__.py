@@ -1,0 +1,1 @@
+"""Ghost, by its Admin API and a custom integration's key."""
