@@ -14,6 +14,7 @@ import ssl
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 from channels.newsletter.replies import Reply, Stage
 
@@ -68,8 +69,8 @@ class _Wire(asyncio.Protocol):
         self._writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports are asyncio's in all but their base class.
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         lines = (self._buffer + data).split(b"\n")
