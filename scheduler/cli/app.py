@@ -20,6 +20,9 @@ from scheduler.cli.exits import CommandError, Exit
 COMMANDS: Mapping[str, str] = {
     "migrate": "database",
     "post": "post",
+    "posts": "posts",
+    "accounts": "accounts",
+    "routes": "routes",
     "token": "token",
     "doctor": "doctor",
     "backup": "backup",

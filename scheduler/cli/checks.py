@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from channels.outcome import HealthStatus
-from scheduler.cli.place import noted
+from scheduler.cli.place import noted, own_address
 from scheduler.clock import Clock
 from scheduler.embedded import NO_SERVER, find_server
 from scheduler.roster import Member
@@ -161,10 +161,7 @@ async def service(url: str) -> Check:
 def own_url(settings: Settings) -> str:
     """Where the API of this machine is reached from here."""
     known = noted(settings.data_dir)
-    if known is not None:
-        return known.url
-    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 -- compared, not bound
-    return f"http://{host}:{settings.port}"
+    return own_address(settings) if known is None else known.url
 
 
 async def names(members: Iterable[Member]) -> AsyncIterator[Check]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self, TypeVar
 
 import aiohttp
@@ -12,6 +12,7 @@ from scheduler.cli.exits import CommandError, Exit
 from scheduler.cli.place import Place
 
 API = "/api/v1"
+_PAGE = 100
 T = TypeVar("T")
 
 
@@ -56,18 +57,18 @@ class Api:
     async def upload(self, path: str, form: aiohttp.FormData) -> Any:
         return await self._ask("POST", API + path, data=form)
 
-    async def pages(self, path: str, *, most: int, **query: object) -> AsyncIterator[Any]:
-        """The items of a paged list, following its cursor, `most` at the most."""
+    async def pages(self, path: str, name: str, *, most: int, **query: object) -> list[Any]:
+        """The things called `name` of a paged list, following its cursor, `most` at the most."""
+        found: list[Any] = []
         cursor: str | None = None
-        left = most
-        while left > 0:
-            page = await self.get(path, limit=min(left, 100), cursor=cursor, **query)
-            for item in page["items"][:left]:
-                yield item
-            left -= len(page["items"])
-            cursor = page.get("next")
-            if not cursor:
-                return
+        while len(found) < most:
+            limit = min(most - len(found), _PAGE)
+            page = await self.get(path, limit=limit, cursor=cursor, **query)
+            found += page[name]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        return found
 
     async def _ask(self, method: str, path: str, **options: Any) -> Any:
         try:

@@ -27,6 +27,7 @@ _PROBLEMS = {
     "Account": "account", "Severity": "severity", "Field": "field", "Problem": "detail",
     "Remedy": "remedy",
 }  # fmt: skip
+_PREVIEW = {"Account": "account", "Channel": "channel", "Title": "title", "Text": "text"}
 DELIVERIES = {
     "Account": "account", "Channel": "channel", "State": "state", "Due": "due_at", "Link": "url",
     "Cause": "cause", "ID": "id",
@@ -158,9 +159,11 @@ async def ended(api: Api, post_id: str) -> dict[str, Any]:
 
 
 def _show(answer: Any, *, preview: bool) -> None:
-    if not preview:
+    if preview:
+        print_rows(answer["deliveries"], _PREVIEW, empty="It goes nowhere.")
+    else:
         print_fields(answer, {"Post": "id", "Title": "title", "At": "at", "Zone": "zone"})
-    print_rows(answer["deliveries"], DELIVERIES, empty="It goes nowhere.")
+        print_rows(answer["deliveries"], DELIVERIES, empty="It goes nowhere.")
     if answer.get("problems"):
         console().print("\nBefore it goes out:")
         print_rows(answer["problems"], _PROBLEMS, empty="")

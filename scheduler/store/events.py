@@ -50,3 +50,10 @@ async def of_post(database: Database, post_id: str) -> Sequence[RowMapping]:
     statement = select(events).where(events.c.post_id == post_id).order_by(events.c.seq)
     async with database.read() as connection:
         return (await connection.execute(statement)).mappings().all()
+
+
+async def newest(database: Database) -> int:
+    """The greatest sequence number, 0 for an empty journal."""
+    async with database.read() as connection:
+        found = await connection.execute(select(func.max(events.c.seq)))
+        return found.scalar_one() or 0

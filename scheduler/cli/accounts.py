@@ -1,0 +1,146 @@
+"""`accounts`: the pages, sites and lists that posts go to."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.cli.client import Api, talk
+from scheduler.cli.exits import CommandError, Exit
+from scheduler.cli.output import Json, console, print_fields, print_json, print_rows
+from scheduler.cli.place import find_place
+
+app = typer.Typer(help="Connected pages, sites and lists.", no_args_is_help=True)
+_LIST = {"Channel": "channel", "Name": "name", "Status": "status", "Paused": "pause_reason",
+         "What to do": "action", "ID": "id"}  # fmt: skip
+_ONE = {"Account": "id", "Channel": "channel", "Name": "name", "Status": "status",
+        "Because": "detail", "Since": "since", "What to do": "action", "Paused": "pause_reason",
+        "Paused until": "paused_until", "Credential ends": "expires_at"}  # fmt: skip
+AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="An account's ID.")]
+
+
+@app.command(name="list")
+def list_(context: typer.Context, *, as_json: Json = False) -> None:
+    """All accounts and how they are."""
+    found = talk(find_place(*context.obj), lambda api: api.get("/accounts"))["accounts"]
+    if as_json:
+        print_json(found)
+    else:
+        print_rows(found, _LIST, empty="No account yet: estafette accounts connect")
+
+
+@app.command()
+def channels(context: typer.Context, *, as_json: Json = False) -> None:
+    """What can be connected, and which settings each takes."""
+    found = talk(find_place(*context.obj), lambda api: api.get("/channels"))["channels"]
+    if as_json:
+        print_json(found)
+        return
+    rows = [{**one, "fields": _fields(one["settings"])} for one in found]
+    columns = {"Adapter": "adapter", "Channel": "channel", "Settings (* needed)": "fields"}
+    print_rows(rows, columns, empty="")
+
+
+@app.command()
+def connect(
+    context: typer.Context,
+    adapter: Annotated[str, typer.Argument(help="As `estafette accounts channels` names it.")],
+    name: Annotated[str, typer.Argument(help="As you call it.")],
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", metavar="NAME=VALUE", help="A setting; JSON if it parses."),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Settings as a JSON object; - reads stdin, so no secret is in history."),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Connect a page, site or list. The service checks the settings before it stores them."""
+    settings = _from_file(file) | dict(_pair(text) for text in setting or ())
+    body = {"adapter": adapter, "name": name, "settings": settings}
+    found = talk(find_place(*context.obj), lambda api: api.post("/accounts", body))
+    _print(found, as_json=as_json)
+
+
+@app.command()
+def probe(context: typer.Context, account_id: AccountId, *, as_json: Json = False) -> None:
+    """Look at an account with its credentials, now. Exit code 1 when it is not healthy."""
+
+    async def ask(api: Api) -> Any:
+        return await api.post(f"/accounts/{account_id}/probe")
+
+    found = talk(find_place(*context.obj), ask)
+    if as_json:
+        print_json(found)
+    else:
+        print_fields(found, {"Status": "status", "Because": "detail", "What to do": "remedy"})
+    if found["status"] != "healthy":
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command()
+def pause(
+    context: typer.Context,
+    account_id: AccountId,
+    until: Annotated[str | None, typer.Option(help="RFC 3339; without: until resumed.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Let nothing go out to an account for a while."""
+    path, body = f"/accounts/{account_id}/pause", {"until": until}
+    _print(talk(find_place(*context.obj), lambda api: api.post(path, body)), as_json=as_json)
+
+
+@app.command()
+def resume(context: typer.Context, account_id: AccountId, *, as_json: Json = False) -> None:
+    """End a pause, and believe the account again."""
+    path = f"/accounts/{account_id}/resume"
+    _print(talk(find_place(*context.obj), lambda api: api.post(path)), as_json=as_json)
+
+
+@app.command()
+def archive(context: typer.Context, account_id: AccountId) -> None:
+    """Forget an account's credentials; what was published stays on record."""
+    talk(find_place(*context.obj), lambda api: api.delete(f"/accounts/{account_id}"))
+    console().print("Archived.")
+
+
+def _print(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+    else:
+        print_fields(found, _ONE)
+
+
+def _fields(schema: dict[str, Any]) -> str:
+    needed = set(schema.get("required", ()))
+    return ", ".join(f"{name}{'*' * (name in needed)}" for name in schema.get("properties", ()))
+
+
+def _from_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        settings = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{file} cannot be read: {error}") from error
+    if not isinstance(settings, dict):
+        raise CommandError(f"{file} is no JSON object")
+    return settings
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise CommandError(f"--set takes NAME=VALUE, not {name!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

@@ -1,0 +1,87 @@
+"""`routes`: plan B, written on a calm day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.cli.client import Api, talk
+from scheduler.cli.exits import CommandError
+from scheduler.cli.output import Json, print_json, print_rows
+from scheduler.cli.place import find_place
+
+app = typer.Typer(help="Where posts go when an account cannot.", no_args_is_help=True)
+_LIST = {"Account": "account", "Channel": "channel", "Then": "then", "Written by": "whose",
+         "Mind": "warnings", "ID": "account_id"}  # fmt: skip
+AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="An account's ID.")]
+
+
+@app.command(name="list")
+def list_(context: typer.Context, *, as_json: Json = False) -> None:
+    """Every account's fallbacks, in order, and what is wrong with them."""
+
+    async def ask(api: Api) -> tuple[list[Any], list[Any]]:
+        routes, accounts = await api.get("/routes"), await api.get("/accounts")
+        return routes["routes"], accounts["accounts"]
+
+    routes, accounts = talk(find_place(*context.obj), ask)
+    if as_json:
+        print_json(routes)
+    else:
+        names = {account["id"]: account["name"] for account in accounts}
+        print_rows([_row(route, names) for route in routes], _LIST, empty="No account yet.")
+
+
+@app.command(name="set")
+def set_(
+    context: typer.Context,
+    account_id: AccountId,
+    fallbacks: Annotated[list[str], typer.Argument(help="Account IDs, first choice first.")],
+    note: Annotated[str, typer.Option(help="Said on rerouted posts, in your words.")] = "",
+    mode: Annotated[
+        list[str] | None,
+        typer.Option("--kind", metavar="KIND=MODE", help="As promotional=digest; repeatable."),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Write an account's plan B."""
+    kinds = dict(_pair(text) for text in mode or ())
+    body = {"fallbacks": fallbacks, "kinds": kinds, "note": note}
+    _print(
+        talk(find_place(*context.obj), lambda api: api.put(f"/routes/{account_id}", body)),
+        as_json=as_json,
+    )
+
+
+@app.command()
+def reset(context: typer.Context, account_id: AccountId, *, as_json: Json = False) -> None:
+    """Back to the route that every installation starts with."""
+    _print(
+        talk(find_place(*context.obj), lambda api: api.delete(f"/routes/{account_id}")),
+        as_json=as_json,
+    )
+
+
+def _print(route: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(route)
+    else:
+        print_rows([_row(route, {})], _LIST, empty="")
+
+
+def _row(route: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        **route,
+        "then": " → ".join(names.get(one, one) for one in route["fallbacks"]) or "nowhere",
+        "whose": "default" if route["default"] else "you",
+    }
+
+
+def _pair(text: str) -> tuple[str, str]:
+    kind, equals, mode = text.partition("=")
+    if not equals:
+        raise CommandError(f"--kind takes KIND=MODE, not {text!r}")
+    return kind, mode

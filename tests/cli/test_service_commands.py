@@ -1,0 +1,179 @@
+"""Commands that talk to a running service: a real API on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from scheduler.cli.place import Place, load_settings, note
+from scheduler.services import open_services
+from scheduler.settings import Settings
+from scheduler.store import tokens
+from scheduler.store.migrate import migrate
+from scheduler.store.tokens import Scope
+from scheduler.web.app import create_app
+from tests.support.command import Done, estafette
+
+LATER = f"{datetime.now(UTC) + timedelta(days=300):%Y-%m-%dT09:00:00}"
+
+
+async def serve(settings: Settings, ready: Future[tuple[str, str]], stop: asyncio.Event) -> None:
+    async with open_services(settings) as services:
+        await migrate(services.database)
+        async with services.database.write() as connection:
+            made = await tokens.create(connection, name="test", scopes=[Scope.ADMIN], now=1)
+        runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        ready.set_result((f"http://127.0.0.1:{runner.addresses[0][1]}", made.secret))
+        await stop.wait()
+        await runner.cleanup()
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The API in a thread of its own, as the commands bring their own loop."""
+    ready: Future[tuple[str, str]] = Future()
+    stops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def whole() -> None:
+        stop = asyncio.Event()
+        stops.append((asyncio.get_running_loop(), stop))
+        try:
+            await serve(settings, ready, stop)
+        except BaseException as error:
+            if not ready.done():
+                ready.set_exception(error)
+            raise
+
+    thread = threading.Thread(target=asyncio.run, args=(whole(),))
+    thread.start()
+    try:
+        yield ready.result(60)
+    finally:
+        for loop, stop in stops:
+            loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+class Command:
+    """`estafette` beside a running service."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+
+    def __call__(self, *arguments: str, stdin: str = "") -> Done:
+        return estafette(*arguments, data_dir=self.data_dir, stdin=stdin)
+
+    def json(self, *arguments: str, stdin: str = "") -> Any:
+        done = self(*arguments, "--json", stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Command]:
+    settings = load_settings(data_dir=tmp_path)
+    with running(settings) as (url, token):
+        note(tmp_path, Place(url, token))
+        yield Command(tmp_path)
+
+
+def connected(command: Command, name: str = "Our site") -> str:
+    settings = "base_url=https://site.example.org"
+    account = command.json("accounts", "connect", "blog", name, "--set", settings)
+    return str(account["id"])
+
+
+def test_a_post_from_flags_is_listed_shown_and_cancelled(command: Command) -> None:
+    account_id = connected(command)
+    post = command.json("post", "-t", "We reopen", "-b", "On *Monday*", "--at", LATER)
+    (delivery,) = post["deliveries"]
+    assert (delivery["account_id"], delivery["state"]) == (account_id, "scheduled")
+    (listed,) = command.json("posts", "list")
+    assert listed["id"] == post["id"]
+    shown = command("posts", "show", post["id"])
+    assert "We reopen" in shown.stdout
+    assert "scheduled" in shown.stdout
+    cancelled = command.json("posts", "cancel", post["id"])
+    assert [each["state"] for each in cancelled["deliveries"]] == ["cancelled"]
+    assert "post.accepted" in command("posts", "timeline", post["id"]).stdout
+
+
+def test_a_file_brings_its_fields_and_flags_win(command: Command) -> None:
+    connected(command)
+    file = f"---\ntitle: From the file\nat: {LATER}\ntags: [news]\n---\nIts *text*"
+    post = command.json("post", "-", "--title", "From the flag", stdin=file)
+    assert post["title"] == "From the flag"
+    assert post["content"]["body"] == "Its *text*"
+    assert post["content"]["tags"] == ["news"]
+    assert post["at"].startswith(LATER)
+
+
+def test_the_same_key_makes_one_post(command: Command) -> None:
+    connected(command)
+    arguments = ("post", "-t", "Once", "--at", LATER, "--key", "k1")
+    assert command.json(*arguments)["id"] == command.json(*arguments)["id"]
+    assert len(command.json("posts", "list")) == 1
+
+
+def test_a_preview_stores_nothing(command: Command) -> None:
+    connected(command)
+    plan = command.json("post", "-t", "Later", "-b", "Words", "--preview")
+    assert [message["title"] for message in plan["deliveries"]] == ["Later"]
+    assert command.json("posts", "list") == []
+
+
+def test_a_refusal_names_the_field_and_the_remedy(command: Command) -> None:
+    connected(command)
+    refused = command("post", "-t", "x", "--at", "2001-01-01T00:00:00Z")
+    assert refused.returncode == 4
+    assert "  at: " in refused.stderr
+    assert "Remedy: " in refused.stderr
+    unknown = command("post", "-", stdin="---\ntitel: x\n---\nBody")
+    assert unknown.returncode == 4
+    assert "titel" in unknown.stderr
+
+
+def test_accounts_are_paused_resumed_and_archived(command: Command) -> None:
+    account_id = connected(command)
+    assert command.json("accounts", "pause", account_id)["paused"] is True
+    assert command.json("accounts", "resume", account_id)["paused"] is False
+    assert command("accounts", "archive", account_id).returncode == 0
+    assert command.json("accounts", "list") == []
+
+
+def test_connecting_takes_json_from_stdin_and_names_what_is_wrong(command: Command) -> None:
+    settings = json.dumps({"base_url": "nowhere"})
+    refused = command("accounts", "connect", "blog", "x", "--file", "-", stdin=settings)
+    assert refused.returncode == 4
+    assert "base_url" in refused.stderr
+    missing = command("accounts", "connect", "blog", "x", "--set", "base_url")
+    assert (missing.returncode, "NAME=VALUE" in missing.stderr) == (2, True)
+    assert "base_url*" in command("accounts", "channels").stdout
+
+
+def test_a_route_is_written_and_reset(command: Command) -> None:
+    first, second = connected(command, "One"), connected(command, "Two")
+    written = command.json("routes", "set", first, second, "--note", "meanwhile")
+    assert (written["fallbacks"], written["default"]) == ([second], False)
+    assert "Two" in command("routes", "list").stdout
+    assert command.json("routes", "reset", first)["default"] is True
+
+
+def test_a_token_that_opens_nothing_is_told(command: Command, tmp_path: Path) -> None:
+    url = json.loads((tmp_path / "service.json").read_text())["url"]
+    done = estafette("--url", url, "--token", "est_wrong", "posts", "list", data_dir=tmp_path)
+    assert done.returncode == 4
+    assert "token" in done.stderr
