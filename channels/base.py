@@ -204,11 +204,12 @@ class Capabilities:
     """What a channel can carry: data for planning, plan B and the table in channels/README.md.
 
     `text_limit` counts in `text_unit`. `addressed`: goes to contacts one by one (needs
-    `Broadcasts`), else to a page that everyone sees. `idempotent`: a resend with the same key is
-    refused or ignored by the platform, for `idempotent_for` (None: for ever). `findable`: `find`
-    can prove that a post is absent. `clickable_links`: a bare URL in the text becomes a link.
-    `image_max_pixels`: width by height. `settles_after`: for how long after a write the platform's
-    own listing may still miss it, so that ABSENT is not yet proof.
+    `Broadcasts`), else to a page that everyone sees; `address` says at which of a contact's
+    addresses: their mail, or the one they have with this account. `idempotent`: a resend with the
+    same key is refused or ignored by the platform, for `idempotent_for` (None: for ever).
+    `findable`: `find` can prove that a post is absent. `clickable_links`: a bare URL in the text
+    becomes a link. `image_max_pixels`: width by height. `settles_after`: for how long after a
+    write the platform's own listing may still miss it, so that ABSENT is not yet proof.
     """
 
     text_limit: int | None
@@ -225,6 +226,7 @@ class Capabilities:
     actions: bool = False
     first_comment: bool = False
     addressed: bool = False
+    address: Literal["email", "account"] = "account"
     idempotent: bool = False
     idempotent_for: timedelta | None = None
     findable: bool = True

@@ -73,6 +73,7 @@ class Newsletter:
         polls=False,
         actions=True,
         addressed=True,
+        address="email",
         findable=False,
     )
     settings_type: ClassVar[type[ChannelSettings]] = NewsletterSettings

@@ -1,0 +1,16 @@
+"""The never-again list holds no addresses: keyed hashes of them, which survive erasure."""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+
+
+def normal_address(address: str) -> str:
+    """One spelling for one mailbox: no surrounding space, no capitals."""
+    return address.strip().casefold()
+
+
+def fingerprint(key: bytes, address: str) -> str:
+    """The keyed hash of an address: without the key nobody can ask whether someone is on it."""
+    return hmac.new(key, normal_address(address).encode(), sha256).hexdigest()

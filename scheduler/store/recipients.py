@@ -1,0 +1,311 @@
+"""The recipients of broadcasts: frozen once, claimed in chunks, settled one by one.
+
+`worker` holds the token of the run that claimed a row and fences every later write. `next_at` is
+0 until a first refusal for now, so that one index finds what is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import bindparam, func, literal, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scheduler.store.audience_tables import (
+    addresses,
+    contacts,
+    memberships,
+    recipients,
+    suppressions,
+)
+from scheduler.store.db import Database
+from scheduler.store.tables import accounts, deliveries
+
+SUBSCRIBED = "subscribed"
+
+
+class RecipientState(StrEnum):
+    """`SENDING` is claimed by a run; `UNCERTAIN` may have got the mail and is never written to
+    again without a person's word."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    SUPPRESSED = "suppressed"
+    UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One recipient of a run. `welcome`: still subscribed when looked at."""
+
+    contact_id: str
+    address: str
+    tries: int
+    name: str = ""
+    language: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    welcome: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What became of one claimed recipient; `charged`: it counts as a try."""
+
+    contact_id: str
+    state: RecipientState
+    code: str = ""
+    detail: str = ""
+    next_at: int = 0
+    charged: bool = True
+
+
+async def lease_of(
+    database: Database, connection: AsyncConnection, delivery_id: str, token: str
+) -> int | None:
+    """None when the run lost its claim; else until when its account is paused (0: it is not).
+
+    Holds the claim until the transaction ends, so that nobody takes over in between.
+    """
+    statement = (
+        select(func.coalesce(accounts.c.paused_until, 0))
+        .join_from(deliveries, accounts, deliveries.c.account_id == accounts.c.id)
+        .where(deliveries.c.id == delivery_id, deliveries.c.token == token)
+    )
+    if database.is_postgresql:
+        statement = statement.with_for_update(read=True, of=deliveries)
+    paused: int | None = (await connection.execute(statement)).scalar_one_or_none()
+    return paused
+
+
+async def freeze(
+    database: Database,
+    connection: AsyncConnection,
+    *,
+    delivery_id: str,
+    account_id: str,
+    by_email: bool,
+    now: int,
+) -> None:
+    """Fix who gets this delivery, once: the subscribers of the account's list (the list with its
+    id), or who can be written to at an address with this account."""
+    known = select(recipients.c.contact_id).where(recipients.c.delivery_id == delivery_id).limit(1)
+    if (await connection.execute(known)).first() is not None:
+        return
+    address = contacts.c.email if by_email else func.min(addresses.c.address)
+    chosen = select(
+        literal(delivery_id),
+        contacts.c.id,
+        address,
+        literal(RecipientState.PENDING.value),
+        literal(0),
+        literal(now),
+    )
+    if by_email:
+        chosen = chosen.join_from(memberships, contacts).where(
+            memberships.c.list_id == account_id,
+            memberships.c.state == SUBSCRIBED,
+            contacts.c.email.is_not(None),
+        )
+    else:
+        chosen = (
+            chosen.join_from(addresses, contacts)
+            .where(
+                addresses.c.account_id == account_id,
+                or_(addresses.c.writable_until.is_(None), addresses.c.writable_until > now),
+            )
+            .group_by(contacts.c.id)
+        )
+    columns = ["delivery_id", "contact_id", "address", "state", "next_at", "updated_at"]
+    insert = database.insert(recipients).from_select(columns, chosen)
+    await connection.execute(insert)
+
+
+async def claim(
+    database: Database,
+    connection: AsyncConnection,
+    *,
+    delivery_id: str,
+    token: str,
+    now: int,
+    limit: int,
+) -> list[tuple[str, str, int]]:
+    """Take up to `limit` recipients that are due: (contact id, address, tries)."""
+    due = (
+        select(recipients.c.contact_id)
+        .where(
+            recipients.c.delivery_id == delivery_id,
+            recipients.c.state == RecipientState.PENDING,
+            recipients.c.next_at <= now,
+        )
+        .order_by(recipients.c.next_at)
+        .limit(limit)
+    )
+    if database.is_postgresql:
+        due = due.with_for_update(skip_locked=True)
+    statement = (
+        update(recipients)
+        .where(
+            recipients.c.delivery_id == delivery_id,
+            recipients.c.contact_id.in_(due.scalar_subquery()),
+        )
+        .values(state=RecipientState.SENDING, worker=token, updated_at=now)
+        .returning(recipients.c.contact_id, recipients.c.address, recipients.c.tries)
+    )
+    return [(row[0], row[1], row[2]) for row in await connection.execute(statement)]
+
+
+async def people(
+    connection: AsyncConnection, claimed: Sequence[tuple[str, str, int]], list_id: str | None
+) -> list[Claimed]:
+    """The claimed recipients with what their mail needs. `list_id`: whose subscribers are
+    welcome (None: having an address is enough)."""
+    ids = [contact_id for contact_id, _, _ in claimed]
+    statement = select(
+        contacts.c.id, contacts.c.name, contacts.c.language, contacts.c.attributes
+    ).where(contacts.c.id.in_(ids))
+    known = {row[0]: row for row in await connection.execute(statement)}
+    welcome = await subscribed(connection, ids, list_id)
+    return [
+        Claimed(contact_id, address, tries, row[1], row[2], row[3] or {}, contact_id in welcome)
+        if (row := known.get(contact_id)) is not None
+        else Claimed(contact_id, address, tries, welcome=False)
+        for contact_id, address, tries in claimed
+    ]
+
+
+async def subscribed(
+    connection: AsyncConnection, ids: Collection[str], list_id: str | None
+) -> set[str]:
+    """Who of these contacts still exists and, with a list, is still subscribed to it."""
+    statement = select(contacts.c.id).where(contacts.c.id.in_(ids))
+    if list_id is not None:
+        statement = select(memberships.c.contact_id).where(
+            memberships.c.list_id == list_id,
+            memberships.c.contact_id.in_(ids),
+            memberships.c.state == SUBSCRIBED,
+        )
+    return {row[0] for row in await connection.execute(statement)}
+
+
+async def suppressed(connection: AsyncConnection, hashes: Collection[str]) -> set[str]:
+    """Which of these keyed hashes are on the never-again list."""
+    statement = select(suppressions.c.hash).where(suppressions.c.hash.in_(hashes))
+    return {row[0] for row in await connection.execute(statement)}
+
+
+async def suppress(
+    database: Database, connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Put keyed hashes on the never-again list: `hash`, `reason`, `detail`, `at`."""
+    if rows:
+        insert = database.insert(suppressions).on_conflict_do_nothing(index_elements=["hash"])
+        await connection.execute(insert, [dict(row) for row in rows])
+
+
+_SETTLE = (
+    update(recipients)
+    .where(
+        recipients.c.delivery_id == bindparam("of"),
+        recipients.c.contact_id == bindparam("who"),
+        recipients.c.worker == bindparam("by"),
+        or_(
+            recipients.c.state == RecipientState.SENDING.value,
+            recipients.c.state == RecipientState.UNCERTAIN.value,
+        ),
+    )
+    .values(
+        state=bindparam("to"),
+        code=bindparam("said"),
+        detail=bindparam("why"),
+        next_at=bindparam("at"),
+        tries=recipients.c.tries + bindparam("more"),
+        updated_at=bindparam("now"),
+    )
+)
+
+
+async def settle(
+    connection: AsyncConnection,
+    *,
+    delivery_id: str,
+    token: str,
+    settled: Sequence[Settled],
+    now: int,
+) -> None:
+    """Record outcomes of this run; evidence that comes after a take-over still counts."""
+    if settled:
+        rows = [
+            {
+                "of": delivery_id,
+                "who": one.contact_id,
+                "by": token,
+                "to": one.state.value,
+                "said": one.code[:64],
+                "why": one.detail[:500],
+                "at": one.next_at,
+                "more": int(one.charged),
+                "now": now,
+            }
+            for one in settled
+        ]
+        await connection.execute(_SETTLE, rows)
+
+
+async def strays(connection: AsyncConnection, delivery_id: str, token: str) -> dict[str, list[str]]:
+    """Contacts that earlier runs claimed and did not settle, by those runs' tokens."""
+    statement = select(recipients.c.worker, recipients.c.contact_id).where(
+        recipients.c.delivery_id == delivery_id,
+        recipients.c.state == RecipientState.SENDING,
+        recipients.c.worker != token,
+    )
+    found: dict[str, list[str]] = {}
+    for worker, contact_id in await connection.execute(statement):
+        found.setdefault(worker, []).append(contact_id)
+    return found
+
+
+async def tally(connection: AsyncConnection, delivery_id: str) -> dict[RecipientState, int]:
+    """How many recipients are in each state."""
+    statement = (
+        select(recipients.c.state, func.count())
+        .where(recipients.c.delivery_id == delivery_id)
+        .group_by(recipients.c.state)
+    )
+    return {RecipientState(row[0]): row[1] for row in await connection.execute(statement)}
+
+
+async def next_due(connection: AsyncConnection, delivery_id: str) -> int | None:
+    """When the next waiting recipient is due (microseconds), None if nobody waits."""
+    statement = select(func.min(recipients.c.next_at)).where(
+        recipients.c.delivery_id == delivery_id, recipients.c.state == RecipientState.PENDING
+    )
+    due: int | None = (await connection.execute(statement)).scalar_one()
+    return due
+
+
+async def expire(connection: AsyncConnection, delivery_id: str, *, detail: str, now: int) -> None:
+    """Give up on who still waits."""
+    await connection.execute(
+        update(recipients)
+        .where(
+            recipients.c.delivery_id == delivery_id, recipients.c.state == RecipientState.PENDING
+        )
+        .values(state=RecipientState.REFUSED, code="expired", detail=detail, updated_at=now)
+    )
+
+
+async def touch(connection: AsyncConnection, delivery_id: str, *, now: int) -> None:
+    """Remember when the people of a finished delivery were last written to."""
+    reached = select(recipients.c.contact_id).where(
+        recipients.c.delivery_id == delivery_id, recipients.c.state == RecipientState.ACCEPTED
+    )
+    await connection.execute(
+        update(contacts)
+        .where(contacts.c.id.in_(reached.scalar_subquery()))
+        .values(contacted_at=now)
+    )

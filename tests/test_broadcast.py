@@ -1,0 +1,335 @@
+"""Broadcasts against both databases and a real SMTP relay."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, select, update
+
+from channels.base import Account, Courier, Message, Recipient
+from channels.newsletter.adapter import Newsletter
+from channels.newsletter.sandbox import PracticeRelay
+from channels.outcome import (
+    AccessLost,
+    Delivered,
+    Outcome,
+    RecipientOutcome,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
+from channels.sandbox.faults import Fault, FaultName
+from scheduler.audience.suppression import fingerprint
+from scheduler.broadcast import Broadcaster
+from scheduler.clock import Clock
+from scheduler.deliveries import Delivery
+from scheduler.logbook import Logbook
+from scheduler.store import recipients as store
+from scheduler.store.audience_tables import contacts, memberships, recipients, suppressions
+from scheduler.store.db import Database
+from scheduler.store.tables import accounts
+from scheduler.verdicts import Pace
+from tests.channels.newsletter.support import adapter, post, practice
+from tests.support.audience import ACCOUNT, DELIVERY, seed, states, take_over
+
+KEY = b"a key of the suppression list"
+SOON = Pace(connections=3, chunk=7, defer_us=1000, defer_cap_us=5000)
+
+
+class Rig:
+    """One newsletter, its relay and its store."""
+
+    def __init__(
+        self, database: Database, relay: PracticeRelay, account: Account[Any], logbooks: Path
+    ) -> None:
+        self.database, self.relay, self.logbooks = database, relay, logbooks
+        self.account = replace(account, id=ACCOUNT)
+        self.channel: Newsletter = adapter()
+        self.clock = Clock()
+
+    def desk(self, pace: Pace = SOON) -> Broadcaster:
+        return Broadcaster(
+            database=self.database,
+            clock=self.clock,
+            logbooks=self.logbooks,
+            key=KEY,
+            link=lambda contact, account: f"https://example.org/u/{account}/{contact}",
+            pace=pace,
+        )
+
+    async def seed(self, *emails: str) -> Delivery:
+        readers = [{"id": f"c{number}", "email": email} for number, email in enumerate(emails)]
+        return await seed(self.database, readers, now=self.clock.micros())
+
+    async def run(self, delivery: Delivery, pace: Pace = SOON, channel: Any = None) -> Outcome:
+        message = self.channel.render(post(), self.account)
+        return await self.desk(pace).run(delivery, message, self.account, channel or self.channel)
+
+    @property
+    def received(self) -> Counter[str]:
+        return Counter(
+            str(entry.payload["recipient"]) for entry in self.relay.ledger.entries("newsletter")
+        )
+
+
+@pytest.fixture
+async def rig(database: Database, tmp_path: Path) -> AsyncIterator[Rig]:
+    async with practice() as (relay, account):
+        yield Rig(database, relay, account, tmp_path / "logbooks")
+
+
+def _addresses(count: int) -> list[str]:
+    return [f"r{number}@example.org" for number in range(count)]
+
+
+async def test_everyone_gets_one_mail_and_is_accounted_for(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(40))
+    outcome = await rig.run(delivery)
+    assert isinstance(outcome, Delivered)
+    assert outcome.note == "40 selected: 40 accepted"
+    assert rig.received == Counter(_addresses(40))
+    assert list(rig.logbooks.iterdir()) == []
+    mail = rig.relay.ledger.entries("newsletter")[0]
+    assert f"https://example.org/u/{ACCOUNT}/c" in mail.text
+    async with rig.database.read() as connection:
+        reached = await connection.execute(select(contacts.c.contacted_at))
+        assert all(row[0] for row in reached)
+
+
+async def test_refused_and_suppressed_are_counted_apart(rig: Rig) -> None:
+    delivery = await rig.seed(
+        "a@example.org", "unknown@example.org", "full@example.org", "Never@Example.org"
+    )
+    async with rig.database.write() as connection:
+        await connection.execute(
+            insert(suppressions).values(
+                hash=fingerprint(KEY, "never@example.org"), reason="erased", at=1
+            )
+        )
+    outcome = await rig.run(delivery)
+    assert isinstance(outcome, Delivered)
+    assert await states(rig.database) == {
+        "c0": "accepted", "c1": "refused", "c2": "pending", "c3": "suppressed",
+    } | {"c2": (await states(rig.database))["c2"]}  # fmt: skip
+    assert rig.received == Counter(["a@example.org"])
+    async with rig.database.read() as connection:
+        banned = await store.suppressed(connection, [fingerprint(KEY, "unknown@example.org")])
+    assert banned
+
+
+async def test_who_unsubscribes_before_their_turn_gets_nothing(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(3))
+    await rig.desk().run(delivery, Message(post_id="p", text=""), rig.account, _Closed())
+    async with rig.database.write() as connection:
+        await connection.execute(
+            update(memberships).where(memberships.c.contact_id == "c1").values(state="unsubscribed")
+        )
+        await connection.execute(delete(memberships).where(memberships.c.contact_id == "c2"))
+    assert isinstance(await rig.run(delivery), Delivered)
+    assert await states(rig.database) == {"c0": "accepted", "c1": "suppressed", "c2": "suppressed"}
+
+
+async def test_who_signs_up_after_the_start_is_not_added(rig: Rig) -> None:
+    delivery = await rig.seed("a@example.org")
+    await rig.desk().run(delivery, Message(post_id="p", text=""), rig.account, _Closed())
+    async with rig.database.write() as connection:
+        row = {"name": "", "language": "", "attributes": {}, "tags": [], "created_at": 0}
+        await connection.execute(
+            insert(contacts).values(id="new", email="new@example.org", updated_at=0, **row)
+        )
+        await connection.execute(
+            insert(memberships).values(
+                list_id=ACCOUNT, contact_id="new", state="subscribed", since=0
+            )
+        )
+    assert isinstance(await rig.run(delivery), Delivered)
+    assert rig.received == Counter(["a@example.org"])
+
+
+async def test_an_unsubscription_in_mid_run_takes_effect_within_a_second(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(30))
+    slow = _Wrapped(rig.channel)
+    pace = replace(SOON, connections=1, chunk=30, recheck_us=0, flush_us=1000)
+    running = asyncio.create_task(rig.run(delivery, pace, slow))
+    await slow.began.wait()
+    async with rig.database.write() as connection:
+        await connection.execute(update(memberships).values(state="unsubscribed"))
+    slow.go.set()
+    await running
+    assert 1 <= rig.received.total() < 30
+    tally = Counter((await states(rig.database)).values())
+    assert tally["accepted"] + tally["suppressed"] == 30
+
+
+async def test_refusals_for_now_are_tried_until_all_are_accepted(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(30))
+    rig.relay.faults.add(Fault(FaultName.SERVER_ERROR, every=3))
+    outcome = await rig.run(delivery)
+    assert isinstance(outcome, Delivered)
+    assert rig.received == Counter(_addresses(30))
+
+
+async def test_patience_ends_and_says_so(rig: Rig) -> None:
+    delivery = await rig.seed("a@example.org", "grey@example.org")
+    outcome = await rig.run(delivery, replace(SOON, patience_us=300_000))
+    assert isinstance(outcome, Delivered)
+    assert await states(rig.database) == {"c0": "accepted", "c1": "refused"}
+
+
+async def test_a_lost_answer_leaves_one_named_doubt_and_no_second_mail(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(12))
+    rig.relay.faults.add(Fault(FaultName.ANSWER_LOST, times=1))
+    outcome = await rig.run(delivery)
+    assert isinstance(outcome, Delivered)
+    assert "1 uncertain" in outcome.note
+    assert rig.received == Counter(_addresses(12))
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        (FaultName.THROTTLED, Throttled),
+        (FaultName.PERMISSION_LOST, AccessLost),
+        (FaultName.ROLE_LOST, AccessLost),
+        (FaultName.REJECTED, Rejected),
+        (FaultName.ANSWER_LOST, AccessLost),
+        (FaultName.TOKEN_DEAD, AccessLost),
+    ],
+)
+async def test_what_would_hit_everyone_stops_the_run(
+    rig: Rig, fault: FaultName, outcome: type[Outcome]
+) -> None:
+    delivery = await rig.seed(*_addresses(60))
+    rig.relay.faults.add(Fault(fault))
+    assert isinstance(await rig.run(delivery), outcome)
+    tally = Counter((await states(rig.database)).values())
+    assert tally["refused"] == tally["suppressed"] == tally["accepted"] == tally["sending"] == 0
+    assert tally["pending"] >= 40
+
+    rig.relay.faults.clear()
+    await take_over(rig.database, "token-2")
+    assert isinstance(await rig.run(replace(delivery, token="token-2")), Delivered)
+    assert max(rig.received.values()) == 1
+    assert rig.received.total() == 60
+
+
+async def test_no_relay_means_nobody_counts_as_sent(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(5))
+    await rig.relay.stop()
+    assert isinstance(await rig.run(delivery), Unavailable)
+    assert set((await states(rig.database)).values()) == {"pending"}
+
+
+async def test_nobody_to_write_to_is_not_a_success(rig: Rig) -> None:
+    outcome = await rig.run(await rig.seed())
+    assert isinstance(outcome, Rejected)
+    assert outcome.problem.code == "no-recipients"
+
+
+async def test_a_run_that_lost_its_claim_writes_to_nobody(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(5))
+    await take_over(rig.database, "somebody-else")
+    assert isinstance(await rig.run(delivery), Unavailable)
+    assert rig.received == Counter()
+
+
+async def test_a_paused_account_waits(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(5))
+    async with rig.database.write() as connection:
+        await connection.execute(
+            update(accounts).values(paused_until=rig.clock.micros() + 3_600_000_000)
+        )
+    assert isinstance(await rig.run(delivery), Throttled)
+    assert rig.received == Counter()
+
+
+async def _interrupted(rig: Rig, prove: Callable[[Logbook], None] | None) -> Delivery:
+    """A delivery whose first worker died with c0 … c3 claimed."""
+    delivery = await rig.seed(*_addresses(6))
+    async with rig.database.write() as connection:
+        await store.freeze(
+            rig.database, connection, delivery_id=DELIVERY, account_id=ACCOUNT, by_email=True, now=1
+        )
+        await connection.execute(
+            update(recipients)
+            .where(recipients.c.contact_id.in_(["c0", "c1", "c2", "c3"]))
+            .values(state="sending", worker="token-1")
+        )
+    if prove is not None:
+        book = Logbook(rig.logbooks, DELIVERY, "token-1")
+        prove(book)
+        book.close(settled=False)
+    await take_over(rig.database, "token-2")
+    return replace(delivery, token="token-2")
+
+
+def _died_in_mid_mail(book: Logbook) -> None:
+    book.leaving("c0")
+    book.answered("c0", "accepted", "2.0.0")
+    book.leaving("c1")
+
+
+async def test_after_a_kill_only_what_was_under_way_is_in_doubt(rig: Rig) -> None:
+    delivery = await _interrupted(rig, _died_in_mid_mail)
+    assert isinstance(await rig.run(delivery), Delivered)
+    assert await states(rig.database) == {
+        "c0": "accepted", "c1": "uncertain", "c2": "accepted", "c3": "accepted",
+        "c4": "accepted", "c5": "accepted",
+    }  # fmt: skip
+    assert rig.received == Counter(_addresses(6)[2:])
+    assert list(rig.logbooks.iterdir()) == []
+
+
+async def test_doubt_is_sent_again_only_by_choice(rig: Rig) -> None:
+    delivery = await _interrupted(rig, _died_in_mid_mail)
+    assert isinstance(await rig.run(delivery, replace(SOON, resend_uncertain=True)), Delivered)
+    assert rig.received == Counter(_addresses(6)[1:])
+
+
+async def test_without_its_logbook_all_that_a_dead_worker_claimed_is_in_doubt(rig: Rig) -> None:
+    outcome = await rig.run(await _interrupted(rig, None))
+    assert isinstance(outcome, Delivered)
+    assert Counter((await states(rig.database)).values()) == {"uncertain": 4, "accepted": 2}
+    assert rig.received == Counter(_addresses(6)[4:])
+
+
+class _Closed(Newsletter):
+    """A newsletter whose relays are all down."""
+
+    def __init__(self) -> None:
+        """Needs no tools: it never gets that far."""
+
+    async def open(self, message: Message, account: Account[Any]) -> Courier | Outcome:
+        return Unavailable(reason="down")
+
+
+class _Wrapped(Newsletter):
+    """The newsletter, waiting after its first mail until told to go on, then a little each."""
+
+    def __init__(self, inner: Newsletter) -> None:
+        self._inner = inner
+        self.began, self.go = asyncio.Event(), asyncio.Event()
+
+    async def open(self, message: Message, account: Account[Any]) -> Courier | Outcome:
+        opened = await self._inner.open(message, account)
+        assert not isinstance(opened, Outcome)
+        return _Waiting(self, opened)
+
+
+class _Waiting:
+    def __init__(self, wrapped: _Wrapped, inner: Courier) -> None:
+        self._wrapped, self._inner = wrapped, inner
+
+    async def send(self, recipient: Recipient, *, key: str) -> RecipientOutcome:
+        outcome = await self._inner.send(recipient, key=key)
+        self._wrapped.began.set()
+        await self._wrapped.go.wait()
+        await asyncio.sleep(0.02)
+        return outcome
+
+    async def close(self) -> None:
+        await self._inner.close()
