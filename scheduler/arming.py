@@ -37,7 +37,7 @@ from scheduler.store.roster import reserve_slots
 
 log = structlog.get_logger()
 
-_YIELD_EVERY = 20
+_YIELD_EVERY = 4
 _WAIT_FOR_POST = 2 * SECOND
 _DROPPED = "its time had passed, and its late policy is to drop it"
 _AFTER_DROP = "publish it again if it still matters"

@@ -35,11 +35,12 @@ log = structlog.get_logger()
 
 AT_ONCE = 50
 LOOK_TIMEOUT = 15.0
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookPolicy:
-    """`patience_us`: how long after the send absence becomes believable; `gap_us`: first wait
+    """`patience_us`: longest wait for a platform's listing to settle; `gap_us`: first wait
     between two looks, which doubles; `give_up_us`: when not knowing becomes a person's question."""
 
     patience_us: int = 60 * SECOND
@@ -58,13 +59,20 @@ class Verdict(StrEnum):
 
 
 def conclude(
-    finding: Finding, *, sent_at: int, now: int, idempotent: bool, policy: LookPolicy
+    finding: Finding,
+    *,
+    sent_at: int,
+    now: int,
+    idempotent: bool,
+    settles_us: int,
+    policy: LookPolicy,
 ) -> Verdict:
-    """Pure: what an inconclusive or negative look means at this age of the doubt."""
+    """Pure: what an inconclusive or negative look means at this age of the doubt. `settles_us`:
+    for how long the platform's own listing may still miss a new post."""
     if idempotent:
         return Verdict.ABSENT  # sending again with the same key is safe by the platform's promise
     age = now - sent_at
-    if finding is Finding.ABSENT and age >= policy.patience_us:
+    if finding is Finding.ABSENT and age >= min(settles_us, policy.patience_us):
         return Verdict.ABSENT
     if age >= policy.give_up_us:
         return Verdict.HOLD
@@ -146,6 +154,7 @@ class Reconciler:
             sent_at=sent_at,
             now=now,
             idempotent=capabilities.forgives_resend(timedelta(microseconds=now - sent_at)),
+            settles_us=capabilities.settles_after // _MICROSECOND,
             policy=self.policy,
         )
         if verdict is Verdict.ABSENT:

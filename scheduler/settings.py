@@ -57,7 +57,7 @@ class Settings(BaseSettings):
         description="Let adapters reach private addresses (practice platforms, a local site).",
     )
 
-    arm_ahead: float = Field(2.0, gt=0, le=60, description="How early due deliveries are claimed.")
+    arm_ahead: float = Field(5.0, gt=0, le=60, description="How early due deliveries are claimed.")
     sweep_interval: float = Field(0.25, gt=0, le=10, description="Between two looks at SQL.")
     lease: float = Field(30.0, ge=5, le=300, description="How long a claim holds unrenewed.")
     send_timeout: float = Field(20.0, gt=0, le=120, description="Longest wait for a platform.")
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     breaker_failures: int = Field(5, ge=1, description="Failures in a row that pause an account.")
     breaker_pause: float = Field(60.0, gt=0, description="First such pause; it doubles.")
     find_patience: float = Field(
-        60.0, ge=0, description="Age of a doubt from which not finding a post proves it absent."
+        600.0, ge=0, description="Longest wait for a platform's own listing to show a new post."
     )
     confirm_gone_after: float = Field(
         900.0, ge=0, description="Between the first sign that a page is gone and its confirmation."

@@ -22,6 +22,10 @@ import redis
 from scheduler.embedded import die_with, find_server
 
 _PATIENCE = 60.0
+_FORGETFUL = {
+    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off",
+    "wal_level": "minimal", "max_wal_senders": "0",
+}  # fmt: skip
 
 
 @contextmanager
@@ -67,8 +71,9 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server(directory: Path) -> Iterator[Postgres]:
-    """A PostgreSQL whose data and socket live in `directory` (a short path).
+def postgres_server(directory: Path, *, durable: bool = False) -> Iterator[Postgres]:
+    """A PostgreSQL whose data and socket live in `directory` (a short path). `durable`: with the
+    defaults that survive a power cut.
 
     PostgreSQL refuses to run as root, so that root runs it as `nobody`.
     """
@@ -88,9 +93,8 @@ def postgres_server(directory: Path) -> Iterator[Postgres]:
     home.chmod(0o755)
     process: subprocess.Popen[bytes] = subprocess.Popen(
         [binaries / "postgres", "-D", data, "-k", home, *_settings(
-            listen_addresses="", fsync="off", synchronous_commit="off", full_page_writes="off",
-            max_connections="200", shared_buffers="64MB", autovacuum="off", wal_level="minimal",
-            max_wal_senders="0", unix_socket_permissions="0777",
+            listen_addresses="", max_connections="200", shared_buffers="64MB",
+            unix_socket_permissions="0777", **({} if durable else _FORGETFUL),
         )],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,0 +1,1 @@
+"""Benchmarks: figures side by side with the limit, in one run, never asserted."""
