@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypedDict, assert_never
 
 from channels.outcome import Evidence, Outcome
@@ -160,4 +160,8 @@ _NAMES: dict[type, str] = {
 
 def evidence_json(evidence: Evidence) -> dict[str, Any]:
     """Only what is there, so that a quiet success costs a few bytes."""
-    return {key: value for key, value in asdict(evidence).items() if value not in ("", None)}
+    return {
+        name: value
+        for name in Evidence.__slots__
+        if (value := getattr(evidence, name)) not in {"", None}
+    }
