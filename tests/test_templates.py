@@ -7,11 +7,10 @@ import pytest
 
 from channels.base import Post
 from scheduler.clock import moment
-from scheduler.content import to_post
+from scheduler.content import to_content, to_post
 from scheduler.opening import Hours
 from scheduler.placeholders import Frame, fill, names_in, texts_of, unknown_in
 from scheduler.placement import read_anchor
-from scheduler.posts import to_content
 from scheduler.refusals import RefusedError
 from scheduler.storyboard import StoryPost
 from scheduler.templates import Template, template, templates
