@@ -25,7 +25,7 @@ _PAGE = """<!doctype html>
   body { margin: 0; background: var(--ground); color: var(--ink);
          font: 1rem/1.5 system-ui, sans-serif; }
   .practice { background: #7a4b00; color: #fff; text-align: center; padding: .3rem 1rem;
-              font-size: .85rem; }
+              font-size: .85rem; margin: 0; }
   main { max-width: 40rem; margin: 0 auto; padding: 1rem; }
   header, article { background: var(--sheet); border-radius: .6rem; padding: 1rem 1.25rem;
                     margin-bottom: 1rem; }

@@ -353,6 +353,20 @@ async def test_a_page_that_only_phones_see(
     assert (await http.request("GET", public)).status == 404
     assert (await http.request("GET", public, headers=phone)).status == 200
     assert isinstance(await adapter.send(HELLO, account, key="k"), Delivered)
+    health = await adapter.probe(account)
+    assert health.status is HealthStatus.DEGRADED
+    assert "not on a phone" in health.detail
+    assert health.remedy
+
+
+async def test_no_front_door_known_or_none_that_answers_says_nothing(
+    adapter: FacebookAdapter, account: Account[Any], platform: FacebookSandbox
+) -> None:
+    platform.faults.add(Fault(FaultName.PHONE_ONLY))
+    for public_url in ("", "http://127.0.0.1:1/"):
+        settings = account.settings.model_copy(update={"public_url": public_url})
+        elsewhere = replace(account, settings=settings)
+        assert (await adapter.probe(elsewhere)).status is HealthStatus.HEALTHY
 
 
 async def test_the_same_text_twice_running_is_the_first_one(
