@@ -25,8 +25,8 @@ from channels.facebook.errors import (
     Verdict,
     error_in,
     outcome,
-    ruling,
 )
+from channels.facebook.table import ruling
 from channels.facebook.usage import regain_at, slow_until
 from channels.outcome import Evidence, Outcome, Unavailable, Unconfirmed
 

@@ -17,8 +17,9 @@ from yarl import URL
 
 from channels.base import Candidate, ChannelSettings, Tools
 from channels.exchange import NoAnswer, ask
-from channels.facebook.errors import Circumstances, error_in, outcome, ruling
+from channels.facebook.errors import Circumstances, error_in, outcome
 from channels.facebook.probe import read_token
+from channels.facebook.table import ruling
 from channels.outcome import (
     AccessLost,
     AccessReason,

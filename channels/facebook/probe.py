@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
-from channels.facebook.errors import RECONNECT, Verdict
+from channels.facebook.errors import Verdict
 from channels.facebook.graph import Graph, Refusal, Road, Success
+from channels.facebook.table import RECONNECT
 from channels.outcome import (
     Accepted,
     AccessLost,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -11,16 +9,17 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
-from channels.facebook.graph_sandbox import (
+from channels.facebook.practice.graph import (
     APP_ID,
     APP_SECRET,
     Call,
     GraphSandbox,
     PracticePage,
 )
-from channels.facebook.pictures import Pictures
-from channels.facebook.refusals import Refused, graph_time, no_such_object, wrong_parameter
-from channels.facebook.visitors import Visitors, is_ready
+from channels.facebook.practice.paging import cursor_of, limit_of, page_of
+from channels.facebook.practice.pictures import Pictures
+from channels.facebook.practice.refusals import Refused, graph_time, no_such_object, wrong_parameter
+from channels.facebook.practice.visitors import Visitors, is_ready
 from channels.sandbox.ledger import Entry, Ledger
 from channels.sandbox.server import PracticeAccount
 
@@ -208,28 +207,28 @@ class FacebookSandbox(GraphSandbox):
     async def _published_posts(self, call: Call) -> Mapping[str, Any]:
         call.accept("limit", "after")
         page = self.own_page(call)
-        limit = _limit(call)
+        limit = limit_of(call)
         entries = self.ledger.entries(
-            self.name, page.id, kind="post", newest=limit + 1, before=_cursor(call)
+            self.name, page.id, kind="post", newest=limit + 1, before=cursor_of(call)
         )
         ready = [entry for entry in entries[:limit] if is_ready(entry)]
         data = [call.selected(self._node(call, entry), kind="type (Post)") for entry in ready]
-        return _page_of(data, entries, limit, call)
+        return page_of(data, entries, limit, call)
 
     async def _comments(self, call: Call) -> Mapping[str, Any]:
         call.accept("filter", "order", "limit", "after")
         post = self._existing(call, "post")
-        limit = _limit(call)
+        limit = limit_of(call)
         entries = [
             entry
             for entry in self.ledger.entries(
-                self.name, post.account, kind="comment", newest=10_000, before=_cursor(call)
+                self.name, post.account, kind="comment", newest=10_000, before=cursor_of(call)
             )
             if entry.payload["post"] == post.remote_id
         ][: limit + 1]
         nodes = [self._comment_node(entry) for entry in entries[:limit]]
         data = [call.selected(node, kind="type (Comment)") for node in nodes]
-        return _page_of(data, entries, limit, call)
+        return page_of(data, entries, limit, call)
 
     async def _edit(self, call: Call) -> Mapping[str, Any]:
         call.accept("message")
@@ -286,38 +285,6 @@ class FacebookSandbox(GraphSandbox):
 def _check_text(text: str, limit: int) -> None:
     if len(text.encode("utf-16-le", "surrogatepass")) // 2 > limit:
         raise wrong_parameter(f"Param message must be no longer than {limit} characters")
-
-
-def _limit(call: Call) -> int:
-    value = call.values.get("limit", "25")
-    if not value.isdigit() or not 1 <= int(value) <= 100:
-        raise wrong_parameter("Param limit must be between 1 and 100")
-    return int(value)
-
-
-def _cursor(call: Call) -> int | None:
-    after = call.values.get("after")
-    if after is None:
-        return None
-    try:
-        return int(base64.urlsafe_b64decode(after))
-    except (ValueError, binascii.Error) as error:
-        raise wrong_parameter("Param after is not a valid cursor") from error
-
-
-def _page_of(
-    data: list[dict[str, Any]], entries: Sequence[Entry], limit: int, call: Call
-) -> dict[str, Any]:
-    """One page of a listing. The address of the next carries the token, as the real one does."""
-    if not entries:
-        return {"data": data}
-    last = entries[:limit][-1].seq
-    after = base64.urlsafe_b64encode(str(last).encode()).decode()
-    paging: dict[str, Any] = {"cursors": {"before": "", "after": after}}
-    if len(entries) > limit:
-        following = call.request.url.update_query(after=after, access_token=call.page.token)
-        paging["next"] = str(following)
-    return {"data": data, "paging": paging}
 
 
 SANDBOX = FacebookSandbox

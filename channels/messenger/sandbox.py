@@ -1,26 +1,23 @@
 """A practice Messenger: people, their 24-hour windows, what they were sent, and the webhooks.
 
-Beside the documented API it has what no real platform has, for demos and tests: `GET /people`,
-`POST /people` (`{"psid", "name", "language", "hours_ago"}`), and `POST /people/{psid}/messages`
-(`{"text", "payload"}`): that person writes to the page.
+What no real platform has, for demos and tests, is in `channels.messenger.practice.visitors`.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from aiohttp import web
 
-from channels.facebook.graph_sandbox import APP_ID, APP_SECRET, Call, GraphSandbox
-from channels.facebook.refusals import Refused, graph_time, wrong_parameter
-from channels.messenger.content import checked_content, words_of
-from channels.messenger.hooks import Hooks
-from channels.messenger.people import People, Person
-from channels.messenger.www import conversation_page, inbox_page
+from channels.facebook.practice.graph import APP_ID, APP_SECRET, Call, GraphSandbox
+from channels.facebook.practice.refusals import Refused, graph_time, wrong_parameter
+from channels.messenger.practice.content import checked_content, words_of
+from channels.messenger.practice.hooks import Hooks
+from channels.messenger.practice.people import People, Person
+from channels.messenger.practice.visitors import Visitors
 from channels.sandbox.ledger import Entry, Ledger
 from channels.sandbox.server import PracticeAccount
 
@@ -87,11 +84,7 @@ class MessengerSandbox(GraphSandbox):
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/people", self._list_people),
-            web.post("/people", self._add_person),
-            web.post("/people/{psid}/messages", self._person_writes),
-            web.get("/www/{page}", self._visit_inbox),
-            web.get("/www/{page}/{psid}", self._visit_conversation),
+            *Visitors(self, self.people, self.hooks).routes(),
             web.post("/{version}/{app}/subscriptions", self._subscribe),
             web.post("/{version}/{node}/messages", self.edge(self._send)),
             web.get("/{version}/{node}/conversations", self.edge(self._conversations)),
@@ -215,87 +208,6 @@ class MessengerSandbox(GraphSandbox):
         callback = form.get("callback_url", "")
         if not await self.hooks.subscribe(callback, form.get("verify_token", ""), fields):
             raise Refused(2200, "(#2200) Callback verification failed: no answer to the challenge")
-
-    # --- the people ------------------------------------------------------------------------------
-
-    async def _list_people(self, request: web.Request) -> web.Response:
-        del request
-        return web.json_response(
-            [
-                {
-                    "psid": person.psid,
-                    "name": person.name,
-                    "language": person.language,
-                    "window_open": person.window_open,
-                }
-                for person in self.people
-            ]
-        )
-
-    async def _add_person(self, request: web.Request) -> web.Response:
-        given = await request.json()
-        hours = given.get("hours_ago")
-        person = Person(
-            psid=str(given["psid"]),
-            name=str(given.get("name", "Somebody")),
-            language=str(given.get("language", "en")),
-            wrote_at=None if hours is None else time.time() - float(hours) * 3600,
-            blocks_us=bool(given.get("blocks_us", False)),
-        )
-        try:
-            self.people.add(next(iter(self.pages)), person)
-        except ValueError as error:
-            raise web.HTTPConflict(text=str(error)) from error
-        return web.json_response({"psid": person.psid}, status=201)
-
-    async def _person_writes(self, request: web.Request) -> web.Response:
-        person = self.people.get(request.match_info["psid"])
-        if person is None:
-            raise web.HTTPNotFound(text="nobody has this id")
-        given = await request.json()
-        page_id = next(iter(self.pages))
-        entry = self.ledger.write(
-            self.name,
-            page_id,
-            kind="in",
-            remote_id=f"m_{secrets.token_urlsafe(24)}",
-            text=str(given["text"]),
-            payload={"psid": person.psid},
-        )
-        person.wrote_at = entry.created_at
-        message: dict[str, Any] = {"mid": entry.remote_id, "text": entry.text}
-        if "payload" in given:
-            message["quick_reply"] = {"payload": given["payload"]}
-        event = {
-            "sender": {"id": person.psid},
-            "recipient": {"id": page_id},
-            "timestamp": int(entry.created_at * 1000),
-            "message": message,
-        }
-        self.hooks.tell(page_id, "messages", event)
-        return web.json_response({"message_id": entry.remote_id}, status=201)
-
-    # --- what people see -------------------------------------------------------------------------
-
-    async def _visit_inbox(self, request: web.Request) -> web.Response:
-        page = self.pages.get(request.match_info["page"])
-        if page is None:
-            raise web.HTTPNotFound
-        text = inbox_page(page, list(self.people), self.www(request))
-        return web.Response(text=text, content_type="text/html")
-
-    async def _visit_conversation(self, request: web.Request) -> web.Response:
-        page = self.pages.get(request.match_info["page"])
-        person = self.people.get(request.match_info["psid"])
-        if page is None or person is None:
-            raise web.HTTPNotFound
-        exchanged = [
-            entry
-            for entry in self.ledger.entries(self.name, page.id)
-            if entry.kind in {"message", "in"} and entry.payload["psid"] == person.psid
-        ]
-        text = conversation_page(page, person, exchanged, self.www(request))
-        return web.Response(text=text, content_type="text/html")
 
 
 def _json(call: Call, name: str) -> Mapping[str, Any]:

@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.facebook.errors import (
-    FACEBOOK,
     Circumstances,
     GraphError,
     Verdict,
     error_in,
     outcome,
-    ruling,
 )
+from channels.facebook.table import FACEBOOK, ruling
 from channels.facebook.usage import regain_at, slow_until
 from channels.messenger.errors import MESSENGER
 from channels.outcome import Evidence, Throttled, Unavailable, Unconfirmed

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from channels.base import Account, Connects, Message, Tools
 from channels.facebook.adapter import FacebookAdapter, FacebookSettings
-from channels.facebook.graph_sandbox import LE_PETIT_CAFE
 from channels.facebook.oauth import GraphApp
+from channels.facebook.practice.graph import LE_PETIT_CAFE
 from channels.facebook.sandbox import FacebookSandbox
 from channels.http import HttpClient
 from channels.messenger.adapter import MessengerAdapter

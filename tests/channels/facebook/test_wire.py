@@ -15,7 +15,7 @@ import pytest
 
 from channels.base import Account, Media, Message, Part, Tools
 from channels.facebook.adapter import FacebookAdapter, FacebookSettings
-from channels.facebook.graph_sandbox import APP_SECRET, LE_PETIT_CAFE
+from channels.facebook.practice.graph import APP_SECRET, LE_PETIT_CAFE
 from channels.facebook.sandbox import FacebookSandbox
 from channels.http import HttpClient
 from channels.outcome import (

@@ -22,7 +22,7 @@ from channels.base import (
 )
 from channels.http import HttpClient
 from channels.messenger.adapter import MessengerAdapter
-from channels.messenger.people import Person
+from channels.messenger.practice.people import Person
 from channels.messenger.sandbox import MessengerSandbox
 from channels.outcome import (
     AccessLost,

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from channels.base import Account, Message, Receipt, ReceiptKind, Recipient
-from channels.facebook.graph_sandbox import APP_ID, APP_SECRET
+from channels.facebook.practice.graph import APP_ID, APP_SECRET
 from channels.http import HttpClient
 from channels.messenger.adapter import MessengerAdapter
 from channels.messenger.sandbox import VERIFY_TOKEN, MessengerSandbox

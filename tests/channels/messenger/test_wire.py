@@ -13,10 +13,10 @@ from urllib.parse import parse_qs
 import pytest
 
 from channels.base import Account, Message, Recipient, Tools
-from channels.facebook.graph_sandbox import LE_PETIT_CAFE
+from channels.facebook.practice.graph import LE_PETIT_CAFE
 from channels.http import HttpClient
 from channels.messenger.adapter import MessengerAdapter, MessengerCourier, MessengerSettings
-from channels.messenger.people import Person
+from channels.messenger.practice.people import Person
 from channels.messenger.sandbox import MessengerSandbox
 from channels.outcome import (
     AccessLost,

@@ -6,7 +6,7 @@ import io
 
 from PIL import Image, UnidentifiedImageError
 
-from channels.facebook.refusals import Refused
+from channels.facebook.practice.refusals import Refused
 
 MAX_BYTES = 4_000_000
 FORMATS = frozenset({"JPEG", "PNG", "GIF", "BMP", "TIFF"})

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
-from channels.facebook.login_sandbox import ListedPage, Login
-from channels.facebook.refusals import (
+from channels.facebook.practice.login import ListedPage, Login
+from channels.facebook.practice.refusals import (
     ACCESS_FAULTS,
     DEAD_TOKENS,
     REFUSALS,

@@ -6,9 +6,9 @@ import time
 
 from aiohttp import web
 
-from channels.facebook.graph_sandbox import GraphSandbox, PracticePage
-from channels.facebook.pictures import Pictures
-from channels.facebook.www import account_page, post_page
+from channels.facebook.practice.graph import GraphSandbox, PracticePage
+from channels.facebook.practice.pictures import Pictures
+from channels.facebook.practice.www import account_page, post_page
 from channels.sandbox.faults import FaultName
 from channels.sandbox.ledger import Entry
 

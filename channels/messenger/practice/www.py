@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from jinja2 import Environment
 
-from channels.facebook.graph_sandbox import PracticePage
-from channels.messenger.people import Person
+from channels.facebook.practice.graph import PracticePage
+from channels.messenger.practice.people import Person
 from channels.sandbox.ledger import Entry
 
 _HEAD = """<!doctype html>

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from channels.facebook.graph_sandbox import APP_SECRET
+from channels.facebook.practice.graph import APP_SECRET
 
 
 class Hooks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from channels.facebook.refusals import wrong_parameter
+from channels.facebook.practice.refusals import wrong_parameter
 
 _KEYS = frozenset({"text", "attachment", "quick_replies", "metadata"})
 

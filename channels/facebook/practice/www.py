@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from jinja2 import Environment
 
-from channels.facebook.graph_sandbox import PracticePage
+from channels.facebook.practice.graph import PracticePage
 from channels.sandbox.ledger import Entry
 
 _PAGE = """<!doctype html>

@@ -14,7 +14,7 @@ from aiohttp import web
 from jinja2 import Environment
 from yarl import URL
 
-from channels.facebook.refusals import Refused, wrong_parameter
+from channels.facebook.practice.refusals import Refused, wrong_parameter
 
 SHORT_SECONDS = 5_400
 LONG_SECONDS = 5_183_944

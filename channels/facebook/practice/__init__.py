@@ -1,0 +1,1 @@
+"""The parts of the practice Facebook; `channels.facebook.sandbox` puts them together."""

@@ -1,0 +1,1 @@
+"""The parts of the practice Messenger; `channels.messenger.sandbox` puts them together."""
