@@ -29,12 +29,14 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from scheduler.audience.links import UnsubscribeLinks, audience_key
 from scheduler.audience.suppression import fingerprint
 from scheduler.clock import Clock, moment
 from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery
 from scheduler.logbook import Logbook, forget, trace_of
 from scheduler.roster import Member
+from scheduler.services import Services
 from scheduler.store import recipients as store
 from scheduler.store.db import Database
 from scheduler.store.recipients import Claimed, RecipientState, Settled
@@ -81,6 +83,19 @@ class Broadcaster:
             return await run.through()
         finally:
             await asyncio.shield(run.leave())
+
+
+def broadcaster(services: Services) -> Broadcaster:
+    """The broadcaster of one worker."""
+    settings = services.settings
+    key = audience_key(settings.audience_key.get_secret_value(), settings.data_dir)
+    return Broadcaster(
+        database=services.database,
+        clock=services.clock,
+        logbooks=settings.data_dir / "logbooks",
+        key=key,
+        link=UnsubscribeLinks(settings.effective_public_url, key).link,
+    )
 
 
 class _Run:

@@ -44,6 +44,11 @@ class Settings(BaseSettings):
         (),
         description="Fernet keys, comma-separated, newest first; empty: a key file in data_dir.",
     )
+    audience_key: SecretStr = Field(
+        SecretStr(""),
+        description="Signs unsubscribe links, hashes suppressed addresses; empty: a file in"
+        " data_dir. Never change it.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe events to log."
     )

@@ -1,0 +1,59 @@
+"""Links that belong to one person: opaque, signed, and good for as long as mails are kept.
+
+The key outlives the rotation of the vault's keys: a link in an old mail has to unsubscribe, and a
+suppressed address has to stay so.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+from pathlib import Path
+
+_SIGNATURE = 16
+
+
+def audience_key(configured: str, data_dir: Path) -> bytes:
+    """The setting, or the key of `data_dir/audience.key`, made on first use (0600)."""
+    if configured:
+        return configured.encode()
+    path = data_dir / "audience.key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes().strip()
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_urlsafe(32).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    return path.read_bytes().strip()
+
+
+class UnsubscribeLinks:
+    """Makes and reads `{public_url}/u/{token}`; a token names a contact and a list."""
+
+    def __init__(self, public_url: str, key: bytes) -> None:
+        self._base = f"{public_url}/u/"
+        self._key = key
+
+    def link(self, contact_id: str, list_id: str) -> str:
+        named = f"{contact_id} {list_id}".encode()
+        return self._base + urlsafe_b64encode(self._sign(named) + named).decode().rstrip("=")
+
+    def read(self, token: str) -> tuple[str, str] | None:
+        """The contact and the list that a token names, None if we did not make it."""
+        try:
+            data = urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4))
+            signature, named = data[:_SIGNATURE], data[_SIGNATURE:]
+            if not hmac.compare_digest(signature, self._sign(named)):
+                return None
+            contact_id, _, list_id = named.decode().partition(" ")
+        except ValueError:
+            return None
+        return contact_id, list_id
+
+    def _sign(self, named: bytes) -> bytes:
+        return hmac.new(self._key, b"unsubscribe " + named, sha256).digest()[:_SIGNATURE]
