@@ -25,7 +25,7 @@ from scheduler.store.tables import alerts, deliveries
 from scheduler.store.tokens import Caller, Scope
 from scheduler.worker import Worker
 
-ADDRESSED = {"newsletter", "messenger"}
+CONNECTED = {"facebook", "linkedin"}
 CALLER = Caller(id="tests", name="tests", scopes=frozenset(Scope))
 PATIENCE = 30.0
 
@@ -137,7 +137,7 @@ async def opened(settings: Settings, practice: PracticeServer) -> AsyncIterator[
         wanted = [
             (a.adapter, a.name, a.settings)
             for a in practice.accounts()
-            if a.adapter not in ADDRESSED
+            if a.adapter in CONNECTED
         ]
         wanted.append(("blog", "Our site", {"base_url": "http://127.0.0.1:1"}))
         for adapter, name, values in wanted:
