@@ -135,9 +135,7 @@ async def opened(settings: Settings, practice: PracticeServer) -> AsyncIterator[
     async with open_services(settings) as services:
         ids: dict[str, str] = {}
         wanted = [
-            (a.adapter, a.name, a.settings)
-            for a in practice.accounts()
-            if a.adapter in CONNECTED
+            (a.adapter, a.name, a.settings) for a in practice.accounts() if a.adapter in CONNECTED
         ]
         wanted.append(("blog", "Our site", {"base_url": "http://127.0.0.1:1"}))
         for adapter, name, values in wanted:
