@@ -20,6 +20,7 @@ ADAPTERS: Mapping[str, str] = {
     "linkedin": "channels.linkedin.adapter",
     "messenger": "channels.messenger.adapter",
     "mastodon": "channels.mastodon.adapter",
+    "bluesky": "channels.bluesky.adapter",
 }
 
 

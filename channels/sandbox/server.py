@@ -28,6 +28,7 @@ SANDBOXES: Mapping[str, str] = {
     "linkedin": "channels.linkedin.sandbox",
     "messenger": "channels.messenger.sandbox",
     "mastodon": "channels.mastodon.sandbox",
+    "bluesky": "channels.bluesky.sandbox",
     "wordpress": "channels.blog.wordpress.sandbox",
     "ghost": "channels.blog.ghost.sandbox",
 }

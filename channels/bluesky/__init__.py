@@ -1,0 +1,1 @@
+"""Bluesky: an account on any AT Protocol server."""
