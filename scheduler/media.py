@@ -209,7 +209,7 @@ def _cleaned(image: Image.Image) -> bytes:
     options: dict[str, Any] = {"icc_profile": profile} if profile else {}
     if name == "JPEG":
         untouched = original == "JPEG" and image.getexif().get(0x0112, 1) == 1
-        # "keep" copies the quantisation: the picture loses nothing.
+        # "keep" encodes with the same tables: nobody sees a difference.
         options["quality"] = "keep" if untouched else 92
         if untouched:
             turned = image

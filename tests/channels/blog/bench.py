@@ -26,6 +26,7 @@ class BlogBench(Bench):
                 "absent_is_said_only_when_proven",
                 "cancelled_send_leaves_nothing_hanging",
                 "delivered_leads_readers_to_it",
+                "edit_and_withdraw_change_what_readers_see",
                 "lost_answer_is_a_doubt_and_then_found",
                 "no_answer_in_time_is_a_doubt",
                 "no_secret_in_what_is_kept",
