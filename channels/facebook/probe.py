@@ -76,7 +76,7 @@ async def _there(graph: Graph, way: Road, page: Success, scopes: frozenset[str])
             remedy="Correct it in the page's settings on Facebook.",
         )
     token = await _token(graph, way) if way.app_token else None
-    if token is None:
+    if not isinstance(token, Token):
         return healthy
     return _lacking(token, way, scopes, page.evidence) or replace(
         healthy, expires_at=token.expires_at
@@ -86,11 +86,16 @@ async def _there(graph: Graph, way: Road, page: Success, scopes: frozenset[str])
 async def _missing(graph: Graph, way: Road, page: Refusal, scopes: frozenset[str]) -> Health:
     evidence = page.outcome.evidence
     token = await _token(graph, way)
+    if isinstance(token, Unavailable | Throttled):
+        return _health(token)
     if token is None:
+        # Not DEGRADED: an account that cannot be told from a vanished one must not go on sending.
         return Health(
-            status=HealthStatus.DEGRADED,
-            detail="the page does not answer, and whether the token still opens it is unknown",
-            remedy="Add the app's id and secret to the account, so that a probe can tell.",
+            status=HealthStatus.ACCESS_LOST,
+            reason=AccessReason.PERMISSION,
+            detail="the page does not answer: it is gone, or this token no longer opens it",
+            remedy="Look at the page. With the app's id and secret in the account a probe can tell"
+            " which it is.",
             evidence=evidence,
         )
     return _lacking(token, way, scopes, evidence) or Health(
@@ -125,15 +130,17 @@ def _lost(reason: AccessReason, said: str, evidence: Evidence) -> Health:
     )
 
 
-async def _token(graph: Graph, way: Road) -> Token | None:
-    """The token's state, None when Facebook would not say."""
+async def _token(graph: Graph, way: Road) -> Token | Unavailable | Throttled | None:
+    """The token's state; an outcome when Facebook could not say now, None when it would not."""
     answer = await graph.inspect_token(way)
-    if isinstance(answer, Refusal):
-        dead = answer.verdict is Verdict.ACCESS and not way.app_token
-        said = answer.error.words if answer.error else ""
-        return Token(False, said, None, None, None) if dead else None
-    data = answer.data.get("data")
-    return read_token(data) if isinstance(data, dict) else None
+    if isinstance(answer, Success):
+        data = answer.data.get("data")
+        return read_token(data) if isinstance(data, dict) else None
+    if isinstance(answer.outcome, Unavailable | Throttled):
+        return answer.outcome
+    # Asked about itself, a dead token is refused as any call with it is.
+    dead = answer.verdict is Verdict.ACCESS and not way.app_token
+    return Token(False, answer.error.words, None, None, None) if dead and answer.error else None
 
 
 def read_token(data: Mapping[str, Any]) -> Token:

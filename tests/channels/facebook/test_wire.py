@@ -294,7 +294,13 @@ async def test_the_call_is_signed_and_the_token_is_not_in_the_address(
             "token_state_other_pages",
             Health(status=HealthStatus.ACCESS_LOST, reason=AccessReason.ROLE),
         ),
-        ("object_unknown", "service_unavailable", Health(status=HealthStatus.DEGRADED)),
+        ("object_unknown", "service_unavailable", Health(status=HealthStatus.PLATFORM_DOWN)),
+        ("object_unknown", "gateway_html", Health(status=HealthStatus.PLATFORM_DOWN)),
+        (
+            "object_unknown",
+            "parameter_invalid",
+            Health(status=HealthStatus.ACCESS_LOST, reason=AccessReason.PERMISSION),
+        ),
         (
             "token_expired",
             "token_state_dead",
