@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from channels.base import Account, Media, Message, Part, Tools
 from channels.facebook.adapter import FacebookAdapter, FacebookSettings
+from channels.facebook.oauth import GraphApp
 from channels.facebook.practice.graph import APP_SECRET, LE_PETIT_CAFE
 from channels.facebook.sandbox import FacebookSandbox
 from channels.http import HttpClient
@@ -163,7 +165,9 @@ def test_every_documented_reply_is_read_by_a_test() -> None:
         "duplicate", "photo_repeated", "photo_created", "photo_uploaded", "video_created",
         "deleted", "page_published", "page_unpublished", "page_closed", "listing",
         "token_state_valid", "token_state_expiring", "token_state_unscoped",
-        "token_state_other_pages", "token_state_dead",
+        "token_state_other_pages", "token_state_dead", "token_state_user",
+        "login_token_short", "login_token_long", "login_pages", "login_code_expired",
+        "login_code_elsewhere", "login_secret_wrong",
     }  # fmt: skip
     assert set(REPLIES) == set(READINGS) | read_elsewhere
     assert all(reply.source and reply.date for reply in REPLIES.values())
@@ -358,6 +362,82 @@ async def test_the_listing_is_read_back_to_before_the_attempt(
     for name in ("service_unavailable", "object_unknown", "token_expired", "deleted"):
         replay.on("GET", f"{PAGE}/published_posts", REPLIES[name])
         assert await facebook.find(HELLO, page, key="k", since=since) is Finding.UNKNOWN
+
+
+@pytest.fixture
+def app(replay: Replay) -> GraphApp:
+    return GraphApp(app_id="482915370264118", app_secret=APP_SECRET, base_url=replay.url)
+
+
+async def test_a_login_ends_in_pages(
+    replay: Replay, facebook: FacebookAdapter, app: GraphApp
+) -> None:
+    assert REPLIES["login_token_short"].body.keys() == REPLIES["login_token_long"].body.keys()
+    replay.on("GET", "/v26.0/oauth/access_token", REPLIES["login_token_long"])
+    replay.on("GET", "/v26.0/debug_token", REPLIES["token_state_user"])
+    replay.on("GET", "/v26.0/me/accounts", REPLIES["login_pages"])
+    candidates = await facebook.exchange(app, code="c0de", redirect_uri="https://us.example/")
+    assert isinstance(candidates, list)
+    ours, theirs = candidates
+    assert (ours.remote_id, ours.problem) == (LE_PETIT_CAFE.id, None)
+    assert FacebookSettings(**ours.settings).access_token.get_secret_value() == "EAAPageToken"
+    assert theirs.problem is not None
+    asked = [
+        (item.path.split("?")[0], parse_qs(urlsplit(item.path).query)) for item in replay.asked
+    ]
+    assert [path for path, _ in asked] == [
+        "/v26.0/oauth/access_token",
+        "/v26.0/oauth/access_token",
+        "/v26.0/debug_token",
+        "/v26.0/me/accounts",
+    ]
+    assert asked[0][1]["code"] == ["c0de"]
+    assert asked[1][1]["grant_type"] == ["fb_exchange_token"]
+    assert asked[3][1]["access_token"] == ["EAALongLivedUserToken"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "reason"),
+    [
+        ("login_code_expired", AccessLost, AccessReason.TOKEN),
+        ("login_code_elsewhere", AccessLost, AccessReason.TOKEN),
+        ("login_secret_wrong", AccessLost, AccessReason.MISCONFIGURED),
+        ("app_limit", Unavailable, None),
+        ("service_unavailable", Unavailable, None),
+        ("gateway_html", Unavailable, None),
+        ("deleted", AccessLost, AccessReason.TOKEN),
+    ],
+)
+async def test_a_login_that_is_answered_so(
+    replay: Replay,
+    facebook: FacebookAdapter,
+    app: GraphApp,
+    name: str,
+    kind: type[Outcome],
+    reason: AccessReason | None,
+) -> None:
+    replay.on("GET", "/v26.0/oauth/access_token", REPLIES[name])
+    ended = await facebook.exchange(app, code="c0de", redirect_uri="https://us.example/")
+    assert type(ended) is kind
+    if isinstance(ended, AccessLost):
+        assert ended.reason is reason
+    assert len(replay.asked) == 1
+
+
+async def test_the_practice_login_answers_as_documented(
+    platform: FacebookSandbox, account: Account[Any], http: HttpClient
+) -> None:
+    root = f"{account.settings.base_url}/v26.0"
+    client = {"client_id": account.settings.app_id, "client_secret": APP_SECRET}
+    cases = {
+        "login_code_expired": {**client, "code": "used", "redirect_uri": "https://us.example/"},
+        "login_secret_wrong": {**client, "client_secret": "guessed", "code": "c"},
+    }
+    for name, query in cases.items():
+        reply = await http.request("GET", f"{root}/oauth/access_token", params=query)
+        documented = REPLIES[name]
+        assert reply.status == documented.status
+        assert essence(reply.json()["error"])["code"] == documented.body["error"]["code"]
 
 
 # --- the practice platform, by the same replies --------------------------------------------------
