@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from channels.base import Message, Part, Post
 from channels.outcome import HealthStatus, Problem, Severity
-from scheduler.drafts import Draft
 from scheduler.refusals import FieldError, Refusal, RefusedError, invalid
 from scheduler.roster import Member
 
@@ -55,7 +55,16 @@ class Plan:
         return tuple(problem for problem in self.problems if problem.blocks)
 
 
-def choose(draft: Draft, members: Mapping[str, Member], now: int) -> list[Member]:
+class Places(Protocol):
+    """Where an author wants something to go; with neither: to every account not paused."""
+
+    @property
+    def channels(self) -> Sequence[str] | None: ...
+    @property
+    def accounts(self) -> Sequence[str] | None: ...
+
+
+def choose(draft: Places, members: Mapping[str, Member], now: int) -> list[Member]:
     """The accounts a draft is for. Error: RefusedError naming each unknown one."""
     errors: list[FieldError] = []
     if draft.channels is None and draft.accounts is None:
@@ -106,7 +115,7 @@ def paused_by_hand(member: Member, now: int) -> bool:
     return member.paused_until > now and member.pause_reason == BY_HAND
 
 
-def names_accounts(draft: Draft) -> bool:
+def names_accounts(draft: Places) -> bool:
     """Whether the author chose, rather than leaving it to us."""
     return draft.channels is not None or draft.accounts is not None
 

@@ -223,41 +223,45 @@ class Intake:
     ) -> Prepared:
         row, plan = self._plan(asked.draft, members, uploads, {})
         refuse_unfit(plan, named=names_accounts(asked.draft))
-        row = {**row, "created_by": asked.caller.actor}
-        legs = [
-            {
-                "id": str(uuid_utils.uuid7()),
-                "post_id": row["id"],
-                "account_id": planned.member.id,
-                "part": planned.part.value,
-                "state": State.SCHEDULED.value,
-                "due_at": row["due_at"],
-                "planned_at": row["due_at"],
-                "deadline_at": row["deadline_at"],
-                "created_at": row["created_at"],
-                "updated_at": row["updated_at"],
-            }
-            for planned in plan.deliveries
-        ]
-        shown = [
-            {
-                **leg,
-                "account_name": planned.member.account.name,
-                "channel": planned.member.channel.channel,
-            }
-            for leg, planned in zip(legs, plan.deliveries, strict=True)
-        ]
-        answer: AcceptedAnswer = {**post_answer(row, shown), "problems": problems_of(plan)}
-        event: events.Event = {
-            "at": row["created_at"],
-            "kind": "post.accepted",
-            "actor": row["created_by"],
+        return prepared({**row, "created_by": asked.caller.actor}, plan)
+
+
+def prepared(row: Row, plan: Plan) -> Prepared:
+    """What accepting a post writes. `row`: a full row of posts."""
+    legs = [
+        {
+            "id": str(uuid_utils.uuid7()),
             "post_id": row["id"],
-            "delivery_id": None,
-            "account_id": None,
-            "data": {"title": row["title"], "deliveries": len(legs), "due_at": row["due_at"]},
+            "account_id": planned.member.id,
+            "part": planned.part.value,
+            "state": State.SCHEDULED.value,
+            "due_at": row["due_at"],
+            "planned_at": row["due_at"],
+            "deadline_at": row["deadline_at"],
+            "created_at": row["created_at"],
+            "updated_at": row["updated_at"],
         }
-        return Prepared(post=row, deliveries=legs, event=event, answer=answer)
+        for planned in plan.deliveries
+    ]
+    shown = [
+        {
+            **leg,
+            "account_name": planned.member.account.name,
+            "channel": planned.member.channel.channel,
+        }
+        for leg, planned in zip(legs, plan.deliveries, strict=True)
+    ]
+    answer: AcceptedAnswer = {**post_answer(row, shown), "problems": problems_of(plan)}
+    event: events.Event = {
+        "at": row["created_at"],
+        "kind": "post.accepted",
+        "actor": row["created_by"],
+        "post_id": row["id"],
+        "delivery_id": None,
+        "account_id": None,
+        "data": {"title": row["title"], "deliveries": len(legs), "due_at": row["due_at"]},
+    }
+    return Prepared(post=row, deliveries=legs, event=event, answer=answer)
 
 
 def problems_of(plan: Plan) -> list[ProblemAnswer]:
