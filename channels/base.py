@@ -343,6 +343,16 @@ class Connects(Channel, Protocol):
 
 
 @runtime_checkable
+class HasPage(Channel, Protocol):
+    """A channel whose accounts have a public page, seen without logging in."""
+
+    def public_url(self, account: Account[Any]) -> str | None:
+        """Where visitors see the account, None when it has no such page. 404 and 410 there mean
+        that it is hidden; what asks to log in proves nothing."""
+        ...
+
+
+@runtime_checkable
 class Refreshes(Channel, Protocol):
     """A channel whose credential is renewed without a person."""
 

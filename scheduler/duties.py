@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 SWEEP = 1.0
 LEADER_TERM = 5 * SECOND
+WATCH_TERM = 60 * SECOND  # longer than a probe may take
 DEPTH_EVERY = 10
 
 
@@ -62,11 +63,9 @@ class Duties:
 
         async def round_() -> None:
             nonlocal rounds
-            now = self.clock.micros()
-            if not await claims.take_lease(
-                self.database, "sweep", self.worker, now=now, until=now + LEADER_TERM
-            ):
+            if not await self._leads("sweep", LEADER_TERM):
                 return
+            now = self.clock.micros()
             back, doubtful = await claims.rescue(
                 self.database,
                 now=now,
@@ -78,14 +77,34 @@ class Duties:
                 metrics.RESCUED.labels("unconfirmed").inc(len(doubtful))
                 log.warning("rescued", given_back=len(back), in_doubt=len(doubtful))
                 self.dispatcher.wake()
-            await self.doctor.look_at_suspects()
             if rounds % DEPTH_EVERY == 0:
                 for state, count in (await claims.depth(self.database)).items():
                     metrics.QUEUE_DEPTH.labels(state).set(count)
-                await self.doctor.look_at_everyone(int(self.settings.probe_interval * SECOND))
             rounds += 1
 
         await _forever("sweep", SWEEP, round_)
+
+    async def watch(self) -> None:
+        """The leader's eye on the accounts; apart from the rounds, because a platform that hangs
+        must not keep a dead worker's posts waiting."""
+        rounds = 0
+
+        async def look() -> None:
+            nonlocal rounds
+            if not await self._leads("watch", WATCH_TERM):
+                return
+            await self.doctor.look_at_suspects()
+            await self.doctor.finish_plan_b()
+            if rounds % DEPTH_EVERY == 0:
+                await self.doctor.look_at_everyone()
+            rounds += 1
+
+        await _forever("watch", SWEEP, look)
+
+    async def _leads(self, duty: str, term: int) -> bool:
+        """Whether this worker is the one that does it now (for `term` microseconds more)."""
+        now = self.clock.micros()
+        return await claims.take_lease(self.database, duty, self.worker, now=now, until=now + term)
 
 
 async def _forever(name: str, interval: float, duty: Callable[[], Awaitable[None]]) -> None:

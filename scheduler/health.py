@@ -1,4 +1,4 @@
-"""Health of accounts: probes, and the two-step confirmation that a page is gone.
+"""Health of accounts: probes, visits, and the two-step confirmation that a page is gone.
 
 A page counts as vanished only when a probe says so with a live credential, and says so again some
 time later. One bad probe never starts plan B.
@@ -7,22 +7,32 @@ time later. One bad probe never starts plan B.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 
 import structlog
 
+from channels.base import HasPage
+from channels.http import HttpClient
 from channels.outcome import Health, HealthStatus
 from scheduler.clock import Clock, micros
-from scheduler.diagnosis import Verdict, weigh
-from scheduler.limits import FOREVER
+from scheduler.decide import SECOND
+from scheduler.diagnosis import Verdict, as_seen, weigh
 from scheduler.plan_b import PlanB
+from scheduler.policy import watch_of
 from scheduler.roster import Member, Roster
+from scheduler.settings import Settings
 from scheduler.store import health as store
 from scheduler.store.db import Database
+from scheduler.visit import Visits, visit
 
 log = structlog.get_logger()
 
 PROBE_TIMEOUT = 30.0
+AT_ONCE = 4
+# An account in doubt whose platform does not answer is asked again no more often.
+SECOND_LOOK_GAP = 60 * SECOND
+_WORTH_A_VISIT = {HealthStatus.HEALTHY, HealthStatus.DEGRADED, HealthStatus.VANISHED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +42,9 @@ class Doctor:
     database: Database
     roster: Roster
     clock: Clock
+    http: HttpClient
+    settings: Settings
     plan_b: PlanB
-    confirm_after_us: int
     actor: str
 
     async def probe(self, account_id: str) -> Health | None:
@@ -41,8 +52,11 @@ class Doctor:
         member = (await self.roster.members([account_id])).get(account_id)
         if member is None:
             return None
-        health = await _ask(member)
-        await self._act(member, health)
+        said = await _ask(member)
+        visits = await self._visit(member, said)
+        watch = watch_of(member.policy, self.settings)
+        health = as_seen(said, visits, hidden_is_gone=watch.hidden_is_gone)
+        await self._act(member, health, visits, watch.confirm_after_us)
         return health
 
     async def suspect(self, account_id: str) -> None:
@@ -52,46 +66,82 @@ class Doctor:
     async def look_at_suspects(self) -> None:
         """Probe again the accounts in doubt whose second look has come."""
         now = self.clock.micros()
-        for account_id in await store.suspects(self.database, now - self.confirm_after_us):
-            await self.probe(account_id)
+        due = []
+        for row in await store.suspects(self.database):
+            confirm = watch_of(row["policy"], self.settings).confirm_after_us
+            looked_at = row["checked_at"] or 0
+            gap = min(confirm, SECOND_LOOK_GAP)
+            if row["suspected_at"] <= now - confirm and looked_at <= now - gap:
+                due.append(row["id"])
+        await self._probe_all(due)
 
-    async def look_at_everyone(self, older_than_us: int) -> None:
-        """Probe the accounts not looked at for that long, so that trouble shows on a calm day."""
+    async def look_at_everyone(self) -> None:
+        """Probe the accounts whose next look has come, so that trouble shows on a calm day."""
         now = self.clock.micros()
-        for account_id in await store.unseen_since(self.database, now - older_than_us):
-            await self.probe(account_id)
+        await self._probe_all(
+            row["id"]
+            for row in await store.last_looks(self.database)
+            if (row["checked_at"] or 0)
+            < now - watch_of(row["policy"], self.settings).probe_every_us
+        )
 
-    async def _act(self, member: Member, health: Health) -> None:
+    async def finish_plan_b(self) -> None:
+        """Move what is left of the queues of vanished accounts: posts that came later, or that a
+        stopped worker left behind."""
+        for account_id in await store.vanished_with_queue(self.database):
+            member = (await self.roster.members([account_id])).get(account_id)
+            if member is not None:
+                await self._move(member)
+
+    async def _probe_all(self, account_ids: Iterable[str]) -> None:
+        """A platform that hangs must not keep the others waiting."""
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def one(account_id: str) -> None:
+            async with room:
+                await self.probe(account_id)
+
+        async with asyncio.TaskGroup() as group:
+            for account_id in account_ids:
+                group.create_task(one(account_id))
+
+    async def _visit(self, member: Member, said: Health) -> Visits | None:
+        if said.status not in _WORTH_A_VISIT or not isinstance(member.channel, HasPage):
+            return None
+        url = member.channel.public_url(member.account)
+        return None if url is None else await visit(self.http, url)
+
+    async def _act(
+        self, member: Member, health: Health, visits: Visits | None, confirm_after_us: int
+    ) -> None:
         now = self.clock.micros()
         verdict = await store.judge_and_mark(
             self.database,
             member.id,
             health,
             now=now,
-            weigh=lambda status, suspected_at: weigh(
-                health,
-                status=status,
-                suspected_at=suspected_at,
-                now=now,
-                confirm_after_us=self.confirm_after_us,
-            ),
+            weigh=lambda known: weigh(health, known, now=now, confirm_after_us=confirm_after_us),
+            visits=[] if visits is None else [asdict(visits.desktop), asdict(visits.phone)],
             expires_at=None if health.expires_at is None else micros(health.expires_at),
             actor=self.actor,
-            forever=FOREVER,
         )
         log.info("account.probed", account=member.id, status=health.status, verdict=verdict.value)
         if verdict is Verdict.VANISHED:
-            counts = await self.plan_b.move_queue(
-                member.id, f"{member.account.name} is unreachable: {health.detail}"
-            )
-            await store.report_vanished(
-                self.database,
-                member.id,
-                name=member.account.name,
-                detail=health.detail,
-                counts={state.value: count for state, count in counts.items()},
-                now=self.clock.micros(),
-            )
+            await self._move(member)
+
+    async def _move(self, member: Member) -> None:
+        row = await store.standing(self.database, member.id)
+        await self.plan_b.move_queue(
+            member.id, f"{member.account.name} is unreachable: {row['status_detail']}"
+        )
+        await store.report_vanished(
+            self.database,
+            member.id,
+            name=member.account.name,
+            detail=row["status_detail"],
+            since=row["status_since"],
+            now=self.clock.micros(),
+        )
 
 
 async def _ask(member: Member) -> Health:

@@ -28,6 +28,7 @@ class Member:
     max_concurrent: int
     gap_us: int
     version: int
+    policy: Mapping[str, Any]
 
     @property
     def id(self) -> str:
@@ -72,4 +73,5 @@ class Roster:
             max_concurrent=row["max_concurrent"],
             gap_us=row["gap_ms"] * 1000,
             version=row["updated_at"],
+            policy=row["policy"],
         )

@@ -23,16 +23,15 @@ from redis.exceptions import RedisError
 from scheduler import metrics
 from scheduler.arming import Armer
 from scheduler.attempt import BroadcastRun, Sender
+from scheduler.care import doctor_of
 from scheduler.completion import Completer
 from scheduler.decide import SECOND, Move, Rules
 from scheduler.deliveries import Delivery
 from scheduler.dispatch import Dispatcher, Pace
 from scheduler.duties import Duties
-from scheduler.health import Doctor
 from scheduler.journal import Journal, left_behind
 from scheduler.late import LateRules
 from scheduler.limits import BreakerPolicy
-from scheduler.plan_b import PlanB
 from scheduler.queue import QUEUE, ArqDoorbell, redis_settings, serialize
 from scheduler.reconcile import LookPolicy, Reconciler
 from scheduler.retry import RetryPolicy
@@ -67,15 +66,7 @@ class Worker:
         self._journal = Journal(self._journal_dir, self.id)
         media_dir = settings.data_dir / "media"
         rng = Random()  # noqa: S311 -- jitter, not secrecy
-        self._plan_b = PlanB(
-            database=services.database, roster=services.roster, clock=services.clock,
-            media_dir=media_dir, actor=f"worker:{self.id}",
-        )  # fmt: skip
-        self.doctor = Doctor(
-            database=services.database, roster=services.roster, clock=services.clock,
-            plan_b=self._plan_b, actor=f"worker:{self.id}",
-            confirm_after_us=int(settings.confirm_gone_after * SECOND),
-        )  # fmt: skip
+        self.doctor = doctor_of(services, f"worker:{self.id}")
         self._completer = Completer(
             services.database, services.clock, self._journal, self.id,
             mover=self._move, suspect=self.doctor.suspect,
@@ -120,6 +111,7 @@ class Worker:
                 self._reconciler.run(self._services.settings.sweep_interval),
                 self._duties.heartbeat(),
                 self._duties.sweep(),
+                self._duties.watch(),
                 *([] if self._redis_url is None else [self._arq_loop(self._redis_url)]),
             )
         ]
@@ -150,7 +142,7 @@ class Worker:
             left.path.unlink(missing_ok=True)
 
     async def _move(self, delivery: Delivery, move: Move) -> None:
-        await self._plan_b.move(delivery, move)
+        await self.doctor.plan_b.move(delivery, move)
 
     async def _arq_loop(self, url: str) -> None:
         """Arq's worker, started again whenever Redis took it down."""

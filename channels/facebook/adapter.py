@@ -135,6 +135,11 @@ class FacebookAdapter:
             return health
         return await seen_by_readers(self._tools.http, settings.public_url, health)
 
+    def public_url(self, account: Account[Any]) -> str | None:
+        """See `channels.base.HasPage`."""
+        settings: FacebookSettings = account.settings
+        return f"{settings.www_url}/{settings.page_id}"
+
     async def edit(self, message: Message, account: Account[Any], *, remote_id: str) -> Outcome:
         way = road(account.settings)
         form = {**way.proof, "message": message.text}

@@ -2,39 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, exists, func, or_, select, update
 
-from channels.outcome import Health, HealthStatus
+from channels.outcome import AccessReason, Health, HealthStatus
 from scheduler.deliveries import HoldReason, State
-from scheduler.diagnosis import Verdict
+from scheduler.diagnosis import Known, Verdict
+from scheduler.limits import FOREVER
 from scheduler.store.alerts import raise_alert, resolve
 from scheduler.store.db import Connection, Database
-from scheduler.store.events import append
+from scheduler.store.events import Event, append
 from scheduler.store.tables import accounts, deliveries
 
+# Pauses that a probe may end, by reason. A block for policy is not among them: pages under one
+# answer as if all were well.
+_PAUSED_BY_US = {"suspected", "vanished", "access-lost", *AccessReason} - {AccessReason.POLICY}
+# What of the account is told: as which kind, how grave, what to do when the probe does not say.
+_ALERTS = {
+    Verdict.LOST: ("access", "account.access-lost", "critical", "reconnect the account"),
+    Verdict.DEGRADED: ("degraded", "account.degraded", "warning", "look at the page"),
+    Verdict.STILL_DOWN: (
+        "down",
+        "account.platform-down",
+        "warning",
+        "nothing to do: it goes on by itself",
+    ),
+}
 
-async def suspects(database: Database, suspected_before: int) -> list[str]:
-    """Accounts in doubt since before that moment and not yet found vanished."""
-    statement = select(accounts.c.id).where(
-        accounts.c.suspected_at <= suspected_before,
+
+async def suspects(database: Database) -> Sequence[RowMapping]:
+    """Accounts in doubt and not yet found vanished: `id, suspected_at, checked_at, policy`."""
+    statement = select(
+        accounts.c.id, accounts.c.suspected_at, accounts.c.checked_at, accounts.c.policy
+    ).where(
+        accounts.c.suspected_at.is_not(None),
         accounts.c.status != HealthStatus.VANISHED,
         accounts.c.archived_at.is_(None),
     )
     async with database.read() as connection:
-        return list((await connection.execute(statement)).scalars())
+        return (await connection.execute(statement)).mappings().all()
 
 
-async def unseen_since(database: Database, moment: int) -> list[str]:
-    """Accounts whose last probe is older than that moment."""
+async def last_looks(database: Database) -> Sequence[RowMapping]:
+    """When each account was last probed: `id, checked_at, policy`."""
+    statement = select(accounts.c.id, accounts.c.checked_at, accounts.c.policy).where(
+        accounts.c.archived_at.is_(None)
+    )
+    async with database.read() as connection:
+        return (await connection.execute(statement)).mappings().all()
+
+
+async def vanished_with_queue(database: Database) -> list[str]:
+    """Vanished accounts for which something still waits."""
+    waiting = exists().where(deliveries.c.account_id == accounts.c.id, waits_for_its_page())
     statement = select(accounts.c.id).where(
-        or_(accounts.c.checked_at.is_(None), accounts.c.checked_at < moment),
-        accounts.c.archived_at.is_(None),
+        accounts.c.status == HealthStatus.VANISHED, accounts.c.archived_at.is_(None), waiting
     )
     async with database.read() as connection:
         return list((await connection.execute(statement)).scalars())
+
+
+async def standing(database: Database, account_id: str) -> RowMapping:
+    """The account's row."""
+    async with database.read() as connection:
+        statement = select(accounts).where(accounts.c.id == account_id)
+        return (await connection.execute(statement)).mappings().one()
 
 
 async def judge_and_mark(
@@ -43,86 +78,120 @@ async def judge_and_mark(
     health: Health,
     *,
     now: int,
-    weigh: Callable[[str, int | None], Verdict],
+    weigh: Callable[[Known], Verdict],
+    visits: Sequence[Mapping[str, Any]],
     expires_at: int | None,
     actor: str,
-    forever: int,
 ) -> Verdict:
-    """Weigh the probe against the row and write what changes, in one transaction."""
+    """Weigh the probe against the row and write what changes, in one transaction. `visits`: what
+    visitors saw, kept as evidence."""
     async with database.write() as connection:
-        row = (
-            await connection.execute(
-                select(
-                    accounts.c.status,
-                    accounts.c.suspected_at,
-                    accounts.c.updated_at,
-                    accounts.c.pause_reason,
-                    accounts.c.name,
-                )
-                .where(accounts.c.id == account_id)
-                .with_for_update()
+        statement = select(accounts).where(accounts.c.id == account_id).with_for_update()
+        row = (await connection.execute(statement)).mappings().one()
+        verdict = weigh(
+            Known(
+                status=row["status"],
+                reason=row["status_reason"],
+                since=row["status_since"],
+                suspected_at=row["suspected_at"],
             )
-        ).one()
-        verdict = weigh(row.status, row.suspected_at)
-        values: dict[str, object] = {
-            "checked_at": now,
-            "updated_at": max(now, row.updated_at + 1),
-        }
+        )
+        values = _marks(row, health, verdict, now)
         if expires_at is not None:
             values["expires_at"] = expires_at
-        status = {
-            "status": health.status.value,
-            "status_reason": "" if health.reason is None else health.reason.value,
-            "status_detail": f"{health.detail} {health.remedy}".strip(),
-            "status_since": now,
-        }
-        if verdict is Verdict.SUSPECT:
-            values |= {"suspected_at": now, "paused_until": forever, "pause_reason": "suspected"}
-        elif verdict in {Verdict.VANISHED, Verdict.LOST}:
-            reason = "vanished" if verdict is Verdict.VANISHED else "access-lost"
-            values |= {**status, "paused_until": forever, "pause_reason": reason}
-        elif verdict is Verdict.PASSING and row.status != health.status:
-            values |= status
-        elif verdict is Verdict.BACK:
-            values |= {**status, "suspected_at": None}
-            if row.pause_reason in {"suspected", "vanished", "access-lost"}:
-                values |= {"paused_until": None, "pause_reason": "", "failures": 0}
         await connection.execute(
             update(accounts).where(accounts.c.id == account_id).values(**values)
         )
-        if verdict is Verdict.BACK:
+        if verdict in {Verdict.BACK, Verdict.DEGRADED}:
             await go_on(connection, account_id, now)
-        if verdict is Verdict.LOST:
-            await raise_alert(
-                connection, database,
-                fact=f"account:{account_id}:access", kind="account.access-lost",
-                severity="critical", now=now,
-                data={
-                    "title": row.name, "account_id": account_id,
-                    "cause": health.detail, "action": health.remedy or "reconnect the account",
-                },
-            )  # fmt: skip
+        await _alert(connection, database, row, health, verdict, now)
         if verdict not in {Verdict.NOTHING, Verdict.WAIT}:
-            evidence = {k: v for k, v in asdict(health.evidence).items() if v not in ("", None)}
-            await append(
-                connection,
-                [
-                    {
-                        "at": now,
-                        "kind": f"account.{verdict.value}",
-                        "actor": actor,
-                        "post_id": None,
-                        "delivery_id": None,
-                        "account_id": account_id,
-                        "data": {
-                            "status": health.status.value,
-                            "detail": health.detail,
-                            "evidence": evidence,
-                        },
-                    }
-                ],
-            )
+            line = _line(account_id, health, verdict, visits, actor, now)
+            await append(connection, [line])
         return verdict
+
+
+def _marks(row: RowMapping, health: Health, verdict: Verdict, now: int) -> dict[str, Any]:
+    """The account's columns that a verdict changes."""
+    values: dict[str, Any] = {"checked_at": now, "updated_at": max(now, row["updated_at"] + 1)}
+    status = {
+        "status": health.status.value,
+        "status_reason": "" if health.reason is None else health.reason.value,
+        "status_detail": f"{health.detail} {health.remedy}".strip(),
+        "status_since": now,
+    }
+    match verdict:
+        case Verdict.SUSPECT:
+            values |= {"suspected_at": now, "paused_until": FOREVER, "pause_reason": "suspected"}
+        case Verdict.VANISHED:
+            values |= {**status, "paused_until": FOREVER, "pause_reason": "vanished"}
+        case Verdict.LOST:
+            values |= {**status, "paused_until": FOREVER, "pause_reason": "access-lost"}
+            values["suspected_at"] = None  # without access nobody can tell
+        case Verdict.PASSING if row["status"] != health.status:
+            values |= status
+        case Verdict.BACK | Verdict.DEGRADED:
+            values |= {**status, "suspected_at": None}
+            if row["pause_reason"] in _PAUSED_BY_US:
+                values |= {"paused_until": None, "pause_reason": "", "failures": 0}
+        case Verdict.NOTHING | Verdict.WAIT | Verdict.PASSING | Verdict.STILL_DOWN:
+            pass
+    return values
+
+
+async def _alert(
+    connection: Connection,
+    database: Database,
+    row: RowMapping,
+    health: Health,
+    verdict: Verdict,
+    now: int,
+) -> None:
+    """Tell the owner what a probe changed; a vanished page is told with where its queue went."""
+    if verdict not in _ALERTS:
+        return
+    what, kind, severity, action = _ALERTS[verdict]
+    await raise_alert(
+        connection,
+        database,
+        fact=f"account:{row['id']}:{what}",
+        kind=kind,
+        severity=severity,
+        data={
+            "account_id": row["id"],
+            "reason": "" if health.reason is None else health.reason.value,
+            "cause": health.detail,
+            "action": health.remedy or action,
+        },
+        now=now,
+    )
+
+
+def _line(
+    account_id: str,
+    health: Health,
+    verdict: Verdict,
+    visits: Sequence[Mapping[str, Any]],
+    actor: str,
+    now: int,
+) -> Event:
+    """What was asked and what was answered, for the journal."""
+    evidence = {k: v for k, v in asdict(health.evidence).items() if v not in ("", None)}
+    return {
+        "at": now,
+        "kind": f"account.{verdict.value}",
+        "actor": actor,
+        "post_id": None,
+        "delivery_id": None,
+        "account_id": account_id,
+        "data": {
+            "status": health.status.value,
+            "reason": "" if health.reason is None else health.reason.value,
+            "detail": health.detail,
+            "evidence": evidence,
+            "visits": [dict(one) for one in visits],
+        },
+    }
 
 
 async def go_on(connection: Connection, account_id: str, now: int) -> None:
@@ -148,22 +217,26 @@ async def go_on(connection: Connection, account_id: str, now: int) -> None:
             updated_at=now,
         )
     )
-    for what in ("vanished", "access", "degraded"):
+    for what in ("vanished", "access", "degraded", "down"):
         await resolve(connection, f"account:{account_id}:{what}", now)
 
 
 async def report_vanished(
-    database: Database,
-    account_id: str,
-    *,
-    name: str,
-    detail: str,
-    counts: Mapping[str, int],
-    now: int,
+    database: Database, account_id: str, *, name: str, detail: str, since: int, now: int
 ) -> None:
-    """One alert for the whole queue: what happened, and where it went."""
-    moved = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "nothing"
+    """One alert for the whole queue: what happened, and where it went since the page vanished."""
+    statement = (
+        select(deliveries.c.state, func.count())
+        .where(
+            deliveries.c.account_id == account_id,
+            deliveries.c.updated_at >= since,
+            deliveries.c.state.in_((State.REROUTED, State.HELD, State.FAILED)),
+        )
+        .group_by(deliveries.c.state)
+    )
     async with database.write() as connection:
+        counts = {row[0]: row[1] for row in await connection.execute(statement)}
+        moved = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
         await raise_alert(
             connection,
             database,
@@ -174,9 +247,19 @@ async def report_vanished(
                 "title": name,
                 "account_id": account_id,
                 "cause": detail,
-                "moved": dict(counts),
-                "action": f"its queue took plan B ({moved}); look at the page, reconnect it or"
-                " archive the account",
+                "moved": counts,
+                "action": f"its queue took plan B ({moved or 'nothing'}); look at the page,"
+                " reconnect it or archive the account",
             },
             now=now,
         )
+
+
+def waits_for_its_page() -> ColumnElement[bool]:
+    """Deliveries that plan B moves when their page has vanished: what waits for a moment or for
+    the page itself, and not what a person is already asked about."""
+    return or_(
+        deliveries.c.state == State.SCHEDULED,
+        (deliveries.c.state == State.HELD)
+        & deliveries.c.hold_reason.in_((HoldReason.SUSPECTED, HoldReason.ACCESS_LOST)),
+    )

@@ -13,6 +13,7 @@ from scheduler.deliveries import Delivery, State
 from scheduler.reroute import Mode, Route
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection, Database
+from scheduler.store.health import waits_for_its_page
 from scheduler.store.routes import effective, stored
 from scheduler.store.tables import deliveries, posts
 
@@ -45,10 +46,7 @@ async def queue_of(database: Database, account_id: str) -> Sequence[RowMapping]:
     """Ids and tokens of what still waits for this account, in the order it would have gone out."""
     statement = (
         select(deliveries.c.id, deliveries.c.token)
-        .where(
-            deliveries.c.account_id == account_id,
-            deliveries.c.state.in_((State.SCHEDULED, State.HELD)),
-        )
+        .where(deliveries.c.account_id == account_id, waits_for_its_page())
         .order_by(deliveries.c.due_at, deliveries.c.id)
     )
     async with database.read() as connection:

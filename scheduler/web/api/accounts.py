@@ -12,11 +12,10 @@ from channels.base import Channel, ChannelSettings
 from channels.outcome import HealthStatus
 from channels.registry import UnknownChannelError
 from scheduler.answers import stamp, stamp_or_none
+from scheduler.care import doctor_of
 from scheduler.clock import micros
 from scheduler.drafts import Name, Strict
-from scheduler.health import Doctor
 from scheduler.limits import FOREVER
-from scheduler.plan_b import PlanB
 from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid, not_found
 from scheduler.services import Services
 from scheduler.store import accounts
@@ -185,7 +184,7 @@ async def reconnect(call: Call, path: ById, body: Reconnecting) -> AccountAnswer
 async def probe(call: Call, path: ById) -> HealthAnswer:
     """Look at the account now, with its credentials."""
     await _row(call.services, path.id)
-    health = await doctor(call.services, call.caller.actor).probe(path.id)
+    health = await doctor_of(call.services, call.caller.actor).probe(path.id)
     if health is None:
         raise not_found("account", path.id)
     return {
@@ -239,24 +238,6 @@ async def archive(call: Call, path: ById) -> None:
         now = services.clock.micros()
         await accounts.archive(connection, path.id, now)
         await _note(connection, "account.archived", path.id, now, call.caller.actor)
-
-
-def doctor(services: Services, actor: str) -> Doctor:
-    """Probes on behalf of `actor`."""
-    return Doctor(
-        database=services.database,
-        roster=services.roster,
-        clock=services.clock,
-        plan_b=PlanB(
-            database=services.database,
-            roster=services.roster,
-            clock=services.clock,
-            media_dir=services.settings.data_dir / "media",
-            actor=actor,
-        ),
-        confirm_after_us=int(services.settings.confirm_gone_after * 1_000_000),
-        actor=actor,
-    )
 
 
 def account_answer(row: Mapping[Any, Any], now: int) -> AccountAnswer:

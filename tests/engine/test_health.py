@@ -1,0 +1,145 @@
+"""Health of accounts: each trouble has its own status, and no other."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from channels.outcome import HealthStatus
+from channels.sandbox.faults import FaultName
+from scheduler.care import doctor_of
+from scheduler.store.tables import accounts, events
+from tests.engine.conftest import Engine
+
+S = HealthStatus
+
+
+async def probe(engine: Engine) -> Any:
+    await doctor_of(engine.services, "tests").probe(engine.accounts["facebook"])
+    return await engine.account("facebook")
+
+
+async def seen(engine: Engine, kind: str) -> list[dict[str, Any]]:
+    """The data of the account's events of this kind."""
+    statement = select(events.c.data).where(
+        events.c.kind == kind, events.c.account_id == engine.accounts["facebook"]
+    )
+    async with engine.services.database.read() as connection:
+        return list((await connection.execute(statement)).scalars())
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "reason"),
+    [
+        (FaultName.TOKEN_DEAD, S.ACCESS_LOST, "token"),
+        (FaultName.PERMISSION_LOST, S.ACCESS_LOST, "permission"),
+        (FaultName.ROLE_LOST, S.ACCESS_LOST, "role"),
+        (FaultName.SERVER_ERROR, S.PLATFORM_DOWN, ""),
+        (FaultName.UNPUBLISHED, S.VANISHED, ""),
+        (FaultName.PAGE_GONE, S.VANISHED, ""),
+        (FaultName.PHONE_ONLY, S.DEGRADED, ""),
+    ],
+)
+async def test_each_trouble_has_its_own_status_and_no_other(
+    engine: Engine, fault: FaultName, status: HealthStatus, reason: str
+) -> None:
+    assert (await probe(engine)).status == S.HEALTHY
+    engine.fault("facebook", fault)
+    await probe(engine)
+    await asyncio.sleep(engine.services.settings.confirm_gone_after)
+    account = await probe(engine)
+    assert (account.status, account.status_reason) == (status, reason)
+    engine.mend("facebook")
+    account = await probe(engine)
+    assert (account.status, account.paused_until) == (S.HEALTHY, None)
+
+
+async def test_a_page_that_only_phones_see_is_told_once_with_its_evidence(engine: Engine) -> None:
+    engine.fault("facebook", FaultName.PHONE_ONLY)
+    await probe(engine)
+    await probe(engine)
+    (data,) = await seen(engine, "account.degraded")
+    assert {visit["browser"]: visit["status"] for visit in data["visits"]} == {
+        "desktop": 404,
+        "phone": 200,
+    }
+    (alert,) = await engine.alerts()
+    assert (alert.kind, alert.count) == ("account.degraded", 1)
+    async with engine.worker():
+        await engine.settled(await engine.post("facebook"), "delivered")
+    engine.mend("facebook")
+    await probe(engine)
+    (alert,) = await engine.alerts()
+    assert alert.resolved_at is not None
+
+
+async def test_one_bad_probe_never_starts_plan_b(engine: Engine) -> None:
+    post = await engine.post("facebook", seconds=3600)
+    engine.fault("facebook", FaultName.PAGE_GONE)
+    account = await probe(engine)
+    assert (account.status, account.pause_reason) == (S.HEALTHY, "suspected")
+    engine.mend("facebook")
+    await asyncio.sleep(engine.services.settings.confirm_gone_after)
+    account = await probe(engine)
+    assert (account.status, account.paused_until) == (S.HEALTHY, None)
+    assert [row.state for row in await engine.rows(post)] == ["scheduled"]
+
+
+async def test_a_platform_that_is_down_between_two_looks_confirms_nothing(engine: Engine) -> None:
+    post = await engine.post("facebook", seconds=3600)
+    engine.fault("facebook", FaultName.PAGE_GONE)
+    await probe(engine)
+    engine.mend("facebook")
+    engine.fault("facebook", FaultName.SERVER_ERROR)
+    await asyncio.sleep(engine.services.settings.confirm_gone_after)
+    account = await probe(engine)
+    assert account.suspected_at is not None
+    assert account.status == S.HEALTHY
+    assert [row.state for row in await engine.rows(post)] == ["scheduled"]
+
+
+async def test_an_owner_may_ask_for_a_longer_confirmation(engine: Engine) -> None:
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            accounts.update()
+            .where(accounts.c.id == engine.accounts["facebook"])
+            .values(policy={"confirm_gone_after": 3600})
+        )
+    engine.fault("facebook", FaultName.PAGE_GONE)
+    await probe(engine)
+    await asyncio.sleep(engine.services.settings.confirm_gone_after)
+    assert (await probe(engine)).status == S.HEALTHY
+
+
+async def test_a_page_that_vanishes_in_mid_flight_loses_and_doubles_nothing(
+    engine: Engine,
+) -> None:
+    titles = [f"Post {n}" for n in range(12)]
+    engine.fault("facebook", FaultName.SLOW, seconds=0.1)
+    async with engine.worker():
+        posts = [
+            await engine.post("facebook", title=title, seconds=1 + 0.15 * n)
+            for n, title in enumerate(titles)
+        ]
+        await engine.settled(posts[2], "delivered")
+        engine.fault("facebook", FaultName.PAGE_GONE)
+        rows = [
+            await engine.until(post, lambda rows: rows[-1].state == "delivered" and len(rows) < 3)
+            for post in posts
+        ]
+    there = [text.splitlines()[0] for text in engine.ledger("facebook")]
+    elsewhere = [title for title, legs in zip(titles, rows, strict=True) if len(legs) == 2]
+    assert elsewhere, "the page vanished before the last of them"
+    assert sorted(there + elsewhere) == sorted(titles)
+
+
+async def test_a_post_for_a_vanished_page_takes_the_other_road_at_once(engine: Engine) -> None:
+    engine.fault("facebook", FaultName.PAGE_GONE)
+    async with engine.worker():
+        first = await engine.post("facebook")
+        await engine.settled(first, "rerouted", "delivered")
+        later = await engine.post("facebook", seconds=3600)
+        await engine.settled(later, "rerouted", "scheduled")
+    (alert,) = await engine.alerts()
+    assert alert.data["moved"] == {"rerouted": 1}
