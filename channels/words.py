@@ -10,12 +10,13 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 import nh3
 import regex
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 from channels.base import Post, Reroute
@@ -50,23 +51,41 @@ def _parser() -> MarkdownIt:
     return parser.enable(["linkify", "table", "strikethrough"])
 
 
+# The channels of one post read the same body one after the other: it is parsed once for all.
+@lru_cache(maxsize=128)
+def _tokens(markdown: str) -> tuple[Token, ...]:
+    return tuple(_parser().parse(markdown))
+
+
+@lru_cache(maxsize=128)
+def _tree(markdown: str) -> SyntaxTreeNode:
+    return SyntaxTreeNode(_tokens(markdown))
+
+
 def to_html(markdown: str, *, rewrite: Rewrite | None = None) -> str:
     """Sanitised HTML: no script, style, frame or event handler survives. `rewrite` maps the
     address of each link (campaign tags)."""
     parser = _parser()
-    tokens = parser.parse(markdown)
-    for token in (child for block in tokens for child in block.children or ()):
-        href = token.attrGet("href")
-        if rewrite is not None and token.type == "link_open" and href:
-            token.attrSet("href", rewrite(str(href)))
+    tokens = _tokens(markdown)
+    if rewrite is not None:
+        tokens = tuple(_rewritten(token, rewrite) for token in tokens)
     return nh3.clean(parser.renderer.render(tokens, parser.options, {})).strip()
+
+
+def _rewritten(token: Token, rewrite: Rewrite) -> Token:
+    """A copy with its links rewritten: the tokens parsed belong to every reader."""
+    if token.children:
+        return token.copy(children=[_rewritten(child, rewrite) for child in token.children])
+    href = token.attrGet("href")
+    if token.type == "link_open" and href:
+        return token.copy(attrs={**token.attrs, "href": rewrite(str(href))})
+    return token
 
 
 def to_plain(markdown: str, *, rewrite: Rewrite | None = None) -> str:
     """Readable plain text: `[label](url)` becomes `label (url)`, or the bare address when both say
     the same; list items keep a bullet or their number; the other markers go."""
-    root = SyntaxTreeNode(_parser().parse(markdown))
-    text = _blocks(root.children, rewrite or str)
+    text = _blocks(_tree(markdown).children, rewrite or str)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
