@@ -53,7 +53,9 @@ class Roster:
 
     async def everyone(self) -> dict[str, Member]:
         """All accounts that are not archived."""
-        return {row["id"]: self._member(row) for row in await rows_of(self._database, None)}
+        found = {row["id"]: self._member(row) for row in await rows_of(self._database, None)}
+        self._members.update(found)
+        return found
 
     def _member(self, row: Any) -> Member:
         known = self._members.get(row["id"])
