@@ -1,12 +1,13 @@
 """Plan a post: which delivery goes where, in which words, and what stands in the way. Pure.
 
-Accepting a post and previewing it run the same code, so that the preview cannot lie.
+Accepting a post and previewing it run the same code, so that the preview cannot lie; accepting
+plans the outline, which has the same problems.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from channels.base import Message, Part, Post
@@ -16,6 +17,7 @@ from scheduler.roster import Member
 
 # The `pause_reason` of an account that a person paused.
 BY_HAND = "by hand"
+_STAND_IN = "Text."
 
 _WAITS = frozenset({HealthStatus.ACCESS_LOST, HealthStatus.VANISHED})
 
@@ -154,6 +156,25 @@ def make_plan(
                 found += _plan_comment(post, member, deliveries)
         problems += [PlanProblem(member, problem) for problem in found]
     return Plan(deliveries=tuple(deliveries), problems=tuple(problems))
+
+
+def outline(post: Post) -> Post:
+    """The post with a stand-in for its long texts, for checking what it is made of.
+
+    Rendering fits any length of text to its channel, so the words themselves are never the
+    problem; parsing them for each account is most of what planning costs.
+    """
+    return replace(
+        post,
+        body=_STAND_IN if post.body.strip() else post.body,
+        first_comment=_STAND_IN if post.first_comment.strip() else post.first_comment,
+        variants={
+            channel: replace(variant, body=_STAND_IN)
+            if variant.body and variant.body.strip()
+            else variant
+            for channel, variant in post.variants.items()
+        },
+    )
 
 
 def _plan_comment(post: Post, member: Member, deliveries: list[Planned]) -> list[Problem]:
