@@ -19,8 +19,8 @@ from channels.sandbox.server import PracticeServer
 async def serve(directory: Path) -> None:
     ledger = Ledger(directory / "practice.db")
     async with PracticeServer(ledger) as server:
-        facebook = next(a for a in server.accounts() if a.adapter == "facebook")
-        print(json.dumps({"url": server.url, "settings": dict(facebook.settings)}), flush=True)
+        known = {account.adapter: dict(account.settings) for account in server.accounts()}
+        print(json.dumps({"url": server.url, "accounts": known}), flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     ledger.close()
 

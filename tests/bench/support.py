@@ -39,10 +39,15 @@ BODY = (
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The practice platform's process, and how to connect to its page."""
+    """The practice platforms' process: their address, and by adapter how to connect."""
 
-    settings: dict[str, Any]
-    pid: int
+    url: str
+    accounts: dict[str, dict[str, Any]]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of the practice page."""
+        return self.accounts["facebook"]
 
 
 @asynccontextmanager
@@ -55,7 +60,7 @@ async def platform(directory: Path) -> AsyncIterator[Platform]:
     assert process.stdin is not None
     hello = json.loads(await process.stdout.readline())
     try:
-        yield Platform(hello["settings"], process.pid)
+        yield Platform(hello["url"], hello["accounts"])
     finally:
         process.stdin.close()
         await process.wait()
