@@ -47,6 +47,13 @@ _READERS = {
 }
 
 
+_SUBSCRIBERS = (
+    {"address": "camille@example.org", "name": "Camille Roux", "language": "fr"},
+    {"address": "john@example.org", "name": "John Carter", "language": "en"},
+    {"address": "lea@example.org", "name": "Léa Martin", "language": "fr"},
+)
+
+
 class _Handler:
     """aiosmtpd's hooks: what the relay says, and the ledger."""
 
@@ -219,6 +226,7 @@ class PracticeRelay(Sandbox):
                         }
                     ],
                 },
+                contacts=_SUBSCRIBERS,
             )
         ]
 

@@ -19,6 +19,10 @@ from scheduler.cli.exits import CommandError, Exit
 # A command's module in this package; one with `app` is a group of commands.
 COMMANDS: Mapping[str, str] = {
     "migrate": "database",
+    "run": "service",
+    "api": "service",
+    "worker": "service",
+    "demo": "demo",
     "post": "post",
     "posts": "posts",
     "accounts": "accounts",

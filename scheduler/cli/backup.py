@@ -27,7 +27,7 @@ from scheduler.store.migrate import migrate
 _DATABASE = "database"
 _MANIFEST = "manifest.json"
 # What the data directory holds beside the database and cannot be derived again.
-_KEPT = ("media", "secret.keys", "suppression.key")
+_KEPT = ("media", "secret.keys", "audience.key")
 
 
 def backup(

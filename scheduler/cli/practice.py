@@ -16,6 +16,8 @@ from scheduler.store.practice import seed_people
 
 # The built-in site needs no platform to practise on: it is real.
 _SITE = ("blog", "Our site")
+# Connected from the start; the other platforms are there to be connected by hand.
+_PRACTISED = frozenset({"blog", "newsletter", "facebook", "linkedin", "messenger"})
 
 
 @asynccontextmanager
@@ -55,7 +57,8 @@ async def connect_accounts(services: Services, server: PracticeServer) -> list[M
 def _one_each(found: Iterable[PracticeAccount]) -> Iterable[PracticeAccount]:
     first: dict[str, PracticeAccount] = {}
     for account in found:
-        first.setdefault(account.adapter, account)
+        if account.adapter in _PRACTISED:
+            first.setdefault(account.adapter, account)
     return first.values()
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from aiohttp import web
 
 from scheduler.services import Services
+from scheduler.settings import Settings
 from scheduler.web import auth, docs, measure, problems, service
 from scheduler.web.api import accounts, deliveries, events, media, posts, routes, tokens
 from scheduler.web.endpoint import MAX_JSON, Endpoint, add_routes
 from scheduler.web.feed import Feed
 from scheduler.web.keys import SERVICES
+from scheduler.web.site import setup_site
+from scheduler.web.site_views import SiteInfo
 
 API = "/api/v1"
 _MODULES = (posts, deliveries, accounts, routes, media, events, tokens)
@@ -36,7 +39,22 @@ def create_app(services: Services) -> web.Application:
     for prefix, endpoints in api_endpoints().items():
         add_routes(app, endpoints, prefix)
     docs.add_routes(app, api_endpoints(), API)
+    setup_site(
+        app,
+        pages=services.pages,
+        info=lambda: _site(services.settings),
+        data_dir=services.settings.data_dir,
+    )
     return app
+
+
+def _site(settings: Settings) -> SiteInfo:
+    return SiteInfo(
+        name="Blog",
+        base_url=settings.effective_public_url,
+        language=settings.language,
+        zone=settings.zone,
+    )
 
 
 async def _end_streams(app: web.Application) -> None:

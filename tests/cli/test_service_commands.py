@@ -123,7 +123,7 @@ def test_a_file_brings_its_fields_and_flags_win(command: Command) -> None:
 
 def test_the_same_key_makes_one_post(command: Command) -> None:
     connected(command)
-    arguments = ("post", "-t", "Once", "--at", LATER, "--key", "k1")
+    arguments = ("post", "-t", "Once", "-b", "Words", "--at", LATER, "--key", "k1")
     assert command.json(*arguments)["id"] == command.json(*arguments)["id"]
     assert len(command.json("posts", "list")) == 1
 
