@@ -21,6 +21,7 @@ ADAPTERS: Mapping[str, str] = {
     "messenger": "channels.messenger.adapter",
     "mastodon": "channels.mastodon.adapter",
     "bluesky": "channels.bluesky.adapter",
+    "webhook": "channels.webhook.adapter",
 }
 
 

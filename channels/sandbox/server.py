@@ -29,6 +29,7 @@ SANDBOXES: Mapping[str, str] = {
     "messenger": "channels.messenger.sandbox",
     "mastodon": "channels.mastodon.sandbox",
     "bluesky": "channels.bluesky.sandbox",
+    "webhook": "channels.webhook.sandbox",
     "wordpress": "channels.blog.wordpress.sandbox",
     "ghost": "channels.blog.ghost.sandbox",
 }

@@ -1,0 +1,126 @@
+"""A post as a webhook event. Pure.
+
+`{"type": "post.published", "timestamp": …, "data": {"post_id", "account_id", "part", "title",
+"text", "html", "summary", "slug", "link", "language", "tags", "media": [{"url", "alt",
+"content_type"}], "poll", "actions", "reply_to"}}`
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from channels.base import Message, Part, Post
+from channels.compose import compose, empty_problem
+from channels.outcome import Problem, Severity
+from channels.words import campaign_rewrite, reroute_note, slugify, to_html
+
+MAX_MEDIA = 20
+IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_NO_LIMIT = 10**9
+
+
+def rendered(post: Post, part: Part) -> Message:
+    post = post.for_channel("webhook")
+    rewrite = campaign_rewrite(post, source="webhook")
+    words = compose(
+        post, limit=_NO_LIMIT, measure=len, rewrite=rewrite, part=part, title=False, link=False
+    )
+    comment = part is Part.FIRST_COMMENT
+    options: dict[str, Any] = {}
+    if post.poll and not comment:
+        poll = post.poll
+        options["poll"] = {
+            "question": poll.question,
+            "options": list(poll.options),
+            "days": poll.days,
+        }
+    if post.actions and not comment:
+        options["actions"] = [{"label": a.label, "url": a.url} for a in post.actions]
+    note = reroute_note(post.rerouted, post.language) if post.rerouted else ""
+    body = to_html(post.first_comment if comment else post.body, rewrite=rewrite)
+    return Message(
+        post_id=post.id,
+        text=words.text,
+        title=post.title,
+        html=f"<p>{html.escape(note)}</p>\n{body}" if note and not comment else body,
+        summary=post.summary,
+        slug=slugify(post.title),
+        link=rewrite(post.link) if post.link else None,
+        media=() if comment else post.media,
+        language=post.language,
+        tags=post.tags,
+        part=part,
+        options=options,
+    )
+
+
+def event(message: Message, account_id: str, now: datetime) -> dict[str, Any]:
+    return {
+        "type": "post.published",
+        "timestamp": now.isoformat(),
+        "data": {
+            "post_id": message.post_id,
+            "account_id": account_id,
+            "part": message.part,
+            "title": message.title,
+            "text": message.text,
+            "html": message.html,
+            "summary": message.summary,
+            "slug": message.slug,
+            "link": message.link,
+            "language": message.language,
+            "tags": list(message.tags),
+            "media": [
+                {"url": media.url, "alt": media.alt, "content_type": media.content_type}
+                for media in message.media
+            ],
+            "poll": message.options.get("poll"),
+            "actions": message.options.get("actions", []),
+            "reply_to": message.reply_to,
+        },
+    }
+
+
+def problems(message: Message) -> Iterator[Problem]:
+    if not (message.text or message.media or message.link or message.options):
+        yield empty_problem()
+    if len(message.media) > MAX_MEDIA:
+        detail = f"A webhook names {MAX_MEDIA} pictures at most."
+        yield Problem(
+            code="too-many-images", detail=detail, field="media", remedy="Remove some of them."
+        )
+    for place, media in enumerate(message.media):
+        if media.is_image and media.content_type not in IMAGE_TYPES:
+            yield Problem(
+                code="image-type",
+                detail=f"Receivers are not promised {media.content_type}.",
+                field=f"media[{place}]",
+                remedy="Use a JPEG, PNG, GIF or WebP picture.",
+            )
+        if media.is_image and not media.alt:
+            yield Problem(
+                code="alt-missing",
+                detail="This picture has no description for those who cannot see it.",
+                field=f"media[{place}].alt",
+                remedy="Describe the picture in a sentence.",
+                severity=Severity.WARNING,
+            )
+    unreachable = unreachable_media(message)
+    if unreachable is not None:
+        yield unreachable
+
+
+def unreachable_media(message: Message) -> Problem | None:
+    """A receiver fetches pictures by address; one without any would silently be left out."""
+    for place, media in enumerate(message.media):
+        if media.url is None:
+            return Problem(
+                code="media-unreachable",
+                detail="The receiver cannot fetch this file: it has no public address.",
+                field=f"media[{place}]",
+                remedy="Publish the picture on the blog first, or give its address.",
+            )
+    return None
