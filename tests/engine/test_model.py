@@ -1,0 +1,241 @@
+"""A model walks the state machine against the store: whatever order things come in, only listed
+transitions happen, and who lost the token writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uuid_utils
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import insert, select, update
+
+from scheduler.changes import Change, columns
+from scheduler.deliveries import FINAL, TRANSITIONS, Delivery, HoldReason, State
+from scheduler.store import claims
+from scheduler.store.completions import write_changes
+from scheduler.store.db import Database
+from scheduler.store.tables import accounts, deliveries, posts
+
+SECOND = 1_000_000
+LEASE = 30 * SECOND
+WORKERS = ("one", "two")
+OUTCOMES = (
+    State.DELIVERED, State.ACCEPTED, State.UNCONFIRMED, State.HELD, State.SCHEDULED, State.FAILED,
+    State.REROUTED,
+)  # fmt: skip
+
+
+class Walk(RuleBasedStateMachine):
+    """One delivery, two workers, a clock that only these rules move."""
+
+    template: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.directory = Path(tempfile.mkdtemp(prefix="e-"))
+        shutil.copy(self.template, self.directory / "model.db")
+        self.database = Database(f"sqlite+aiosqlite:///{self.directory / 'model.db'}")
+        self.now = 1_800_000_000 * SECOND
+        self.held: list[Delivery] = []
+        self.was = State.SCHEDULED
+        self.delivery_id = str(uuid_utils.uuid7())
+
+    def teardown(self) -> None:
+        self.runner.run(self.database.close())
+        self.runner.close()
+        shutil.rmtree(self.directory)
+
+    def do(self, work: Any) -> Any:
+        return self.runner.run(work)
+
+    @initialize()
+    def accept(self) -> None:
+        async def store() -> None:
+            stamps = {"created_at": self.now, "updated_at": self.now}
+            async with self.database.write() as connection:
+                await connection.execute(
+                    insert(posts).values(
+                        id="post", kind="essential", title="", content={}, due_at=self.now,
+                        zone="UTC", late_policy="publish", version=1, created_by="", **stamps,
+                    )
+                )  # fmt: skip
+                await connection.execute(
+                    insert(accounts).values(
+                        id="account", adapter="facebook", channel="facebook", name="", settings={},
+                        status="healthy", status_since=self.now, policy={}, **stamps,
+                    )
+                )  # fmt: skip
+                await connection.execute(
+                    insert(deliveries).values(
+                        id=self.delivery_id, post_id="post", account_id="account", part="post",
+                        state=State.SCHEDULED, due_at=self.now + 60 * SECOND,
+                        planned_at=self.now + 60 * SECOND, **stamps,
+                    )
+                )  # fmt: skip
+
+        self.do(store())
+
+    def row(self) -> Any:
+        async def read() -> Any:
+            async with self.database.read() as connection:
+                return (await connection.execute(select(deliveries))).one()
+
+        return self.do(read())
+
+    @rule(seconds=st.sampled_from([1, 20, 45, 3600]))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds * SECOND
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def arm(self, worker: str) -> None:
+        self.held += self.do(
+            claims.claim_due(
+                self.database, horizon=self.now + 5 * SECOND, worker=worker,
+                token=str(uuid_utils.uuid7()), lease_until=self.now + LEASE, now=self.now,
+            )
+        )  # fmt: skip
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def claim_a_look(self, worker: str) -> None:
+        self.held += self.do(
+            claims.claim_looks(
+                self.database, now=self.now, worker=worker, token=str(uuid_utils.uuid7()),
+                lease_until=self.now + LEASE, limit=10,
+            )
+        )  # fmt: skip
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), outcome=st.sampled_from(OUTCOMES))
+    def complete(self, data: st.DataObject, outcome: State) -> None:
+        """With whatever token, living or lost."""
+        claimed = data.draw(st.sampled_from(self.held))
+        before = self.row()
+        if outcome not in TRANSITIONS[claimed.state]:
+            return
+        new = columns(
+            claimed, outcome, self.now, due_at=self.now, look_at=self.now,
+            hold_reason=HoldReason.NO_ROAD if outcome is State.HELD else None,
+        )  # fmt: skip
+
+        async def write() -> set[str]:
+            async with self.database.write() as connection:
+                change = Change(claimed, claimed.token, new)
+                return await write_changes(connection, [change], self.now)
+
+        applied = self.do(write())
+        if before.token == claimed.token:
+            assert applied == {self.delivery_id}
+            assert self.row().state == outcome
+        else:
+            assert applied == set()
+            assert self.row() == before
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        claimed = data.draw(st.sampled_from(self.held))
+
+        async def write() -> None:
+            async with self.database.write() as connection:
+                await claims.release(connection, [(claimed.id, claimed.token or "")], now=self.now)
+
+        before = self.row()
+        self.do(write())
+        if before.token != claimed.token:
+            assert self.row() == before
+
+    @rule(alive=st.booleans())
+    def rescue(self, alive: bool) -> None:  # noqa: FBT001 -- drawn by name
+        if alive:
+            for worker in WORKERS:
+                self.do(
+                    claims.heartbeat(
+                        self.database, worker=worker, host="h", pid=1, started_at=self.now,
+                        now=self.now,
+                    )
+                )  # fmt: skip
+        before = self.row()
+        self.do(
+            claims.rescue(
+                self.database, now=self.now, dead_before=self.now - 10 * SECOND,
+                first_look=self.now,
+            )
+        )  # fmt: skip
+        after = self.row()
+        if after.state == State.SCHEDULED and before.state == State.ARMED:
+            assert before.due_at > self.now, "what may have left is never simply sent again"
+
+    @rule()
+    def cancel(self) -> None:
+        async def write() -> None:
+            async with self.database.write() as connection:
+                await connection.execute(
+                    update(deliveries)
+                    .where(
+                        deliveries.c.state.in_((State.SCHEDULED, State.ARMED, State.HELD)),
+                        deliveries.c.due_at > self.now,
+                    )
+                    .values(state=State.CANCELLED, token=None, finished_at=self.now)
+                )
+
+        self.do(write())
+
+    @invariant()
+    def only_listed_transitions(self) -> None:
+        row = self.row_if_stored()
+        if row is None:
+            return
+        state = State(row.state)
+        assert state is self.was or state in reachable(self.was), (self.was, state)
+        self.was = state
+
+    @invariant()
+    def a_final_row_says_when_and_belongs_to_nobody(self) -> None:
+        row = self.row_if_stored()
+        if row is not None:
+            assert (row.finished_at is not None) == (State(row.state) in FINAL)
+            assert row.token is None or State(row.state) not in FINAL
+
+    def row_if_stored(self) -> Any:
+        async def read() -> Any:
+            async with self.database.read() as connection:
+                return (await connection.execute(select(deliveries))).first()
+
+        return self.do(read())
+
+
+def reachable(state: State) -> set[State]:
+    """In one rule, which may be claim and write: one step or two."""
+    once = TRANSITIONS[state]
+    return set(once) | {further for step in once for further in TRANSITIONS[step]}
+
+
+@pytest.mark.timeout(300)
+def test_whatever_the_order_the_store_keeps_to_the_state_machine(
+    _sqlite_template: Path,  # noqa: PT019 -- its value is used
+) -> None:
+    Walk.template = _sqlite_template
+    run_state_machine_as_test(
+        Walk,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
