@@ -137,7 +137,6 @@ class Doctor:
         await store.report_vanished(
             self.database,
             member.id,
-            name=member.account.name,
             detail=row["status_detail"],
             since=row["status_since"],
             now=self.clock.micros(),

@@ -45,6 +45,13 @@ async def raise_alert(
     )
 
 
+async def amend(connection: AsyncConnection, fact: str, data: Mapping[str, Any], now: int) -> None:
+    """Say more in the open alert of this fact; no alert is opened."""
+    await connection.execute(
+        update(alerts).where(alerts.c.fact == fact).values(data=dict(data), updated_at=now)
+    )
+
+
 async def resolve(connection: AsyncConnection, fact: str, now: int) -> bool:
     """Close the open alert of this fact, if there is one."""
     result = await connection.execute(

@@ -12,7 +12,7 @@ from channels.outcome import AccessReason, Health, HealthStatus
 from scheduler.deliveries import HoldReason, State
 from scheduler.diagnosis import Known, Verdict
 from scheduler.limits import FOREVER
-from scheduler.store.alerts import raise_alert, resolve
+from scheduler.store.alerts import amend, raise_alert, resolve
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
 from scheduler.store.tables import accounts, deliveries
@@ -23,6 +23,7 @@ _PAUSED_BY_US = {"suspected", "vanished", "access-lost", *AccessReason} - {Acces
 # What of the account is told: as which kind, how grave, what to do when the probe does not say.
 _ALERTS = {
     Verdict.LOST: ("access", "account.access-lost", "critical", "reconnect the account"),
+    Verdict.VANISHED: ("vanished", "account.vanished", "critical", "its queue takes plan B"),
     Verdict.DEGRADED: ("degraded", "account.degraded", "warning", "look at the page"),
     Verdict.STILL_DOWN: (
         "down",
@@ -147,7 +148,7 @@ async def _alert(
     verdict: Verdict,
     now: int,
 ) -> None:
-    """Tell the owner what a probe changed; a vanished page is told with where its queue went."""
+    """Tell the owner what a probe changed."""
     if verdict not in _ALERTS:
         return
     what, kind, severity, action = _ALERTS[verdict]
@@ -222,9 +223,9 @@ async def go_on(connection: Connection, account_id: str, now: int) -> None:
 
 
 async def report_vanished(
-    database: Database, account_id: str, *, name: str, detail: str, since: int, now: int
+    database: Database, account_id: str, *, detail: str, since: int, now: int
 ) -> None:
-    """One alert for the whole queue: what happened, and where it went since the page vanished."""
+    """The alert of a vanished page says where its whole queue went, all in one."""
     statement = (
         select(deliveries.c.state, func.count())
         .where(
@@ -237,21 +238,17 @@ async def report_vanished(
     async with database.write() as connection:
         counts = {row[0]: row[1] for row in await connection.execute(statement)}
         moved = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-        await raise_alert(
+        await amend(
             connection,
-            database,
-            fact=f"account:{account_id}:vanished",
-            kind="account.vanished",
-            severity="critical",
-            data={
-                "title": name,
+            f"account:{account_id}:vanished",
+            {
                 "account_id": account_id,
                 "cause": detail,
                 "moved": counts,
                 "action": f"its queue took plan B ({moved or 'nothing'}); look at the page,"
                 " reconnect it or archive the account",
             },
-            now=now,
+            now,
         )
 
 
