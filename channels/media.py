@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from channels.base import Capabilities, Media
+from channels.base import Capabilities, Channel, Media, Post
 
 # What to turn a picture into, in this order, when the channel does not take it as it is.
 _PREFERRED = ("image/jpeg", "image/png", "image/webp", "image/gif")
@@ -44,6 +45,39 @@ def plan_variant(media: Media, capabilities: Capabilities) -> VariantPlan | None
         width=width,
         height=height,
         max_bytes=capabilities.image_max_bytes,
+    )
+
+
+def foreseen(post: Post, channel: Channel) -> Post:
+    """The post with its pictures as this channel will get them: for planning, before any is made.
+
+    What the channel cannot carry then stays its own to say, in `check`.
+    """
+    media = [_planned(item, channel.capabilities) for item in shown(post, channel)]
+    return showing(post, channel, media)
+
+
+def shown(post: Post, channel: Channel) -> tuple[Media, ...]:
+    """The media of the post on this channel."""
+    return post.for_channel(channel.channel).media
+
+
+def showing(post: Post, channel: Channel, media: Sequence[Media]) -> Post:
+    """The post with `media` in the place of those that this channel shows."""
+    variant = post.variants.get(channel.channel)
+    if variant is None or variant.media is None:
+        return replace(post, media=tuple(media))
+    own = replace(variant, media=tuple(media))
+    return replace(post, variants={**post.variants, channel.channel: own})
+
+
+def _planned(media: Media, capabilities: Capabilities) -> Media:
+    plan = plan_variant(media, capabilities)
+    if plan is None:
+        return media
+    size = media.size if plan.max_bytes is None else min(media.size or 0, plan.max_bytes)
+    return replace(
+        media, content_type=plan.content_type, width=plan.width, height=plan.height, size=size
     )
 
 

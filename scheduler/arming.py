@@ -17,6 +17,7 @@ import uuid_utils
 
 from channels.base import Message, Part, Post
 from channels.base import Reroute as RerouteWords
+from channels.media import shown
 from scheduler.attempt import Armed
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
@@ -25,6 +26,7 @@ from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery, HoldReason, LatePolicy, State
 from scheduler.late import Lateness, LateRules, judge
 from scheduler.limits import FOREVER
+from scheduler.media import fitted
 from scheduler.plan import BY_HAND
 from scheduler.roster import Member, Roster
 from scheduler.store import arming as store
@@ -155,7 +157,7 @@ class Armer:
             member = members[delivery.account_id]
             post = _words(to_post(rows[delivery.post_id], self.media_dir), delivery, origins)
             try:
-                message = self._message(post, member, delivery.part, reply_to)
+                message = await self._message(post, member, delivery.part, reply_to)
             except Exception as error:
                 log.exception("render.failed", delivery=delivery.id, channel=member.channel.name)
                 batch.moved.append((delivery, f"could not be rendered ({type(error).__name__})"))
@@ -177,9 +179,13 @@ class Armer:
         if member is None:
             return None
         post = _words(to_post(rows[delivery.post_id], self.media_dir), delivery, origins)
-        return member, self._message(post, member, delivery.part, None)
+        return member, await self._message(post, member, delivery.part, None)
 
-    def _message(self, post: Post, member: Member, part: Part, reply_to: str | None) -> Message:
+    async def _message(
+        self, post: Post, member: Member, part: Part, reply_to: str | None
+    ) -> Message:
+        if shown(post, member.channel):
+            post = await fitted(post, member.channel, self.media_dir.parent)
         message = member.channel.render(post, member.account, part)
         return message if reply_to is None else replace(message, reply_to=reply_to)
 

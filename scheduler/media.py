@@ -20,8 +20,8 @@ from typing import Any
 import uuid_utils
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from channels.base import Capabilities, Media
-from channels.media import VariantPlan, plan_variant
+from channels.base import Capabilities, Channel, Media, Post
+from channels.media import VariantPlan, plan_variant, showing, shown
 
 MAX_UPLOAD_BYTES = 40 * 1024 * 1024
 MAX_PIXELS = 80_000_000
@@ -122,6 +122,14 @@ async def variant_for(media: Media, capabilities: Capabilities, data_dir: Path) 
         height=height,
         size=size,
     )
+
+
+async def fitted(post: Post, channel: Channel, data_dir: Path) -> Post:
+    """The post with its pictures as this channel takes them. Error: `MediaError`."""
+    media = [
+        await variant_for(item, channel.capabilities, data_dir) for item in shown(post, channel)
+    ]
+    return showing(post, channel, media)
 
 
 async def scaled(data_dir: Path, sha256: str, *, width: int, content_type: str) -> Path | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from channels.base import Message, Part, Post
+from channels.media import foreseen
 from channels.outcome import HealthStatus, Problem, Severity
 from scheduler.refusals import FieldError, Refusal, RefusedError, invalid
 from scheduler.roster import Member
@@ -147,7 +148,7 @@ def make_plan(
     deliveries: list[Planned] = []
     problems: list[PlanProblem] = []
     for member in members:
-        message = member.channel.render(post, member.account)
+        message = member.channel.render(foreseen(post, member.channel), member.account)
         found = [*member.channel.check(message, member.account), *_standing(member, now)]
         fallbacks = tuple(routes.get(member.id, ()))
         if not any(problem.severity is Severity.ERROR for problem in found):

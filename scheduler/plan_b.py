@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from channels.base import Kind, Part, Reroute
+from channels.media import foreseen
 from channels.outcome import HealthStatus, Severity
 from scheduler import metrics
 from scheduler.changes import Change, columns, event
@@ -119,7 +120,7 @@ class PlanB:
             member = everyone.get(account_id)
             if member is None or account_id in refused:
                 continue
-            message = member.channel.render(post, member.account)
+            message = member.channel.render(foreseen(post, member.channel), member.account)
             problems = [
                 problem
                 for problem in member.channel.check(message, member.account)

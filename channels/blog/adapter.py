@@ -5,6 +5,7 @@ The store keeps one page per key, so a second `send` finds the first one's page.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from channels.base import (
     Account,
     Capabilities,
     ChannelSettings,
+    Media,
     Message,
     Page,
     Part,
@@ -23,6 +25,7 @@ from channels.base import (
     Tools,
 )
 from channels.blog.article import IMAGE_TYPES, article, article_problems, own_slug
+from channels.blog.stop import lost_picture
 from channels.outcome import (
     AccessLost,
     AccessReason,
@@ -83,6 +86,9 @@ class BlogAdapter:
         site = self._tools.site
         if site is None:
             return _no_site()
+        lost = await asyncio.to_thread(_first_lost, message.media)
+        if lost is not None:
+            return lost_picture(lost)
         path = await site.publish(
             Page(
                 key=key,
@@ -153,6 +159,11 @@ class BlogAdapter:
             account.id
         )  # no key is an account's id: only the store is asked
         return Health(status=HealthStatus.HEALTHY, detail=f"{account.settings.base_url}/blog")
+
+
+def _first_lost(media: Sequence[Media]) -> Media | None:
+    """The first picture whose file is gone: readers would see a hole in the page."""
+    return next((m for m in media if m.path is not None and not m.path.is_file()), None)
 
 
 def _no_site() -> AccessLost:

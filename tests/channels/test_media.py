@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Capabilities, Media
-from channels.media import VariantPlan, plan_variant
+from channels.base import Capabilities, Channel, Media, Post, Variant
+from channels.media import VariantPlan, foreseen, plan_variant
 
 JPEG, PNG, GIF, WEBP = "image/jpeg", "image/png", "image/gif", "image/webp"
 
@@ -87,3 +89,30 @@ def test_no_plan_has_more_pixels_than_the_channel_takes(
     assert made[0] >= 1
     assert made[1] >= 1
     assert made[0] * made[1] <= pixels or 1 in made
+
+
+class Gallery:
+    """As much of a channel as planning looks at."""
+
+    channel = "gallery"
+    capabilities = takes(JPEG, max_bytes=100, max_pixels=200_000)
+
+
+def test_a_plan_sees_the_pictures_as_the_channel_will_get_them() -> None:
+    post = Post(id="p", media=(media(PNG, size=5000), Media(id="v", content_type="video/mp4")))
+
+    planned, video = foreseen(post, cast("Channel", Gallery())).media
+
+    assert planned == Media(id="m", content_type=JPEG, width=500, height=400, size=100)
+    assert video == post.media[1]
+
+
+def test_a_variants_own_pictures_are_the_ones_that_count() -> None:
+    own = Variant(media=(media(PNG),))
+    post = Post(id="p", media=(media(WEBP),), variants={"gallery": own, "other": Variant()})
+
+    planned = foreseen(post, cast("Channel", Gallery()))
+
+    assert planned.media == post.media
+    assert planned.for_channel("gallery").media[0].content_type == JPEG
+    assert planned.variants["other"] == Variant()

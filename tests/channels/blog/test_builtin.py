@@ -114,6 +114,19 @@ async def test_a_correction_keeps_the_address(blog: BlogAdapter, pages: PageStor
     assert isinstance(await blog.edit(better, ACCOUNT, remote_id="key-2"), Rejected)
 
 
+async def test_a_page_never_misses_its_picture(
+    blog: BlogAdapter, pages: PageStore, tmp_path: Path
+) -> None:
+    lost = Media(id="m", content_type="image/png", alt="Lost", path=tmp_path / "lost")
+    message = blog.render(replace(POST, media=(lost,)), ACCOUNT)
+
+    outcome = await blog.send(message, ACCOUNT, key="key-1")
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.problem.code == "media-missing"
+    assert await pages.count() == 0
+
+
 async def test_a_title_without_latin_letters_still_has_an_address(blog: BlogAdapter) -> None:
     message = blog.render(Post(id="p", title="再開します", body="火曜日"), ACCOUNT)
     outcome = await blog.send(message, ACCOUNT, key="key-1")
