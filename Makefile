@@ -18,10 +18,10 @@ SOURCES = scheduler channels tests
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-peers check lint format types floors lock bench chaos clean
+.PHONY: help run demo test test-peers check lint format types floors lock bench bench-newsletter chaos chaos-newsletter clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## start everything on this machine, with practice platforms
 	@exec $(PY) -m scheduler run $(ARGS)
@@ -52,6 +52,12 @@ floors: $(VENV)/.dev ## who may import whom (import-linter)
 
 bench: $(VENV)/.dev ## measure against the limit of this machine; asserts nothing
 	@exec $(PY) -m tests.bench $(ARGS)
+
+bench-newsletter: $(VENV)/.dev ## mails per second beside postfix's smtp-source and aiosmtplib
+	@exec $(PY) -m tests.bench.newsletter $(ARGS)
+
+chaos-newsletter: $(VENV)/.dev ## kill a mailing again and again: nobody skipped, nobody doubled
+	@exec $(PY) -m tests.chaos.newsletter $(ARGS)
 
 chaos: $(VENV)/.dev ## kill, freeze and empty things at random, then compare the ledgers
 	@exec $(PY) -m tests.chaos $(ARGS)

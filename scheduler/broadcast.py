@@ -295,6 +295,7 @@ class _Run:
                     assert isinstance(outcome, Outcome)
                     return outcome
         finally:
+            self._logbook.flush()
             await courier.close()
         return None
 
@@ -317,6 +318,7 @@ class _Run:
         while not self._queue:
             if self._exhausted or self._stop is not None:
                 return None
+            self._logbook.flush()
             self._more.clear()
             self._wanted.set()
             await self._more.wait()

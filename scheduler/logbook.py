@@ -24,17 +24,26 @@ class Logbook:
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.write(self._file, f"{boot_id()}\n".encode())
+        self._answers = ""
 
     def leaving(self, contact_id: str) -> None:
-        """Call before the first byte leaves."""
-        os.write(self._file, f"> {contact_id}\n".encode())
+        """Call before the first byte leaves; writes the answers that wait, too."""
+        os.write(self._file, f"{self._answers}> {contact_id}\n".encode())
+        self._answers = ""
 
     def answered(self, contact_id: str, state: str, code: str) -> None:
-        """Call when the answer is known, before it is in SQL."""
-        os.write(self._file, f"< {contact_id} {state} {code}\n".encode())
+        """Call when the answer is known, and `flush` before anything is awaited: the next mail
+        mostly leaves at once, and one write then serves both."""
+        self._answers += f"< {contact_id} {state} {code}\n"
+
+    def flush(self) -> None:
+        if self._answers:
+            os.write(self._file, self._answers.encode())
+            self._answers = ""
 
     def close(self, *, settled: bool) -> None:
         """`settled`: SQL knows all of it, nothing is left to prove."""
+        self.flush()
         if settled:
             self._path.unlink(missing_ok=True)
         os.close(self._file)

@@ -41,7 +41,8 @@ def mailbox(name: str, address: str) -> bytes:
 
 def phrase(name: str) -> bytes:
     """A display name; line breaks and controls in it become spaces."""
-    name = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    if not name.isprintable():
+        name = " ".join("".join(c if c.isprintable() else " " for c in name).split())
     if _PLAIN_NAME.fullmatch(name):
         return b'"' + name.encode("ascii") + b'"'
     data = name.encode("utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from hashlib import sha256
 
 
 def normal_address(address: str) -> str:
@@ -13,4 +12,4 @@ def normal_address(address: str) -> str:
 
 def fingerprint(key: bytes, address: str) -> str:
     """The keyed hash of an address: without the key nobody can ask whether someone is on it."""
-    return hmac.new(key, normal_address(address).encode(), sha256).hexdigest()
+    return hmac.digest(key, normal_address(address).encode(), "sha256").hex()

@@ -1,0 +1,157 @@
+"""Kill a mailing again and again with SIGKILL, then compare what the relay got with the books.
+
+Nobody skipped, nobody written to twice, at most one uncertain recipient per open connection and
+kill. `python -m tests.chaos.newsletter --help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import uuid_utils
+
+from channels.base import Account, Post, Tools
+from channels.http import HttpClient
+from channels.newsletter.adapter import Newsletter
+from channels.newsletter.settings import NewsletterSettings
+from channels.outcome import Delivered
+from scheduler.broadcast import Broadcaster
+from scheduler.clock import Clock
+from scheduler.deliveries import Delivery, State
+from scheduler.store.db import Database
+from scheduler.store.migrate import migrate
+from scheduler.verdicts import Pace
+from tests.support.audience import ACCOUNT, DELIVERY, seed, states, take_over
+from tests.support.relay import CountingRelay
+
+FAILED = 1
+
+
+async def carry_on(url: str, directory: Path, port: int, connections: int) -> None:
+    """One worker's life: take the delivery over and run it to the end, or to the kill."""
+    database = Database(url)
+    token = str(uuid_utils.uuid7())
+    await take_over(database, token)
+    clock = Clock()
+    channel = Newsletter(Tools(http=HttpClient(private_ok=True), now=clock.now))
+    settings = NewsletterSettings.model_validate(
+        {
+            "from_address": "lettre@librairie.example.org",
+            "publisher": "Librairie des Quais",
+            "relays": [{"host": "127.0.0.1", "port": port, "tls": "none"}],
+        }
+    )
+    account = Account(id=ACCOUNT, name="La lettre", settings=settings)
+    post = Post(id="post-1", title="Nous rouvrons", body="Bonjour {{name|à tous}} !")
+    desk = Broadcaster(
+        database=database,
+        clock=clock,
+        logbooks=directory / "logbooks",
+        key=b"chaos",
+        link=lambda contact, account: f"https://example.org/u/{account}/{contact}",
+        pace=Pace(connections=connections, chunk=200, defer_us=50_000, defer_cap_us=200_000),
+    )
+    due_at = clock.micros()
+    delivery = Delivery(
+        id=DELIVERY, post_id="post-1", account_id=ACCOUNT, state=State.SENDING, due_at=due_at,
+        planned_at=due_at, token=token,
+    )  # fmt: skip
+    message = channel.render(post, account)
+    sys.stdout.write("running\n")
+    sys.stdout.flush()
+    outcome = await desk.run(delivery, message, account, channel)
+    await database.close()
+    sys.exit(0 if isinstance(outcome, Delivered) else FAILED)
+
+
+async def _life(arguments: list[str], delay: float | None) -> bool:
+    """Start a worker; kill it `delay` seconds after it runs. Whether it came to the end."""
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.chaos.newsletter", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert worker.stdout is not None
+    await worker.stdout.readline()
+    try:
+        async with asyncio.timeout(delay):
+            return await worker.wait() == 0
+    except TimeoutError:
+        worker.kill()
+        await worker.wait()
+        return False
+
+
+def judged(
+    expected: set[str], got: Counter[str], books: Counter[str], *, kills: int, connections: int
+) -> list[str]:
+    """What is wrong, in words; empty when every promise was kept."""
+    wrong = []
+    doubled = [address for address, count in got.items() if count > 1]
+    if doubled:
+        wrong.append(f"{len(doubled)} written to twice: {doubled[:5]}")
+    missing = len(expected - set(got))
+    uncertain = books["uncertain"]
+    if missing > uncertain:
+        wrong.append(f"{missing} got nothing, only {uncertain} are uncertain")
+    if uncertain > kills * connections:
+        wrong.append(f"{uncertain} uncertain after {kills} kills on {connections} connections")
+    if books["accepted"] + uncertain != len(expected):
+        wrong.append(f"not accounted for: {dict(books)}")
+    return wrong
+
+
+async def chaos(options: argparse.Namespace, directory: Path) -> int:
+    relay = CountingRelay(refuse=options.refuse, seed=options.seed)
+    await relay.start()
+    url = f"sqlite+aiosqlite:///{directory / 'chaos.db'}"
+    database = Database(url)
+    await migrate(database)
+    readers = [{"id": f"c{n}", "email": f"r{n}@example.org"} for n in range(options.count)]
+    await seed(database, readers, now=Clock().micros())
+    rng, kills, done = Random(options.seed), 0, False
+    arguments = ["--child", url, str(directory), str(relay.port), str(options.connections)]
+    while kills < options.kills and not done:
+        done = await _life(arguments, rng.uniform(0.0, options.longest))
+        kills += not done
+        sys.stdout.write(f"\r{kills} kills, {relay.received.total():,} mails")
+        sys.stdout.flush()
+    if not done and not await _life(arguments, None):
+        sys.stdout.write("\nthe last worker did not finish\n")
+        return FAILED
+    books = Counter((await states(database)).values())
+    await database.close()
+    await relay.stop()
+    expected = {reader["email"] for reader in readers}
+    wrong = judged(expected, relay.received, books, kills=kills, connections=options.connections)
+    sys.stdout.write(
+        f"\n{len(expected):,} selected, {kills} kills: {dict(books)}, "
+        f"{relay.received.total():,} mails at the relay\n"
+    )
+    sys.stdout.write("\n".join(wrong or ["nobody skipped, nobody written to twice"]) + "\n")
+    return FAILED if wrong else 0
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--child"]:
+        _, _, url, directory, port, connections = sys.argv
+        asyncio.run(carry_on(url, Path(directory), int(port), int(connections)))
+        return
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--count", type=int, default=10_000, help="recipients")
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--connections", type=int, default=10)
+    parser.add_argument("--refuse", type=float, default=0.0, help="share of 4xx, 0 to 1")
+    parser.add_argument("--longest", type=float, default=0.5, help="seconds before a kill")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
+        sys.exit(asyncio.run(chaos(options, Path(directory))))
+
+
+if __name__ == "__main__":
+    main()

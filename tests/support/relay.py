@@ -1,0 +1,88 @@
+"""A fast relay that counts: who got how many mails, and who was refused for now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from random import Random
+
+
+class CountingRelay:
+    """Speaks SMTP with PIPELINING. A share `refuse` of all RCPT gets a 4xx. A mail counts when its
+    final dot was read, before it is answered."""
+
+    def __init__(self, *, refuse: float = 0.0, seed: int = 1) -> None:
+        self.received: Counter[str] = Counter()
+        self.refuse = refuse
+        self.rng = Random(seed)
+        self.port = 0
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Session(self), "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+
+class _Session(asyncio.Protocol):
+    def __init__(self, relay: CountingRelay) -> None:
+        self._relay = relay
+        self._transport: asyncio.Transport | None = None
+        self._data = b""
+        self._recipient = ""
+        self._in_body = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.write(b"220 counting\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        answers = []
+        while True:
+            end = b"\r\n.\r\n" if self._in_body else b"\r\n"
+            head, found, rest = self._data.partition(end)
+            if not found:
+                break
+            self._data = rest
+            answers.append(self._body() if self._in_body else self._command(head.decode()))
+        assert self._transport is not None
+        self._transport.write("".join(answers).encode())
+
+    def _body(self) -> str:
+        self._in_body = False
+        self._relay.received[self._recipient] += 1
+        return "250 2.0.0 kept\r\n"
+
+    def _command(self, line: str) -> str:
+        verb = line[:4].upper()
+        if verb == "RCPT":
+            return self._rcpt(line)
+        if verb == "DATA" and self._recipient:
+            self._in_body = True
+        elif verb not in {"EHLO", "QUIT"}:
+            self._recipient = ""
+        return self._answer(verb)
+
+    def _answer(self, verb: str) -> str:
+        match verb:
+            case "EHLO":
+                return "250-counting\r\n250 PIPELINING\r\n"
+            case "DATA":
+                return "354 go on\r\n" if self._in_body else "503 5.5.1 no recipient\r\n"
+            case "QUIT":
+                return "221 2.0.0 bye\r\n"
+            case _:
+                return "250 2.0.0 OK\r\n"
+
+    def _rcpt(self, line: str) -> str:
+        if self._relay.rng.random() < self._relay.refuse:
+            self._recipient = ""
+            return "451 4.3.0 not now\r\n"
+        self._recipient = line.partition("<")[2].partition(">")[0]
+        return "250 2.1.5 OK\r\n"
