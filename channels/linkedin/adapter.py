@@ -98,8 +98,8 @@ class LinkedIn:
                 detail="LinkedIn answered 201 and named no post", evidence=evidence(answer)
             )
         delivered = Delivered(remote_id=urn, url=settings.permalink(urn), evidence=evidence(answer))
-        # Only a text with reserved characters can be cut.
-        if not settings.read_back or commentary == message.text:
+        suspect = settings.read_back == "always" or commentary != message.text
+        if settings.read_back == "never" or not suspect:
             return delivered
         return await self._read_back(delivered, message, settings)
 

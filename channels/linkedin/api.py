@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from pydantic import AwareDatetime, Field, SecretStr
@@ -23,8 +23,9 @@ class LinkedInSettings(ChannelSettings):
     """One organisation page. Access tokens live 60 days; only approved partner apps get a refresh
     token, which lives 365 days from the first consent and is not extended by refreshing.
 
-    `read_back`: after publishing a text with reserved characters, read it and compare its end
-    (needs the scope `r_organization_social`).
+    `read_back`: after publishing, read the text and compare its end (needs the scope
+    `r_organization_social`); by default only when it has reserved characters, which are what
+    LinkedIn is known to cut at.
     """
 
     organization_id: Annotated[str, Field(pattern=r"^\d{1,20}$")]
@@ -35,7 +36,7 @@ class LinkedInSettings(ChannelSettings):
     client_id: str = ""
     client_secret: SecretStr | None = None
     version: Annotated[str, Field(pattern=r"^20\d{2}(0[1-9]|1[0-2])$")] = NEWEST_KNOWN
-    read_back: bool = True
+    read_back: Literal["reserved", "always", "never"] = "reserved"
     api_url: Address = "https://api.linkedin.com"
     oauth_url: Address = "https://www.linkedin.com/oauth/v2"
     public_url: Address = "https://www.linkedin.com"

@@ -96,6 +96,30 @@ async def test_cut_text_is_reported_and_never_sent_again(
     assert len(posts(platform)) == 1
 
 
+@pytest.mark.parametrize(
+    ("choice", "text", "noticed"),
+    [
+        ("reserved", "Menu: 12 € tout compris", False),
+        ("always", "Menu: 12 € tout compris", True),
+        ("never", "Menu (midi): 12 € tout compris", False),
+    ],
+)
+async def test_reading_back_is_a_choice(
+    choice: str,
+    text: str,
+    *,
+    noticed: bool,
+    adapter: LinkedIn,
+    account: Account[Any],
+    platform: LinkedInSandbox,
+) -> None:
+    platform.cuts_at = 10
+    chosen = with_settings(account, read_back=choice)
+    outcome = await adapter.send(replace(HELLO, text=text), chosen, key="k")
+    assert isinstance(outcome, Delivered)
+    assert bool(outcome.note) is noticed
+
+
 async def test_pictures_are_uploaded_and_waited_for(
     adapter: LinkedIn, account: Account[Any], platform: LinkedInSandbox, tmp_path: Path
 ) -> None:
