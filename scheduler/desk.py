@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, HoldReason, State
@@ -22,6 +20,7 @@ from scheduler.store.alerts import resolve
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
+from scheduler.store.faults import ConstraintError
 
 # A commit takes a moment: what is due within it may leave before it is seen.
 COMMIT_TIME = 250_000  # microseconds
@@ -109,7 +108,7 @@ class Desk:
                 if in_doubt(delivery):
                     raise _settle_first(delivery)
                 child = await self._redirect(connection, delivery, account_id, now, actor)
-        except IntegrityError as error:
+        except ConstraintError as error:
             raise conflict(
                 f"the account {account_id!r} carries this post already",
                 "choose another account",

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import IntegrityError as ConstraintError
+from sqlalchemy.exc import SQLAlchemyError as StoreError
+
+__all__ = ["ConstraintError", "StoreError", "explain"]  # the errors that floors above may catch
 
 
 def explain(error: BaseException) -> str | None:

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.store import events
 from scheduler.store.db import Database
+from scheduler.store.faults import StoreError
 
 log = structlog.get_logger()
 
@@ -82,7 +82,7 @@ class Feed:
         while self._listeners:
             try:
                 await self._read_once()
-            except SQLAlchemyError as error:
+            except StoreError as error:
                 log.warning("feed.database", error=type(error).__name__)
             await asyncio.sleep(INTERVAL)
 

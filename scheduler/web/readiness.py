@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import TypedDict
 
 from scheduler.queue import open_pool
 from scheduler.services import Services
+from scheduler.store.faults import StoreError
 from scheduler.store.migrate import pending
 from scheduler.store.workers import last_heartbeat
 
@@ -44,7 +44,7 @@ async def look(services: Services) -> Readiness:
 async def _database(services: Services) -> Check:
     try:
         missing = await pending(services.database)
-    except (SQLAlchemyError, OSError) as error:
+    except (StoreError, OSError) as error:
         return _check("database", ok=False, detail=f"does not answer ({type(error).__name__})")
     if missing:
         return _check("database", ok=False, detail="its schema is old: run `estafette migrate`")
