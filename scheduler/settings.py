@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     )
     language: Literal["en", "fr"] = Field("en", description="Of alerts and pages.")
     zone: str = Field("Europe/Paris", description="IANA zone for local times without one.")
+    site_name: str = Field("Blog", min_length=1, description="Title of the built-in blog.")
+    site_description: str = Field("", description="One line below the blog's title.")
+    site_author: str = Field("", description="Who publishes the blog, in its footer and feed.")
     private_addresses_ok: bool = Field(
         default=False,  # a post must not become a way into the owner's network
         description="Let adapters reach private addresses (practice platforms, a local site).",

@@ -50,7 +50,9 @@ def create_app(services: Services) -> web.Application:
 
 def _site(settings: Settings) -> SiteInfo:
     return SiteInfo(
-        name="Blog",
+        name=settings.site_name,
+        description=settings.site_description,
+        author=settings.site_author,
         base_url=settings.effective_public_url,
         language=settings.language,
         zone=settings.zone,

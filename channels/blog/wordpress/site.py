@@ -85,7 +85,7 @@ class Sites:
             if not isinstance(answer, Answer):
                 raise Stop(answer)
             if _is_rest(answer):
-                return Root(_moved(url, target, URL(answer.reply.url)), pretty)
+                return Root(moved(url, target, URL(answer.reply.url)), pretty)
             if answer.status not in {200, 404, 410} and code_of(answer) != "rest_no_route":
                 raise Stop(read_refusal(answer, self._tools.now(), writes=False))
             if absent is None or answer.status != 200:
@@ -147,7 +147,7 @@ def _is_rest(answer: Answer) -> bool:
     return code_of(answer) != "rest_no_route" and code_of(answer).startswith("rest_")
 
 
-def _moved(base: str, asked: URL, answered: URL) -> str:
+def moved(base: str, asked: URL, answered: URL) -> str:
     """The site's address after its redirects: writes go where they need none. Error: `Stop` when
     that is another host, which must not get the password."""
     if (answered.host, answered.scheme, answered.port) == (asked.host, asked.scheme, asked.port):
