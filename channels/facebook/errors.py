@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
+from channels.exchange import redacted
 from channels.outcome import (
     AccessLost,
     AccessReason,
@@ -49,17 +50,18 @@ class GraphError:
         return (spoken or self.message)[:300]
 
 
-def error_in(data: Any) -> GraphError | None:
-    """The error of a parsed answer, None when there is none."""
+def error_in(data: Any, secrets: tuple[str, ...] = ()) -> GraphError | None:
+    """The error of a parsed answer, None when there is none. A refusal may quote the credential
+    that it refuses: `secrets` are cut out of its words."""
     raw = data.get("error") if isinstance(data, dict) else None
     if not isinstance(raw, dict):
         return None
     return GraphError(
         code=_number(raw.get("code")),
         subcode=_number(raw.get("error_subcode")),
-        message=str(raw.get("message") or ""),
-        title=str(raw.get("error_user_title") or ""),
-        text=str(raw.get("error_user_msg") or ""),
+        message=redacted(str(raw.get("message") or ""), secrets),
+        title=redacted(str(raw.get("error_user_title") or ""), secrets),
+        text=redacted(str(raw.get("error_user_msg") or ""), secrets),
         trace=str(raw.get("fbtrace_id") or ""),
     )
 

@@ -164,7 +164,7 @@ class Graph:
         answer = await ask(self._http, method, url, writes=writes, secrets=way.secrets, **request)
         if isinstance(answer, NoAnswer):
             return Refusal(answer)
-        error = error_in(answer.data)
+        error = error_in(answer.data, way.secrets)
         if error is not None:
             return self._refused(answer, error, writes=writes)
         if not isinstance(answer.data, dict) or answer.status >= 300:

@@ -164,7 +164,7 @@ class _Login:
         )
         if isinstance(answer, NoAnswer):
             raise _StoppedError(_stopping(answer))
-        error = error_in(answer.data)
+        error = error_in(answer.data, answer.secrets)
         if error is not None and path == _TOKEN_PATH and error.code in _WRONG_CLIENT:
             raise _lost(
                 AccessReason.MISCONFIGURED,

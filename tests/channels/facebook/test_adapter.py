@@ -399,6 +399,34 @@ async def test_what_is_older_than_the_window_is_not_taken_for_ours(
     assert await adapter.find(HELLO, account, key="k", since=later) is Finding.ABSENT
 
 
+@pytest.mark.parametrize(("minutes", "found"), [(1.5, True), (3, False)])
+async def test_two_clocks_may_differ_by_two_minutes(
+    adapter: FacebookAdapter, account: Account[Any], minutes: float, *, found: bool
+) -> None:
+    assert isinstance(await adapter.send(HELLO, account, key="k"), Delivered)
+    since = datetime.now(UTC) + timedelta(minutes=minutes)
+    seen = await adapter.find(HELLO, account, key="k", since=since)
+    assert isinstance(seen, Delivered) is found
+
+
+async def test_reading_stops_where_the_listing_is_older_than_the_attempt(
+    adapter: FacebookAdapter, account: Account[Any], platform: FacebookSandbox
+) -> None:
+    page = account.settings.page_id
+    for number in range(60):
+        platform.ledger.write(
+            "facebook",
+            page,
+            kind="post",
+            remote_id=f"{page}_{number}",
+            text=f"Number {number}",
+            payload={"link": "", "photos": []},
+        )
+    later = datetime.now(UTC) + timedelta(minutes=10)
+    assert await adapter.find(HELLO, account, key="k", since=later) is Finding.ABSENT
+    assert platform.calls[page] == 1
+
+
 async def test_looks_through_several_pages_of_the_listing(
     adapter: FacebookAdapter, account: Account[Any], platform: FacebookSandbox
 ) -> None:

@@ -264,6 +264,20 @@ async def test_the_call_is_signed_and_the_token_is_not_in_the_address(
     )
 
 
+@pytest.mark.parametrize("status", [400, 500, 200])
+async def test_a_refusal_that_quotes_the_token_is_redacted(
+    replay: Replay, facebook: FacebookAdapter, page: Account[Any], status: int
+) -> None:
+    documented = REPLIES["token_invalid"]
+    words = {"message": f"Cannot parse page-token, secret {APP_SECRET}"}
+    body = {"error": {**documented.body["error"], **words}}
+    replay.on("POST", f"{PAGE}/feed", replace(documented, status=status, body=body))
+    outcome = await facebook.send(HELLO, page, key="k")
+    assert isinstance(outcome, AccessLost)
+    assert "page-token" not in repr(outcome)
+    assert APP_SECRET not in repr(outcome)
+
+
 @pytest.mark.parametrize(
     ("page_reply", "token_reply", "expected"),
     [
