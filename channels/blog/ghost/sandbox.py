@@ -6,8 +6,7 @@ from __future__ import annotations
 import io
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Sequence
 from html import escape
 from typing import Any, ClassVar
 
@@ -15,6 +14,15 @@ import jwt
 from aiohttp import hdrs, web
 from PIL import Image, UnidentifiedImageError
 
+from channels.blog.ghost.sandbox_rules import (
+    Refused,
+    check,
+    html,
+    now,
+    post_fields,
+    shown,
+    unauthorised,
+)
 from channels.sandbox.faults import FaultName
 from channels.sandbox.ledger import Entry, Ledger
 from channels.sandbox.server import (
@@ -26,33 +34,10 @@ from channels.sandbox.server import (
 
 KEY_ID = "6489a0c5f1d2e3b4a5968778"
 KEY_SECRET = "9f" * 32
-STATUSES = ("draft", "published", "scheduled", "sent")
-_LIMITS = {"title": 255, "slug": 191, "custom_excerpt": 300, "feature_image_alt": 191}
 _IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _PHONE = re.compile("Mobile|Android|iPhone")
 
 Answered = tuple[int, Any]
-
-
-class Refused(Exception):  # noqa: N818 -- an answer, in Ghost's words
-    """An error as Ghost words it."""
-
-    def __init__(
-        self, status: int, kind: str, message: str, *, code: str | None = None, name: str = ""
-    ) -> None:
-        super().__init__(kind)
-        self.status = status
-        self.error = {
-            "message": message,
-            "context": None,
-            "type": kind,
-            "details": None,
-            "property": name or None,
-            "help": None,
-            "code": code,
-            "id": str(uuid.uuid4()),
-            "ghostErrorCode": None,
-        }
 
 
 class GhostSandbox(Sandbox):
@@ -107,7 +92,7 @@ class GhostSandbox(Sandbox):
             self.calls.append(f"{request.method} {request.path.split('/ghost/api/admin')[-1]}")
             early = await apply_transport_faults(self, "site", write=writes)
             if early is None and self.faults.holds(FaultName.PAGE_GONE, "site"):
-                early = _html(404, "Site not found")
+                early = html(404, "Site not found")
             if early is not None:
                 return early
             try:
@@ -144,7 +129,7 @@ class GhostSandbox(Sandbox):
 
     def _check_token(self, request: web.Request) -> None:
         if self.faults.holds(FaultName.TOKEN_DEAD, "site"):
-            raise _unauthorised("UNKNOWN_ADMIN_API_KEY", "Unknown Admin API Key")
+            raise unauthorised("UNKNOWN_ADMIN_API_KEY", "Unknown Admin API Key")
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         if scheme != "Ghost" or not given:
             raise Refused(403, "NoPermissionError", "Authorization failed")
@@ -155,7 +140,7 @@ class GhostSandbox(Sandbox):
                     400, "BadRequestError", "No 'kid' in the token.", code="MISSING_ADMIN_API_KID"
                 )
             if kid != KEY_ID:
-                raise _unauthorised("UNKNOWN_ADMIN_API_KEY", "Unknown Admin API Key")
+                raise unauthorised("UNKNOWN_ADMIN_API_KEY", "Unknown Admin API Key")
             claims = jwt.decode(
                 given,
                 bytes.fromhex(KEY_SECRET),
@@ -164,9 +149,9 @@ class GhostSandbox(Sandbox):
                 options={"require": ["exp", "iat"]},
             )
         except jwt.InvalidTokenError as error:
-            raise _unauthorised("INVALID_JWT", f"Invalid token: {error}") from error
+            raise unauthorised("INVALID_JWT", f"Invalid token: {error}") from error
         if claims["exp"] - claims["iat"] > 300:
-            raise _unauthorised("INVALID_JWT", "Invalid token: maxAge exceeded")
+            raise unauthorised("INVALID_JWT", "Invalid token: maxAge exceeded")
         version = request.headers.get("Accept-Version", "v6.0")
         if not re.fullmatch(r"v[56]\.\d+", version):
             raise Refused(406, "RequestNotAcceptableError", f"Ghost 6.0 cannot serve {version}.")
@@ -193,28 +178,28 @@ class GhostSandbox(Sandbox):
         slugs = wanted[1].split(",") if wanted else None
         fields = request.query.get("fields", "id,slug,url,status,title").split(",")
         found = [
-            {name: value for name, value in _shown(post).items() if name in fields}
+            {name: value for name, value in shown(post).items() if name in fields}
             for post in self._posts()
             if slugs is None or post.payload["slug"] in slugs
         ]
         return 200, {"posts": found, "meta": {"pagination": {"total": len(found)}}}
 
     async def _read(self, request: web.Request) -> Answered:
-        return 200, {"posts": [_shown(self._post(request))]}
+        return 200, {"posts": [shown(self._post(request))]}
 
     async def _read_slug(self, request: web.Request) -> Answered:
         for post in self._posts():
             if post.payload["slug"] == request.match_info["slug"]:
-                return 200, {"posts": [_shown(post)]}
+                return 200, {"posts": [shown(post)]}
         raise Refused(404, "NotFoundError", "Resource not found error, cannot read post.")
 
     async def _add(self, request: web.Request) -> Answered:
-        fields = await _post_fields(request)
+        fields = await post_fields(request)
         if not fields.get("title"):
             raise Refused(
                 422, "ValidationError", "Validation error, cannot save post.", name="title"
             )
-        _check(fields)
+        check(fields)
         wanted = fields.get("slug") or re.sub(r"[^a-z0-9]+", "-", fields["title"].lower())
         slug = self._free_slug(wanted.strip("-"))
         payload = {
@@ -227,7 +212,7 @@ class GhostSandbox(Sandbox):
             "feature_image": fields.get("feature_image"),
             "feature_image_alt": fields.get("feature_image_alt"),
             "tags": [tag["name"] for tag in fields.get("tags", [])],
-            "updated_at": _now(),
+            "updated_at": now(),
         }
         post = self.ledger.write(
             self.name,
@@ -237,12 +222,12 @@ class GhostSandbox(Sandbox):
             text=fields["title"],
             payload=payload,
         )
-        return 201, {"posts": [_shown(post)]}
+        return 201, {"posts": [shown(post)]}
 
     async def _edit(self, request: web.Request) -> Answered:
         post = self._post(request)
-        fields = await _post_fields(request)
-        _check(fields)
+        fields = await post_fields(request)
+        check(fields)
         if fields.get("updated_at") != post.payload["updated_at"]:
             raise Refused(
                 409,
@@ -255,7 +240,7 @@ class GhostSandbox(Sandbox):
         }
         if "html" in fields and request.query.get("source") == "html":
             changes["html"] = fields["html"]
-        payload = {**post.payload, **changes, "updated_at": _now()}
+        payload = {**post.payload, **changes, "updated_at": now()}
         title = fields.get("title", post.text)
         self.ledger.update(self.name, post.remote_id, text=title, payload=payload)
         return 200, {"posts": [{**payload, "id": post.remote_id, "title": title}]}
@@ -301,7 +286,7 @@ class GhostSandbox(Sandbox):
     async def _picture(self, request: web.Request) -> web.StreamResponse:
         found = self._pictures.get(request.match_info["file"])
         if found is None:
-            return _html(404, "Not found")
+            return html(404, "Not found")
         return web.Response(body=found[1], content_type=found[0])
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
@@ -314,53 +299,8 @@ class GhostSandbox(Sandbox):
         for post in () if hidden else self._posts():
             visible = post.payload["status"] == "published"
             if visible and post.payload["slug"] == request.match_info["slug"]:
-                return _html(200, f"<h1>{escape(post.text)}</h1>{post.payload['html']}")
-        return _html(404, "Page not found")
-
-
-async def _post_fields(request: web.Request) -> dict[str, Any]:
-    if request.content_type != "application/json":
-        raise Refused(415, "UnsupportedMediaTypeError", "Send application/json.")
-    try:
-        fields = (await request.json())["posts"][0]
-    except (ValueError, KeyError, IndexError, TypeError):
-        raise Refused(400, "BadRequestError", "No root key ('posts') provided.") from None
-    if not isinstance(fields, dict):
-        raise Refused(400, "BadRequestError", "No root key ('posts') provided.")
-    return fields
-
-
-def _check(fields: Mapping[str, Any]) -> None:
-    """The lengths and the closed set that Ghost's schema has."""
-    for name, limit in _LIMITS.items():
-        if len(fields.get(name) or "") > limit:
-            raise Refused(
-                422,
-                "ValidationError",
-                f"Value in [posts.{name}] exceeds maximum length of {limit} characters.",
-                name=name,
-            )
-    if fields.get("status", "draft") not in STATUSES:
-        raise Refused(422, "ValidationError", "Invalid status.", name="status")
-    if any(not isinstance(tag, dict) for tag in fields.get("tags", [])):
-        raise Refused(422, "ValidationError", "Tags are objects with a name.", name="tags")
-
-
-def _unauthorised(code: str, message: str) -> Refused:
-    return Refused(401, "UnauthorizedError", message, code=code)
-
-
-def _shown(post: Entry) -> dict[str, Any]:
-    return {"id": post.remote_id, "title": post.text, **post.payload}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _html(status: int, body: str) -> web.Response:
-    page = f"<!doctype html><html><body>{body}</body></html>"
-    return web.Response(status=status, text=page, content_type="text/html")
+                return html(200, f"<h1>{escape(post.text)}</h1>{post.payload['html']}")
+        return html(404, "Page not found")
 
 
 SANDBOX = GhostSandbox

@@ -1,0 +1,81 @@
+"""What Ghost's Admin API refuses, and in which words: the rules of the practice platform."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from channels.sandbox.ledger import Entry
+
+STATUSES = ("draft", "published", "scheduled", "sent")
+_LIMITS = {"title": 255, "slug": 191, "custom_excerpt": 300, "feature_image_alt": 191}
+
+
+class Refused(Exception):  # noqa: N818 -- an answer, in Ghost's words
+    """An error as Ghost words it."""
+
+    def __init__(
+        self, status: int, kind: str, message: str, *, code: str | None = None, name: str = ""
+    ) -> None:
+        super().__init__(kind)
+        self.status = status
+        self.error = {
+            "message": message,
+            "context": None,
+            "type": kind,
+            "details": None,
+            "property": name or None,
+            "help": None,
+            "code": code,
+            "id": str(uuid.uuid4()),
+            "ghostErrorCode": None,
+        }
+
+
+async def post_fields(request: web.Request) -> dict[str, Any]:
+    if request.content_type != "application/json":
+        raise Refused(415, "UnsupportedMediaTypeError", "Send application/json.")
+    try:
+        fields = (await request.json())["posts"][0]
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise Refused(400, "BadRequestError", "No root key ('posts') provided.") from None
+    if not isinstance(fields, dict):
+        raise Refused(400, "BadRequestError", "No root key ('posts') provided.")
+    return fields
+
+
+def check(fields: Mapping[str, Any]) -> None:
+    """The lengths and the closed set that Ghost's schema has."""
+    for name, limit in _LIMITS.items():
+        if len(fields.get(name) or "") > limit:
+            raise Refused(
+                422,
+                "ValidationError",
+                f"Value in [posts.{name}] exceeds maximum length of {limit} characters.",
+                name=name,
+            )
+    if fields.get("status", "draft") not in STATUSES:
+        raise Refused(422, "ValidationError", "Invalid status.", name="status")
+    if any(not isinstance(tag, dict) for tag in fields.get("tags", [])):
+        raise Refused(422, "ValidationError", "Tags are objects with a name.", name="tags")
+
+
+def unauthorised(code: str, message: str) -> Refused:
+    return Refused(401, "UnauthorizedError", message, code=code)
+
+
+def shown(post: Entry) -> dict[str, Any]:
+    return {"id": post.remote_id, "title": post.text, **post.payload}
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def html(status: int, body: str) -> web.Response:
+    page = f"<!doctype html><html><body>{body}</body></html>"
+    return web.Response(status=status, text=page, content_type="text/html")
