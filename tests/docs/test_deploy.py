@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import REGISTRY
 
+import scheduler.metrics  # noqa: F401 -- registers what is scraped
 from scheduler.settings import Settings
 from tests.support.env_example import entry
 
@@ -96,3 +99,43 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
     assert not re.search(r"Unknown|ignoring", found.stderr), found.stderr
+
+
+def metrics() -> set[str]:
+    """The names as they are scraped; a metric with labels has no sample before its first use."""
+    families = list(REGISTRY.collect())
+    suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+    return {
+        f"{family.name}{suffix}"
+        for family in families
+        for suffix in suffixes.get(family.type, ("",))
+    }
+
+
+def _named(text: str) -> set[str]:
+    return set(re.findall(r"\bestafette_\w+", text))
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
+    dashboard = json.loads((DEPLOY / "grafana.json").read_text())
+    asked = [rule["expr"] for rule in rules()]
+    asked += [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    assert _named(" ".join(asked)) <= metrics()
+
+
+def rules() -> list[dict[str, Any]]:
+    (alerts,) = documents("alerts.yml")
+    return [rule for group in alerts["groups"] for rule in group["rules"]]
+
+
+def test_every_alert_has_its_chapter_in_the_runbook() -> None:
+    runbook = (DEPLOY / "RUNBOOK.md").read_text()
+    for rule in rules():
+        assert f"\n### {rule['alert']}\n" in runbook
+        assert rule["annotations"]["runbook"] == f"RUNBOOK.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["summary"].endswith(".")
+
+
+def test_settings_that_the_runbook_names_exist() -> None:
+    named = set(re.findall(r"ESTAFETTE_([A-Z_]+[A-Z])", (DEPLOY / "RUNBOOK.md").read_text()))
+    assert named <= {name.upper() for name in Settings.model_fields}
