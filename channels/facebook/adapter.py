@@ -35,14 +35,12 @@ from channels.facebook.lookup import look_for
 from channels.facebook.oauth import GraphApp
 from channels.facebook.probe import probe_page
 from channels.facebook.render import MAX_PHOTOS, PHOTO_MAX_BYTES, PHOTO_TYPES, TEXT_LIMIT, rendered
-from channels.facebook.visit import seen_by_readers
 from channels.outcome import (
     Accepted,
     AccessLost,
     Delivered,
     Finding,
     Health,
-    HealthStatus,
     Outcome,
     Problem,
     Rejected,
@@ -59,15 +57,13 @@ _READ_BACK = {"fields": "id,permalink_url"}
 
 
 class FacebookSettings(GraphSettings):
-    """One page. `www_url`: where readers see posts. `public_url`: the page itself as a visitor
-    sees it; when given, each probe looks there too."""
+    """One page. `www_url`: where readers see it and its posts."""
 
-    public_url: Annotated[str, Field(pattern=r"^(https?://[^\s]+)?$")] = ""
     www_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] = "https://www.facebook.com"
 
 
 class FacebookAdapter:
-    """See `channels.base.Publishes` and `channels.base.Withdraws`."""
+    """See `channels.base`: `Publishes`, `Withdraws`, `Connects` and `HasPage`."""
 
     name: ClassVar[str] = "facebook"
     channel: ClassVar[str] = "facebook"
@@ -129,16 +125,10 @@ class FacebookAdapter:
         )
 
     async def probe(self, account: Account[Any]) -> Health:
-        settings: FacebookSettings = account.settings
-        health = await probe_page(self._graph, road(settings), scopes=SCOPES)
-        if health.status is not HealthStatus.HEALTHY or not settings.public_url:
-            return health
-        return await seen_by_readers(self._tools.http, settings.public_url, health)
+        return await probe_page(self._graph, road(account.settings), scopes=SCOPES)
 
     def public_url(self, account: Account[Any]) -> str | None:
-        """See `channels.base.HasPage`."""
-        settings: FacebookSettings = account.settings
-        return f"{settings.www_url}/{settings.page_id}"
+        return f"{account.settings.www_url}/{account.settings.page_id}"
 
     async def edit(self, message: Message, account: Account[Any], *, remote_id: str) -> Outcome:
         way = road(account.settings)

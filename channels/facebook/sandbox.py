@@ -57,7 +57,6 @@ class FacebookSandbox(GraphSandbox):
                     "app_secret": APP_SECRET,
                     "base_url": base_url,
                     "www_url": f"{base_url}/www",
-                    "public_url": f"{base_url}/www/{page.id}",
                 },
             )
             for page in self.pages.values()

@@ -63,7 +63,7 @@ class MessengerSettings(GraphSettings):
 
 
 class MessengerAdapter:
-    """See `channels.base.Broadcasts` and `channels.base.Receives`."""
+    """See `channels.base`: `Broadcasts`, `Receives` and `Connects`."""
 
     name: ClassVar[str] = "messenger"
     channel: ClassVar[str] = "messenger"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from channels.base import Account, Media, Message, Part, Post, Publishes, Withdraws
+from channels.base import Account, HasPage, Media, Message, Part, Post, Publishes, Withdraws
 from channels.facebook.adapter import FacebookAdapter, FacebookSettings
 from channels.facebook.sandbox import FacebookSandbox
 from channels.http import HttpClient
@@ -348,25 +348,14 @@ async def test_a_page_that_only_phones_see(
     adapter: FacebookAdapter, account: Account[Any], platform: FacebookSandbox, http: HttpClient
 ) -> None:
     platform.faults.add(Fault(FaultName.PHONE_ONLY))
-    public = f"{account.settings.www_url}/{account.settings.page_id}"
+    assert isinstance(adapter, HasPage)
+    public = adapter.public_url(account)
+    assert public is not None
     phone = {"User-Agent": "Mozilla/5.0 (Linux; Android 15) Mobile Safari/537.36"}
     assert (await http.request("GET", public)).status == 404
     assert (await http.request("GET", public, headers=phone)).status == 200
     assert isinstance(await adapter.send(HELLO, account, key="k"), Delivered)
-    health = await adapter.probe(account)
-    assert health.status is HealthStatus.DEGRADED
-    assert "not on a phone" in health.detail
-    assert health.remedy
-
-
-async def test_no_front_door_known_or_none_that_answers_says_nothing(
-    adapter: FacebookAdapter, account: Account[Any], platform: FacebookSandbox
-) -> None:
-    platform.faults.add(Fault(FaultName.PHONE_ONLY))
-    for public_url in ("", "http://127.0.0.1:1/"):
-        settings = account.settings.model_copy(update={"public_url": public_url})
-        elsewhere = replace(account, settings=settings)
-        assert (await adapter.probe(elsewhere)).status is HealthStatus.HEALTHY
+    assert (await adapter.probe(account)).status is HealthStatus.HEALTHY
 
 
 async def test_the_same_text_twice_running_is_the_first_one(
