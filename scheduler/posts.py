@@ -28,7 +28,7 @@ from scheduler.settings import Settings
 from scheduler.store import events, idempotency, media, posts
 from scheduler.store.db import Database
 from scheduler.store.tokens import Caller
-from scheduler.when import decide_when
+from scheduler.when import decide_when, takes_lateness
 
 BATCH = 64
 GATHER = 0.002  # seconds between two batches; a first request never waits
@@ -196,7 +196,8 @@ class Intake:
     def _read(self, draft: Draft, uploads: Mapping[str, Row]) -> tuple[Row, Post]:
         """A new post's row, and the post as channels see it."""
         now = self._clock.micros()
-        when = decide_when(draft, now, self._settings)
+        late_ok = takes_lateness(draft.model_fields_set, draft.late_policy)
+        when = decide_when(draft, now, self._settings, late_ok=late_ok)
         row = {
             "id": str(uuid_utils.uuid7()),
             "kind": draft.kind.value,

@@ -30,7 +30,7 @@ from scheduler.store import desk, media, posts
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
-from scheduler.when import When, deadline_of, decide_when
+from scheduler.when import When, deadline_of, decide_when, takes_lateness
 
 _OPEN = frozenset({State.SCHEDULED, State.ARMED, State.HELD})
 
@@ -187,7 +187,9 @@ def _when(
     zone = draft.zone or settings.zone
     deadline_at: int = row["deadline_at"]
     if "at" in revision.changed:
-        placed = decide_when(draft.model_copy(update={"deadline": None}), now, settings)
+        late_ok = takes_lateness(revision.changed, draft.late_policy)
+        undated = draft.model_copy(update={"deadline": None})
+        placed = decide_when(undated, now, settings, late_ok=late_ok)
         due_at = placed.due_at
         deadline_at += due_at - row["due_at"]
     if "deadline" in revision.changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,18 +26,21 @@ class When:
     zone: str
 
 
-def decide_when(draft: Draft, now: int, settings: Settings) -> When:
+def takes_lateness(sent: Collection[str], policy: LatePolicy) -> bool:
+    """Whether the author, by the fields sent, accepts a moment that has passed."""
+    return "late_policy" in sent and policy is LatePolicy.PUBLISH
+
+
+def decide_when(draft: Draft, now: int, settings: Settings, *, late_ok: bool) -> When:
     """The moment a draft means. Error: RefusedError naming the field.
 
-    A past moment is refused, unless the author says `late_policy: publish` in so many words.
+    A past moment is refused, unless `late_ok`: the author said `late_policy: publish`.
     """
     zone = draft.zone or settings.zone
     zone_named(zone)
     today = moment(now)
     at = today if draft.at == "now" else resolve(draft.at, zone, draft.fold)
-    if at < today - SLACK and not (
-        draft.late_policy is LatePolicy.PUBLISH and "late_policy" in draft.model_fields_set
-    ):
+    if at < today - SLACK and not late_ok:
         raise invalid(
             "at",
             f"{at.isoformat()} is in the past",
