@@ -10,7 +10,7 @@ from channels.http import HttpClient
 from channels.linkedin import version
 from channels.linkedin.api import LinkedInSettings, call, fetch
 from channels.linkedin.errors import evidence, outcome_of
-from channels.outcome import AccessReason, Health, HealthStatus
+from channels.outcome import AccessReason, Gone, Health, HealthStatus, Outcome, Unavailable
 from channels.steps import Stopped, unwell
 
 ROLES = frozenset(
@@ -31,7 +31,7 @@ async def probed(http: HttpClient, settings: LinkedInSettings, now: datetime) ->
         acls = await fetch(http, settings, _ACLS, now, restli_method="FINDER")
         page = await call(http, settings, "GET", f"organizations/{settings.organization_id}")
     except Stopped as stopped:
-        return unwell(stopped.outcome, settings.ends_at)
+        return unwell(_about_the_api(stopped.outcome), settings.ends_at)
     if not isinstance(page, Answer):
         return unwell(page, settings.ends_at)
     if page.status in {404, 410}:
@@ -54,6 +54,15 @@ async def probed(http: HttpClient, settings: LinkedInSettings, now: datetime) ->
             evidence=evidence(acls),
         )
     return _well(settings, now, page)
+
+
+def _about_the_api(outcome: Outcome) -> Outcome:
+    """A 404 for the roles is no word about the page: there is no LinkedIn API at this address."""
+    if not isinstance(outcome, Gone):
+        return outcome
+    return Unavailable(
+        reason="this address does not answer like LinkedIn", evidence=outcome.evidence
+    )
 
 
 def _well(settings: LinkedInSettings, now: datetime, page: Answer) -> Health:

@@ -173,4 +173,13 @@ async def test_probe_reads_the_page_the_same_way(
 ) -> None:
     replay.on("GET", "/rest/organizationAcls", reply(200, {"elements": []}))
     replay.on("GET", "/rest/organizations/", REPLIES[name])
-    assert (await linkedin.probe(page)).status is status
+    health = await linkedin.probe(page)
+    assert health.status is status
+    assert status is not HealthStatus.VANISHED or health.remedy
+
+
+async def test_roles_that_are_not_there_say_nothing_of_the_page(
+    replay: Replay, linkedin: LinkedIn, page: Account[LinkedInSettings]
+) -> None:
+    replay.on("GET", "/rest/organizationAcls", REPLIES["organization_unknown"])
+    assert (await linkedin.probe(page)).status is HealthStatus.PLATFORM_DOWN
