@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import structlog
 
 from scheduler.clock import moment
 from scheduler.services import Services
 from scheduler.store import events, posts
+from scheduler.store.faults import StoreError
+
+log = structlog.get_logger()
 
 _EVERY = 0.2  # seconds between two looks
 _WORDS: Mapping[str, str] = {
@@ -30,12 +35,20 @@ async def follow(services: Services, after: int, write: Write) -> None:
     """Write a line, and its colour, for each event after `after`; for ever."""
     names = _Names(services)
     while True:
-        for row in await events.after(services.database, after):
+        for row in await _news(services, after):
             after = row["seq"]
             words = _WORDS.get(row["kind"], row["kind"].replace(".", " ").replace("-", " "))
             at = f"{moment(row['at']).astimezone():%H:%M:%S}"
             write(f"{at}  {words:<12} {await _about(row, names)}", _MARKS.get(words, ""))
         await asyncio.sleep(_EVERY)
+
+
+async def _news(services: Services, after: int) -> Sequence[Mapping[Any, Any]]:
+    try:
+        return await events.after(services.database, after)
+    except StoreError as error:
+        log.warning("live.unreadable", error=type(error).__name__)
+        return ()
 
 
 async def _about(row: Mapping[Any, Any], names: _Names) -> str:

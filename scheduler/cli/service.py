@@ -94,9 +94,10 @@ async def _run(settings: Settings, stop: asyncio.Event, *, practice: bool) -> No
         await stack.enter_async_context(_serving(services, listener))
         note(settings.data_dir, place)
         _welcome(settings, place, redis_url)
-        lines = asyncio.create_task(follow(services, since, _line))
-        await stop.wait()
-        lines.cancel()
+        async with asyncio.TaskGroup() as group:
+            lines = group.create_task(follow(services, since, _line))
+            await stop.wait()
+            lines.cancel()
         console().print("Stopping; what is queued goes on at the next start.")
 
 
