@@ -10,7 +10,6 @@ suppressed or uncertain.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,13 +24,12 @@ from channels.outcome import (
     Outcome,
     RecipientOutcome,
     Rejected,
-    Throttled,
     Unavailable,
     Unconfirmed,
 )
 from scheduler.audience.links import UnsubscribeLinks, audience_key
-from scheduler.audience.suppression import fingerprint
-from scheduler.clock import Clock, moment
+from scheduler.books import Books, taken_over
+from scheduler.clock import Clock
 from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery
 from scheduler.logbook import Logbook, forget, trace_of
@@ -44,6 +42,7 @@ from scheduler.verdicts import (
     Pace,
     conclusion,
     judge,
+    retraced,
     too_many_losses,
     too_many_refusals,
 )
@@ -51,8 +50,6 @@ from scheduler.verdicts import (
 log = structlog.get_logger()
 
 LONGEST_NAP = 5.0
-BOOK_FAILURES = 30
-_DOUBT = "the worker stopped while this mail was under way"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,32 +112,32 @@ class _Run:
         self._delivery, self._token = delivery, delivery.token
         self._message, self._account, self._channel = message, account, channel
         self._by_email = channel.capabilities.address == "email"
-        self._list_id = account.id if self._by_email else None
         self._logbook = Logbook(desk.logbooks, delivery.id, self._token)
-        self._queue: deque[Claimed] = deque()
-        self._results: list[Settled] = []
-        self._banned: list[tuple[str, Settled]] = []
+        self._books = Books(
+            desk.database,
+            desk.clock,
+            delivery_id=delivery.id,
+            token=self._token,
+            list_id=account.id if self._by_email else None,
+            key=desk.key,
+            logbook=self._logbook,
+            pace=desk.pace,
+            give_up_at=self._give_up_at,
+        )
         self._refusals: list[tuple[Settled, Rejected]] = []
         self._losses = 0
         self._reached = 0
-        self._checked_at = 0
-        self._exhausted = False
-        self._closing = False
-        self._amiss = False
-        self._stop: Outcome | None = None
-        self._wanted = asyncio.Event()
-        self._more = asyncio.Event()
 
     # --- The whole run ---------------------------------------------------------------------
 
     async def through(self) -> Outcome:
         if not await self._begin():
-            return self._stop or _taken_over()
+            return self._books.stop or taken_over()
         down = 0
         while True:
             fault = await self._round()
-            if self._stop is not None:
-                return self._stop
+            if self._books.stop is not None:
+                return self._books.stop
             async with self._database.read() as connection:
                 counts = await store.tally(connection, self._delivery.id)
                 due = await store.next_due(connection, self._delivery.id)
@@ -170,8 +167,9 @@ class _Run:
     async def _begin(self) -> bool:
         """Freeze who gets it, and settle what an earlier run left in doubt."""
         now = self._clock.micros()
+        uncertain: list[str] = []
         async with self._database.write() as connection:
-            if not await self._ours(connection, now):
+            if not await self._books.ours(connection, now):
                 return False
             await store.freeze(
                 self._database,
@@ -183,7 +181,11 @@ class _Run:
             )
             strays = await store.strays(connection, self._delivery.id, self._token)
             for token, contact_ids in strays.items():
-                settled = self._retraced(token, contact_ids)
+                trace = trace_of(self._desk.logbooks, self._delivery.id, token)
+                settled = retraced(trace, contact_ids, resend=self._pace.resend_uncertain)
+                uncertain += [
+                    one.contact_id for one in settled if one.state is RecipientState.UNCERTAIN
+                ]
                 await store.settle(
                     connection,
                     delivery_id=self._delivery.id,
@@ -191,28 +193,11 @@ class _Run:
                     settled=settled,
                     now=now,
                 )
+        if uncertain:
+            log.warning("broadcast.uncertain", delivery=self._delivery.id, contacts=uncertain)
         for token in strays:
             forget(self._desk.logbooks, self._delivery.id, token)
         return True
-
-    def _retraced(self, token: str, contact_ids: list[str]) -> list[Settled]:
-        """What the logbook of an earlier run says of what it had claimed."""
-        trace = trace_of(self._desk.logbooks, self._delivery.id, token)
-        answers = {who: (RecipientState(state), code) for who, state, code in trace.answers}
-        doubt = RecipientState.UNCERTAIN
-        if self._pace.resend_uncertain:
-            doubt = RecipientState.PENDING
-        found = []
-        for who in contact_ids:
-            if who in trace.left or not trace.proves:
-                found.append(Settled(contact_id=who, state=doubt, detail=_DOUBT))
-            else:
-                state, code = answers.get(who, (RecipientState.PENDING, ""))
-                found.append(Settled(contact_id=who, state=state, code=code))
-        uncertain = [one.contact_id for one in found if one.state is RecipientState.UNCERTAIN]
-        if uncertain:
-            log.warning("broadcast.uncertain", delivery=self._delivery.id, contacts=uncertain)
-        return found
 
     async def _expire(self) -> None:
         detail = "still refused for now when its time was over"
@@ -235,47 +220,42 @@ class _Run:
         """Write down what is known and give back what was not begun. The logbook stays when SQL
         may not know all of it."""
         self._settle_refusals()
-        self._give_back()
         try:
-            await self._turn(claiming=False)
+            await self._books.close_round()
         except Exception:
             log.exception("broadcast.unsettled", delivery=self._delivery.id)
-            self._amiss = True
-        self._logbook.close(settled=not self._amiss)
+            self._books.amiss = True
+        self._logbook.close(settled=not self._books.amiss)
 
     # --- One round: everyone who is due now ------------------------------------------------
 
     async def _round(self) -> Outcome | None:
         """Write to everyone who is due; the fault when the road failed before the end."""
-        self._exhausted = False
-        await self._turn(claiming=True)
-        if not self._queue or self._stop is not None:
-            self._give_back()
-            await self._turn(claiming=False)
-            return None
-        first = await self._channel.open(self._message, self._account)
-        if isinstance(first, Outcome):
-            self._give_back()
-            await self._turn(claiming=False)
-            if not isinstance(first, Unavailable):
-                self._stop = first
-            return first
-        couriers = [
-            first,
-            *await self._more_couriers(min(len(self._queue), self._pace.connections)),
-        ]
-        self._closing = False
-        clerk = asyncio.create_task(self._keep_books())
-        try:
-            faults = await asyncio.gather(*(self._carry(courier) for courier in couriers))
-        finally:
-            # Asked, not cancelled: a claim that commits unseen would skip its recipients.
-            self._closing = True
-            self._wanted.set()
-            await clerk
+        fault = None
+        if await self._books.open_round():
+            first = await self._channel.open(self._message, self._account)
+            if isinstance(first, Outcome):
+                fault = first
+                if not isinstance(first, Unavailable):
+                    self._books.stop = first
+            else:
+                fault = await self._write_on(first)
         self._settle_refusals()
-        self._give_back()
-        await self._turn(claiming=False)
+        await self._books.close_round()
+        return fault
+
+    async def _write_on(self, first: Courier) -> Outcome | None:
+        """Write over several connections at once; the first fault of any."""
+        wanted = min(self._books.waiting, self._pace.connections)
+        couriers = [first, *await self._more_couriers(wanted)]
+        clerk = asyncio.create_task(self._books.keep())
+        try:
+            async with asyncio.TaskGroup() as group:
+                carriers = [group.create_task(self._carry(courier)) for courier in couriers]
+        finally:
+            self._books.close()
+            await clerk
+        faults = [carrier.result() for carrier in carriers]
         return next((fault for fault in faults if fault is not None), None)
 
     async def _more_couriers(self, wanted: int) -> list[Courier]:
@@ -288,7 +268,7 @@ class _Run:
     async def _carry(self, courier: Courier) -> Outcome | None:
         """Write to one recipient after the other on one connection; its fault, if it failed."""
         try:
-            while (claimed := await self._next()) is not None:
+            while (claimed := await self._books.next()) is not None:
                 self._logbook.leaving(claimed.contact_id)
                 outcome = await self._send(courier, claimed)
                 if self._settled(claimed, outcome):
@@ -314,20 +294,6 @@ class _Run:
             log.exception("courier.unforeseen", delivery=self._delivery.id)
             return Unconfirmed(detail=f"unforeseen {type(error).__name__} in the adapter")
 
-    async def _next(self) -> Claimed | None:
-        while not self._queue:
-            if self._exhausted or self._stop is not None:
-                return None
-            self._logbook.flush()
-            self._more.clear()
-            self._wanted.set()
-            await self._more.wait()
-        if self._stop is not None:
-            return None
-        if len(self._queue) * 2 <= self._pace.chunk and not self._exhausted:
-            self._wanted.set()
-        return self._queue.popleft()
-
     def _settled(self, claimed: Claimed, outcome: RecipientOutcome) -> bool:
         """Record one outcome; whether the connection is broken."""
         verdict = judge(
@@ -343,12 +309,12 @@ class _Run:
         if isinstance(outcome, Rejected):
             self._refusals.append((settled, outcome))
         else:
-            self._results.append(settled)
+            self._books.settle(settled)
         if verdict.suppress:
-            self._banned.append((claimed.address, settled))
+            self._books.ban(claimed.address, settled)
         self._count(outcome)
         if verdict.stop is not None:
-            self._stop = verdict.stop
+            self._books.stop = verdict.stop
         return verdict.broken
 
     def _count(self, outcome: RecipientOutcome) -> None:
@@ -360,159 +326,14 @@ class _Run:
         elif isinstance(outcome, Unconfirmed):
             self._losses += 1
             if self._losses >= self._pace.in_a_row:
-                self._stop = too_many_losses(outcome)
+                self._books.stop = too_many_losses(outcome)
         elif isinstance(outcome, Rejected) and len(self._refusals) >= self._pace.in_a_row:
-            self._stop = too_many_refusals(outcome, reached=self._reached)
+            self._books.stop = too_many_refusals(outcome, reached=self._reached)
 
     def _settle_refusals(self) -> None:
         """When the run stops it was us, not them: they are written to once the cause is mended."""
         if self._refusals:
-            state = RecipientState.REFUSED if self._stop is None else RecipientState.PENDING
-            self._results += [replace(settled, state=state) for settled, _ in self._refusals]
+            state = RecipientState.REFUSED if self._books.stop is None else RecipientState.PENDING
+            for settled, _ in self._refusals:
+                self._books.settle(replace(settled, state=state))
             self._refusals.clear()
-
-    # --- The books -------------------------------------------------------------------------
-
-    async def _keep_books(self) -> None:
-        """Settle and claim until told to close: when asked, and at least every `flush_us`."""
-        failures = 0
-        while not self._closing:
-            try:
-                async with asyncio.timeout(self._pace.flush_us / SECOND):
-                    await self._wanted.wait()
-            except TimeoutError:
-                pass
-            self._wanted.clear()
-            try:
-                await self._turn(claiming=not self._closing)
-            except Exception:  # what is known stays in memory and in the logbook; try again
-                log.exception("broadcast.books", delivery=self._delivery.id)
-                self._amiss = True
-                failures += 1
-                if failures >= BOOK_FAILURES:
-                    self._stop = Unavailable(reason="the database cannot be written")
-                await asyncio.sleep(1.0)
-            else:
-                failures = 0
-            self._more.set()
-
-    async def _turn(self, *, claiming: bool) -> None:
-        """One transaction: settle what is known, look again at who is welcome, claim more."""
-        now = self._clock.micros()
-        wanted = 0
-        if claiming and not self._exhausted and len(self._queue) * 2 <= self._pace.chunk:
-            wanted = self._pace.chunk - len(self._queue)
-        stale = now - self._checked_at > self._pace.recheck_us
-        if not (self._results or self._banned or wanted or (stale and claiming)):
-            return
-        results, self._results = self._results, []
-        banned, self._banned = self._banned, []
-        try:
-            claimed, gone = await self._write(results, banned, wanted, now, recheck=stale)
-        except BaseException:
-            self._results, self._banned = results + self._results, banned + self._banned
-            raise
-        if gone:
-            self._queue = deque(one for one in self._queue if one.contact_id not in gone)
-        self._exhausted = self._exhausted or (wanted > 0 and not claimed)
-        for one in claimed:
-            if one.welcome:
-                self._queue.append(one)
-            else:
-                self._results.append(_suppressed(one.contact_id))
-        self._results += [_suppressed(contact_id) for contact_id in gone]
-
-    async def _write(
-        self,
-        results: list[Settled],
-        banned: list[tuple[str, Settled]],
-        wanted: int,
-        now: int,
-        *,
-        recheck: bool,
-    ) -> tuple[list[Claimed], set[str]]:
-        claimed: list[Claimed] = []
-        gone: set[str] = set()
-        async with self._database.write() as connection:
-            await store.settle(
-                connection,
-                delivery_id=self._delivery.id,
-                token=self._token,
-                settled=results,
-                now=now,
-            )
-            await store.suppress(self._database, connection, self._bans(banned, now))
-            if not await self._ours(connection, now):
-                return [], set()
-            if recheck:
-                waiting = list(self._queue)
-                gone = await self._unwelcome(connection, waiting)
-                self._checked_at = now
-            if wanted and now <= self._give_up_at:
-                rows = await store.claim(
-                    self._database,
-                    connection,
-                    delivery_id=self._delivery.id,
-                    token=self._token,
-                    now=now,
-                    limit=wanted,
-                )
-                claimed = await store.people(connection, rows, self._list_id)
-                barred = await self._barred(connection, claimed)
-                claimed = [
-                    replace(one, welcome=False) if one.contact_id in barred else one
-                    for one in claimed
-                ]
-        return claimed, gone
-
-    async def _ours(self, connection: Any, now: int) -> bool:
-        """Whether this run may go on; else `_stop` says why not."""
-        paused_until = await store.lease_of(
-            self._database, connection, self._delivery.id, self._token
-        )
-        if paused_until is None:
-            self._stop = _taken_over()
-        elif paused_until > now:
-            self._stop = Throttled(until=moment(paused_until), reason="the account is paused")
-        return self._stop is None
-
-    async def _unwelcome(self, connection: Any, waiting: list[Claimed]) -> set[str]:
-        """Who of those waiting in memory unsubscribed or was suppressed since."""
-        if not waiting:
-            return set()
-        ids = [one.contact_id for one in waiting]
-        welcome = await store.subscribed(connection, ids, self._list_id)
-        return {who for who in ids if who not in welcome} | await self._barred(connection, waiting)
-
-    async def _barred(self, connection: Any, people: list[Claimed]) -> set[str]:
-        hashes = {fingerprint(self._desk.key, one.address): one.contact_id for one in people}
-        if not hashes:
-            return set()
-        return {hashes[found] for found in await store.suppressed(connection, list(hashes))}
-
-    def _bans(self, banned: list[tuple[str, Settled]], now: int) -> list[dict[str, Any]]:
-        return [
-            {
-                "hash": fingerprint(self._desk.key, address),
-                "reason": "no-such-address",
-                "detail": settled.code,
-                "at": now,
-            }
-            for address, settled in banned
-        ]
-
-    def _give_back(self) -> None:
-        """What waits in memory was certainly not begun."""
-        self._results += [
-            Settled(contact_id=one.contact_id, state=RecipientState.PENDING, charged=False)
-            for one in self._queue
-        ]
-        self._queue.clear()
-
-
-def _suppressed(contact_id: str) -> Settled:
-    return Settled(contact_id=contact_id, state=RecipientState.SUPPRESSED, charged=False)
-
-
-def _taken_over() -> Outcome:
-    return Unavailable(reason="another worker took this delivery over")

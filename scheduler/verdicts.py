@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import assert_never
@@ -23,8 +24,11 @@ from channels.outcome import (
 )
 from scheduler.clock import micros
 from scheduler.decide import SECOND
+from scheduler.logbook import Trace
 from scheduler.retry import RetryPolicy, backoff
 from scheduler.store.recipients import RecipientState, Settled
+
+_DOUBT = "the worker stopped while this mail was under way"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,21 @@ def judge(
             return Verdict(waiting, stop=outcome)
         case _:
             assert_never(outcome)
+
+
+def retraced(trace: Trace, contact_ids: Sequence[str], *, resend: bool) -> list[Settled]:
+    """What the logbook of a run that is over says of the contacts it had claimed: answered, in
+    doubt, or certainly not begun. `resend`: doubt means to write again."""
+    answers = {who: (RecipientState(state), code) for who, state, code in trace.answers}
+    doubt = RecipientState.PENDING if resend else RecipientState.UNCERTAIN
+    found = []
+    for who in contact_ids:
+        if who in trace.left or not trace.proves:
+            found.append(Settled(contact_id=who, state=doubt, detail=_DOUBT))
+        else:
+            state, code = answers.get(who, (RecipientState.PENDING, ""))
+            found.append(Settled(contact_id=who, state=state, code=code))
+    return found
 
 
 def too_many_refusals(last: Rejected, *, reached: int) -> Outcome:
