@@ -19,9 +19,9 @@ from channels.base import Message, Part, Post
 from channels.base import Reroute as RerouteWords
 from channels.media import shown
 from scheduler.attempt import Armed
+from scheduler.campaigns import read_post
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
-from scheduler.content import to_post
 from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery, HoldReason, LatePolicy, State
 from scheduler.late import Lateness, LateRules, judge
@@ -30,7 +30,7 @@ from scheduler.media import fitted
 from scheduler.plan import BY_HAND
 from scheduler.roster import Member, Roster
 from scheduler.store import arming as store
-from scheduler.store import claims
+from scheduler.store import campaigns, claims
 from scheduler.store.alerts import raise_alert
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
@@ -135,6 +135,7 @@ class Armer:
             self.database,
             ((d.post_id, d.account_id) for d in claimed if d.part is Part.FIRST_COMMENT),
         )
+        told = await campaigns.of_posts(self.database, rows.values())
         batch = Batch()
         ready: list[tuple[Delivery, str | None]] = []
         now = self.clock.micros()
@@ -155,8 +156,10 @@ class Armer:
             if count % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)  # rendering must not delay what fires meanwhile
             member = members[delivery.account_id]
-            post = _words(to_post(rows[delivery.post_id], self.media_dir), delivery, origins)
+            at = max(fire_at[delivery.id], now)
             try:
+                read = read_post(rows[delivery.post_id], self.media_dir, told, at)
+                post = _words(read, delivery, origins)
                 message = await self._message(post, member, delivery.part, reply_to)
             except Exception as error:
                 log.exception("render.failed", delivery=delivery.id, channel=member.channel.name)
@@ -178,7 +181,10 @@ class Armer:
         member = members.get(delivery.account_id)
         if member is None:
             return None
-        post = _words(to_post(rows[delivery.post_id], self.media_dir), delivery, origins)
+        told = await campaigns.of_posts(self.database, rows.values())
+        at = delivery.first_sent_at or delivery.due_at  # as it read when it left
+        read = read_post(rows[delivery.post_id], self.media_dir, told, at)
+        post = _words(read, delivery, origins)
         return member, await self._message(post, member, delivery.part, None)
 
     async def _message(

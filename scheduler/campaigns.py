@@ -106,6 +106,11 @@ def placement_of(row: Row) -> Placement | None:
     return None if when is None else Placement.model_validate(when)
 
 
+def unplaced(row: Row) -> dict[str, Any]:
+    """The placement of a post whose author gave it a time of its own."""
+    return {**(row["placement"] or {}), "when": None}
+
+
 def effects_of(
     campaign: Row, placed: Iterable[Placed], wanted: Frame, now: int, rules: LateRules
 ) -> list[Effect]:

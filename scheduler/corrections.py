@@ -11,7 +11,7 @@ from scheduler.clock import moment
 from scheduler.content import to_post
 from scheduler.deliveries import Delivery, State
 from scheduler.opening import locale_of
-from scheduler.placeholders import Frame, fill_text
+from scheduler.placeholders import Frame, fill_text, known_names, names_in
 
 _CERTAIN = frozenset({State.DELIVERED, State.ACCEPTED, State.SENDING})
 
@@ -65,7 +65,8 @@ def corrections_of(
     campaign: Row, effects: Sequence[Effect], wanted: Frame, accounts: Collection[str]
 ) -> list[Correction]:
     """One for each language and thing said wrongly. The last word of each account decides: what
-    was put right already is not corrected again. `accounts`: ids of those still connected."""
+    was put right already is not corrected again, and what speaks of a field that is gone is left to
+    its author. `accounts`: ids of those still connected."""
     last: dict[str, _Said] = {}
     for effect in effects:
         for delivery in effect.out:
@@ -78,7 +79,11 @@ def corrections_of(
             ):
                 last[delivery.account_id] = _Said(effect.row, delivery)
     wrong = [said for said in last.values() if is_wrong(campaign, said.row, said.delivery, wanted)]
-    return _by_words([(_words(campaign, said, wanted), said) for said in wrong])
+    worded = [(_words(campaign, said, wanted), said) for said in wrong]
+    fillable = set(known_names(wanted))
+    return _by_words(
+        [(words, said) for words, said in worded if fillable.issuperset(names_in("".join(words)))]
+    )
 
 
 def _by_words(found: Sequence[tuple[tuple[str, str, str], _Said]]) -> list[Correction]:

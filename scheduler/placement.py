@@ -36,6 +36,12 @@ class Anchor:
         """Aware UTC."""
         return on_the_wall(self.local, self.zone)
 
+    @property
+    def text(self) -> str:
+        """As a person writes it: `2026-05-02T09:00`."""
+        exact = self.local.second or self.local.microsecond
+        return self.local.isoformat(timespec="auto" if exact else "minutes")
+
 
 class Placement(Strict):
     """When a post goes out, seen from the anchor: days and a local time (none: the anchor's own),

@@ -12,8 +12,9 @@ from typing import Any
 import uuid_utils
 from pydantic import ValidationError
 
-from channels.base import Part
+from channels.base import Part, Post
 from scheduler.answers import ProblemAnswer
+from scheduler.campaigns import frame_at, unplaced
 from scheduler.changes import Change, columns
 from scheduler.clock import Clock, micros, moment
 from scheduler.content import draft_of, media_ids, to_content, to_post
@@ -21,15 +22,17 @@ from scheduler.deliveries import Delivery, HoldReason, State
 from scheduler.desk import leaving, may_be_leaving, nothing_left
 from scheduler.doorbell import Doorbell
 from scheduler.drafts import Draft, Revision
+from scheduler.placeholders import fill
 from scheduler.plan import Plan, make_plan, refuse_unfit
 from scheduler.posts import problems_of
 from scheduler.refusals import conflict, invalid, not_found
 from scheduler.roster import Member, Roster
 from scheduler.settings import Settings
-from scheduler.store import desk, media, posts
+from scheduler.store import campaigns, desk, media, posts
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
+from scheduler.storyline import refuse_unknown
 from scheduler.when import When, deadline_of, decide_when, takes_lateness
 
 _OPEN = frozenset({State.SCHEDULED, State.ARMED, State.HELD})
@@ -63,7 +66,10 @@ class Reviser:
             draft = _applied(revision, row)
             when = _when(draft, revision, row, now, self.settings)
             changed = await self._changed_row(connection, dict(row), draft, when)
-            plan = self._plan(changed, _members_of(waiting, members), now)
+            if "at" in revision.changed and row["campaign_id"] is not None:
+                changed["placement"] = unplaced(row)
+            post = await self._read(connection, changed, now)
+            plan = refuse_unfit(make_plan(post, _members_of(waiting, members), {}, now), named=True)
             values = {**changed, "version": row["version"] + 1, "updated_at": now}
             await desk.update_post(connection, post_id, values)
             for delivery in waiting:
@@ -88,11 +94,18 @@ class Reviser:
             "deadline_at": when.deadline_at,
         }
 
-    def _plan(self, row: Mapping[str, Any], members: Sequence[Member], now: int) -> Plan:
+    async def _read(self, connection: Connection, row: Mapping[str, Any], now: int) -> Post:
+        """The post as channels see it, its campaign's placeholders filled."""
         post = replace(
             to_post(row, self.settings.data_dir / "media"), own_hosts=self.settings.own_hosts
         )
-        return refuse_unfit(make_plan(post, members, {}, now), named=True)
+        if row["campaign_id"] is None:
+            return post
+        campaign = await campaigns.get(connection, row["campaign_id"])
+        assert campaign is not None  # campaigns are never deleted
+        frame = frame_at(campaign, now)
+        refuse_unknown(post, frame)
+        return fill(post, frame, moment(max(row["due_at"], now)))
 
     async def _follow(
         self, connection: Connection, delivery: Delivery, when: When, was_due: int, now: int

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from channels.base import Tools
 from channels.http import HttpClient
 from channels.registry import Registry
+from scheduler.campaigner import Campaigner
 from scheduler.clock import Clock
 from scheduler.desk import Desk
 from scheduler.doorbell import Doorbell, SilentDoorbell
@@ -37,6 +38,7 @@ class Services:
     intake: Intake
     desk: Desk
     reviser: Reviser
+    campaigner: Campaigner
 
 
 @asynccontextmanager
@@ -83,6 +85,9 @@ async def open_services(
                 grace_us=int(settings.default_deadline_hours * 3_600_000_000),
             ),
             reviser=Reviser(
+                database=database, roster=roster, clock=time, settings=settings, doorbell=bell
+            ),
+            campaigner=Campaigner(
                 database=database, roster=roster, clock=time, settings=settings, doorbell=bell
             ),
         )

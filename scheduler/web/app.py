@@ -7,7 +7,7 @@ from aiohttp import web
 from scheduler.services import Services
 from scheduler.settings import Settings
 from scheduler.web import auth, docs, measure, problems, service
-from scheduler.web.api import accounts, deliveries, events, media, posts, routes, tokens
+from scheduler.web.api import accounts, campaigns, deliveries, events, media, posts, routes, tokens
 from scheduler.web.endpoint import MAX_JSON, Endpoint, add_routes
 from scheduler.web.feed import Feed
 from scheduler.web.keys import SERVICES
@@ -15,7 +15,7 @@ from scheduler.web.site import setup_site
 from scheduler.web.site_views import SiteInfo
 
 API = "/api/v1"
-_MODULES = (posts, deliveries, accounts, routes, media, events, tokens)
+_MODULES = (posts, campaigns, deliveries, accounts, routes, media, events, tokens)
 
 
 def api_endpoints() -> dict[str, list[Endpoint]]:

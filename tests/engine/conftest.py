@@ -16,6 +16,7 @@ from sqlalchemy import select
 from channels.outcome import Outcome
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.server import PracticeServer
+from scheduler.clock import Clock
 from scheduler.drafts import Draft
 from scheduler.services import Services, open_services
 from scheduler.settings import Settings
@@ -130,9 +131,11 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
+async def opened(
+    settings: Settings, practice: PracticeServer, clock: Clock | None = None
+) -> AsyncIterator[Engine]:
     """Services with every practice account connected, and the built-in blog."""
-    async with open_services(settings) as services:
+    async with open_services(settings, clock=clock) as services:
         ids: dict[str, str] = {}
         wanted = [
             (a.adapter, a.name, a.settings) for a in practice.accounts() if a.adapter in CONNECTED
