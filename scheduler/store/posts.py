@@ -129,3 +129,9 @@ def _conditions(wanted: PostFilter) -> list[Any]:
     if len(legs) > 1:
         conditions.append(exists().where(*legs))
     return conditions
+
+
+async def titles(connection: AsyncConnection, post_ids: Sequence[str]) -> dict[str, str]:
+    """The titles of these posts, by id."""
+    statement = select(posts.c.id, posts.c.title).where(posts.c.id.in_(post_ids))
+    return {row.id: row.title for row in await connection.execute(statement)}

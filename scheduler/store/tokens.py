@@ -9,7 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 import uuid_utils
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.store.tables import tokens
@@ -89,7 +89,18 @@ async def create(
 
 async def find(connection: AsyncConnection, secret: str, now: int) -> RowMapping | None:
     """The token's row if it is valid now."""
-    statement = select(tokens).where(tokens.c.hash == digest(secret))
+    return await _valid(connection, tokens.c.hash == digest(secret), now)
+
+
+async def by_id(connection: AsyncConnection, token_id: str, now: int) -> RowMapping | None:
+    """As `find`, by the token's id."""
+    return await _valid(connection, tokens.c.id == token_id, now)
+
+
+async def _valid(
+    connection: AsyncConnection, which: ColumnElement[bool], now: int
+) -> RowMapping | None:
+    statement = select(tokens).where(which)
     row = (await connection.execute(statement)).mappings().one_or_none()
     if row is None or row["revoked_at"] is not None:
         return None
