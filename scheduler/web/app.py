@@ -11,6 +11,7 @@ from scheduler.web.api import accounts, campaigns, deliveries, events, media, po
 from scheduler.web.endpoint import MAX_JSON, Endpoint, add_routes
 from scheduler.web.feed import Feed
 from scheduler.web.keys import SERVICES
+from scheduler.web.pages import setup_pages
 from scheduler.web.site import setup_site
 from scheduler.web.site_views import SiteInfo
 
@@ -39,6 +40,7 @@ def create_app(services: Services) -> web.Application:
     for prefix, endpoints in api_endpoints().items():
         add_routes(app, endpoints, prefix)
     docs.add_routes(app, api_endpoints(), API)
+    setup_pages(app)
     setup_site(
         app,
         pages=services.pages,

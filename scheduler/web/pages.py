@@ -54,7 +54,7 @@ class Pages:
         services = request.app[SERVICES]
         reader = await session.current(request, services)
         if reader is None:
-            raise web.HTTPSeeOther("/login")
+            return _to("/login")
         return self._page(request, "overview.html", word=reader.word, **await _overview(services))
 
     async def login(self, request: web.Request) -> web.StreamResponse:
@@ -67,14 +67,14 @@ class Pages:
         caller = await request.app[DOORKEEPER].caller(str(form.get("token", "")).strip())
         if caller is None:
             return self._page(request, "login.html", wrong=True, status=401)
-        response = web.HTTPSeeOther("/")
+        response = _to("/")
         session.begin(response, request.app[SERVICES], caller)
         return response
 
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """Forget the cookie."""
         await _form_of(request, Scope.READ)
-        response = web.HTTPSeeOther("/login")
+        response = _to("/login")
         session.end(response)
         return response
 
@@ -85,7 +85,7 @@ class Pages:
         if decision is None:
             raise RefusedError(Refusal.BAD_REQUEST, "no such decision")
         await decision(request.app[SERVICES], str(form.get("id", "")), reader.caller.actor)
-        raise web.HTTPSeeOther("/")
+        return _to("/")
 
     def _page(
         self, request: web.Request, name: str, *, status: int = 200, **shown: Any
@@ -105,9 +105,12 @@ class Pages:
         return web.Response(text=text, content_type="text/html", status=status, headers=headers)
 
 
-async def _form_of(
-    request: web.Request, scope: Scope
-) -> tuple[session.Session, Mapping[str, Any]]:
+def _to(path: str) -> web.Response:
+    """Go there with a GET."""
+    return web.Response(status=303, headers={"Location": path})
+
+
+async def _form_of(request: web.Request, scope: Scope) -> tuple[session.Session, Mapping[str, Any]]:
     """A form of ours from somebody signed in. Error: RefusedError."""
     reader = await session.current(request, request.app[SERVICES])
     form = await request.post()
@@ -151,9 +154,7 @@ async def _overview(services: Services) -> dict[str, Any]:
 
 
 def _with_legs(rows: Any, legs: Any) -> list[dict[str, Any]]:
-    return [
-        {**row, "legs": [leg for leg in legs if leg["post_id"] == row["id"]]} for row in rows
-    ]
+    return [{**row, "legs": [leg for leg in legs if leg["post_id"] == row["id"]]} for row in rows]
 
 
 async def _retry(services: Services, delivery_id: str, actor: str) -> None:

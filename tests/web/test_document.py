@@ -11,7 +11,16 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from tests.web.conftest import Client
 
 # Not for programs: the document itself, the pages, their files.
-_PAGES = ("/", "/login", "/logout", "/api/v1/openapi.json", "/api/v1/docs", "/static", "/blog")
+_PAGES = (
+    "/",
+    "/login",
+    "/logout",
+    "/decide",
+    "/api/v1/openapi.json",
+    "/api/v1/docs",
+    "/static",
+    "/blog",
+)
 
 
 def _routes(app: web.Application) -> set[tuple[str, str]]:

@@ -1,0 +1,99 @@
+"""The pages for people: signing in, the overview, and forms that only our pages can send."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from scheduler.services import Services
+from scheduler.store.tokens import Scope
+from scheduler.web.app import create_app
+from tests.web.conftest import Client, token
+from tests.web.support import ask, post, put
+
+
+@pytest.fixture
+async def browser(services: Services) -> AsyncIterator[Client]:
+    """Somebody who is not signed in and keeps cookies."""
+    async with TestClient(TestServer(create_app(services))) as client:
+        yield client
+
+
+async def _sign_in(browser: Client, services: Services, scope: Scope = Scope.WRITE) -> str:
+    """The overview, once signed in."""
+    secret = await token(services, scope)
+    answer = await browser.post("/login", data={"token": secret})
+    page = await answer.text()
+    assert (answer.status, answer.url.path) == (200, "/")
+    assert secret not in page
+    return page
+
+
+def _word(page: str) -> str:
+    found = re.search(r'name="word" value="([^"]+)"', page)
+    assert found
+    return found[1]
+
+
+async def test_nothing_is_shown_before_signing_in(browser: Client, services: Services) -> None:
+    answer = await browser.get("/", allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (303, "/login")
+    wrong = await browser.post("/login", data={"token": "est_wrong"}, allow_redirects=False)
+    assert wrong.status == 401
+    assert "Set-Cookie" not in wrong.headers
+    secret = await token(services, Scope.READ)
+    right = await browser.post("/login", data={"token": secret}, allow_redirects=False)
+    cookie = right.headers["Set-Cookie"]
+    assert secret not in cookie
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+
+
+async def test_the_cookie_does_not_open_the_api(browser: Client, services: Services) -> None:
+    await _sign_in(browser, services)
+    assert (await browser.get("/api/v1/posts")).status == 401
+
+
+async def test_the_overview_shows_plans_doubts_and_accounts_and_escapes_them(
+    browser: Client, client: Client, services: Services, blog: str
+) -> None:
+    planned = await post(client, title="<script>alert(1)</script>")
+    held = await post(client, title="A doubt", at="now")
+    one = held["deliveries"][0]["id"]
+    await put(services, one, state="held", hold_reason="unconfirmed", cause="no answer")
+    page = await _sign_in(browser, services)
+    assert planned["title"] not in page
+    for shown in ("&lt;script&gt;", "A doubt", "no answer", "Our site", "It is there", "worker"):
+        assert shown in page
+    answer = await browser.get("/", headers={"Accept-Language": "fr-FR,fr;q=0.9,en;q=0.8"})
+    assert "C’est en ligne" in await answer.text()
+    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
+async def test_a_button_decides_once_and_only_from_our_page(
+    browser: Client, client: Client, services: Services, blog: str
+) -> None:
+    held = await post(client)
+    one = held["deliveries"][0]["id"]
+    await put(services, one, state="held", hold_reason="no-road")
+    page = await _sign_in(browser, services)
+    forged = {"what": "cancel", "id": one, "word": "guessed"}
+    assert (await browser.post("/decide", data=forged)).status == 403
+    assert (await ask(client, "GET", f"/deliveries/{one}"))["state"] == "held"
+    answer = await browser.post("/decide", data={**forged, "word": _word(page)})
+    assert answer.status == 200
+    assert (await ask(client, "GET", f"/deliveries/{one}"))["state"] == "cancelled"
+
+
+async def test_a_reader_decides_nothing_and_a_sign_out_ends(
+    browser: Client, services: Services, blog: str
+) -> None:
+    page = await _sign_in(browser, services, Scope.READ)
+    asked = {"what": "retry", "id": "x", "word": _word(page)}
+    assert (await browser.post("/decide", data=asked)).status == 403
+    answer = await browser.post("/logout", data={"word": _word(page)})
+    assert answer.url.path == "/login"
+    assert (await browser.get("/")).url.path == "/login"
