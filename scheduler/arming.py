@@ -311,4 +311,9 @@ def _words(post: Post, delivery: Delivery, origins: Mapping[str, Any]) -> Post:
     origin = None if delivery.origin_id is None else origins.get(delivery.origin_id)
     if origin is None:
         return post
-    return replace(post, rerouted=RerouteWords(from_channel=origin.channel, from_name=origin.name))
+    words = RerouteWords(
+        from_channel=origin.channel,
+        from_name=origin.name,
+        note=(origin.rules or {}).get("note", ""),
+    )
+    return replace(post, rerouted=words)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from scheduler.comeback import Comeback
 from scheduler.health import Doctor
 from scheduler.plan_b import PlanB
 from scheduler.services import Services
+from scheduler.undo import Undo
 
 
 def plan_b_of(services: Services, actor: str) -> PlanB:
@@ -14,6 +16,7 @@ def plan_b_of(services: Services, actor: str) -> PlanB:
         roster=services.roster,
         clock=services.clock,
         media_dir=services.settings.data_dir / "media",
+        zone=services.settings.zone,
         actor=actor,
     )
 
@@ -28,4 +31,26 @@ def doctor_of(services: Services, actor: str) -> Doctor:
         settings=services.settings,
         plan_b=plan_b_of(services, actor),
         actor=actor,
+    )
+
+
+def undo_of(services: Services) -> Undo:
+    """Takes reroutes back."""
+    return Undo(
+        database=services.database,
+        roster=services.roster,
+        clock=services.clock,
+        doorbell=services.doorbell,
+        zone=services.settings.zone,
+    )
+
+
+def comeback_of(services: Services) -> Comeback:
+    """Catches up on pages that returned."""
+    return Comeback(
+        database=services.database,
+        roster=services.roster,
+        clock=services.clock,
+        doorbell=services.doorbell,
+        zone=services.settings.zone,
     )

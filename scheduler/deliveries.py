@@ -34,8 +34,8 @@ FINAL = frozenset({State.DELIVERED, State.REROUTED, State.FAILED, State.CANCELLE
 _SETTLED = {State.DELIVERED, State.ACCEPTED, State.UNCONFIRMED, State.HELD}
 _CLOSED = {State.REROUTED, State.FAILED}
 
-# A person may bring a failed delivery back, and an undone reroute reopens its parent; nothing
-# else leaves a final state.
+# A person may bring a failed delivery back; an undone reroute, or a digest that cannot go out
+# either, reopens its parents. Nothing else leaves a final state.
 TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
     {
         State.SCHEDULED: frozenset({State.ARMED, State.HELD, State.CANCELLED, *_CLOSED}),
@@ -48,7 +48,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
         ),
         State.UNCONFIRMED: frozenset({State.DELIVERED, State.SCHEDULED, State.HELD}),
         State.HELD: frozenset({State.SCHEDULED, State.DELIVERED, State.CANCELLED, *_CLOSED}),
-        State.REROUTED: frozenset({State.SCHEDULED}),
+        State.REROUTED: frozenset({State.SCHEDULED, State.HELD}),
         State.FAILED: frozenset({State.SCHEDULED, State.REROUTED}),
         State.DELIVERED: frozenset(),
         State.CANCELLED: frozenset(),

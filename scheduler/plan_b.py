@@ -4,67 +4,85 @@ transaction; move a whole queue when its page is gone."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import structlog
-
-from channels.base import Kind, Part, Reroute
-from channels.media import foreseen
-from channels.outcome import HealthStatus, Severity
+from channels.base import Part
 from scheduler import metrics
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
-from scheduler.content import to_post
 from scheduler.decide import Move
 from scheduler.deliveries import Delivery, HoldReason, State
-from scheduler.limits import FOREVER
-from scheduler.reroute import Choice, Covered, Taken, Unplaced, choose
+from scheduler.gathering import Gatherer
+from scheduler.refusals import conflict, not_found
+from scheduler.reroute import Covered, Taken, Unplaced
+from scheduler.roads import Found, Survey
 from scheduler.roster import Member, Roster
-from scheduler.store import reroutes
-from scheduler.store.alerts import raise_alert
+from scheduler.store import digests, reroutes
+from scheduler.store.alerts import raise_alert, tell
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import append
 
-log = structlog.get_logger()
+_FOLLOWS = {Part.FIRST_COMMENT}
+_NEXT = "send it elsewhere, publish it here once that works again, or cancel it"
 
-# A road that carries the post already, or still may.
-_CARRIES = frozenset(
-    {
-        State.SCHEDULED,
-        State.ARMED,
-        State.SENDING,
-        State.ACCEPTED,
-        State.UNCONFIRMED,
-        State.DELIVERED,
-    }
-)
-_BROKEN = {HealthStatus.ACCESS_LOST, HealthStatus.VANISHED}
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a delivery: its new columns, and what its event says."""
+
+    state: State
+    cause: str
+    data: Mapping[str, object]
+    hold: HoldReason | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanB:
-    """Moves deliveries to their fallbacks. `actor` is written to the journal."""
+    """Moves deliveries to their fallbacks. `actor` is written to the journal; `zone` is where a
+    digest's hour and a calendar week are told."""
 
     database: Database
     roster: Roster
     clock: Clock
     media_dir: Path
+    zone: str
     actor: str
 
-    async def move(self, delivery: Delivery, move: Move) -> State | None:
+    async def move(
+        self, delivery: Delivery, move: Move, *, asked: bool = False, quiet: bool = False
+    ) -> State | None:
         """Reroute `delivery` (as it was when its token was read), else hold or fail it.
 
-        Returns the state it got, None when the token no longer held: somebody else decided.
+        `asked`: a person said yes; `quiet`: one alert for the whole queue speaks of it. Returns
+        the state it got, None when the token no longer held: somebody else decided.
         """
-        everyone = await self.roster.everyone()
+        survey = await self._survey(asked=asked)
         async with self.database.write() as connection:
             current = await reroutes.delivery(connection, delivery.id)
             if current is None or current.token != delivery.token or current.final:
                 return None
-            choice = await self._choose(connection, current, everyone)
-            return await self._apply(connection, current, move, choice, everyone)
+            if current.part is Part.DIGEST:
+                return await self._dissolve(connection, current, move, survey)
+            return await self._take_road(connection, current, move, survey, quiet=quiet)
+
+    async def approve(self, delivery_id: str) -> State:
+        """A person lets a held delivery take its other road now. Error: RefusedError."""
+        async with self.database.read() as connection:
+            delivery = await reroutes.delivery(connection, delivery_id)
+        if delivery is None:
+            raise not_found("delivery", delivery_id)
+        if delivery.state is not State.HELD or delivery.hold_reason is HoldReason.UNCONFIRMED:
+            raise conflict(
+                f"the delivery is {delivery.state}: there is nothing to approve",
+                "approve only what is held, and settle what may have been published",
+            )
+        state = await self.move(delivery, Move("approved by a person"), asked=True)
+        if state is None:
+            raise conflict("somebody else decided at the same moment", "read it again")
+        return state
 
     async def move_queue(self, account_id: str, cause: str) -> dict[State, int]:
         """Everything that waits for the account takes its other road, in order; how many got
@@ -75,122 +93,139 @@ class PlanB:
                 delivery = await reroutes.delivery(connection, row["id"])
             if delivery is None:
                 continue
-            state = await self.move(delivery, Move(cause))
+            state = await self.move(delivery, Move(cause), quiet=True)
             if state is not None:
                 counts[state] = counts.get(state, 0) + 1
         return counts
 
-    async def _choose(
-        self,
-        connection: Connection,
-        delivery: Delivery,
-        everyone: Mapping[str, Member],
-    ) -> Choice:
-        if delivery.part is not Part.POST:
-            return Unplaced("only the post itself is rerouted")
-        siblings = await reroutes.siblings_of(connection, delivery.post_id)
-        origin = next((s for s in siblings if s.id == delivery.origin_id), delivery)
-        route = await reroutes.route_of(connection, origin.account_id)
-        posts = [s for s in siblings if s.part is Part.POST and s.id != delivery.id]
-        row = await reroutes.post_row(connection, delivery.post_id)
-        refused: dict[str, str] = {
-            s.account_id: "the post did not get through here"
-            for s in posts
-            if s.state not in _CARRIES and s.state is not State.CANCELLED
-        }
-        refused[delivery.account_id] = "it comes from here"
-        closed = {
-            account_id: f"{member.account.name} is {member.status}"
-            for account_id, member in everyone.items()
-            if member.status in _BROKEN or member.paused_until >= FOREVER
-        }
-        closed |= {
-            account_id: "no such account"
-            for account_id in route.fallbacks
-            if account_id not in everyone
-        }
-        come_from = everyone.get(origin.account_id)
-        words = Reroute(
-            from_channel="" if come_from is None else come_from.channel.channel,
-            from_name="" if come_from is None else come_from.account.name,
-            note=route.note,
-        )
-        post = replace(to_post(row, self.media_dir), rerouted=words)
-        for account_id in route.fallbacks:
-            member = everyone.get(account_id)
-            if member is None or account_id in refused:
-                continue
-            message = member.channel.render(foreseen(post, member.channel), member.account)
-            problems = [
-                problem
-                for problem in member.channel.check(message, member.account)
-                if problem.severity is Severity.ERROR
-            ]
-            if problems:
-                refused[account_id] = problems[0].detail
-        return choose(
-            route,
-            Kind(row["kind"]),
-            carried={s.account_id for s in posts if s.state in _CARRIES},
-            closed=closed,
-            refused=refused,
+    async def _survey(self, *, asked: bool) -> Survey:
+        return Survey(
+            everyone=await self.roster.everyone(),
+            media_dir=self.media_dir,
+            zone=self.zone,
+            now=self.clock.micros(),
+            asked=asked,
         )
 
-    async def _apply(
+    async def _take_road(
         self,
         connection: Connection,
         delivery: Delivery,
         move: Move,
-        choice: Choice,
-        everyone: Mapping[str, Member],
+        survey: Survey,
+        *,
+        quiet: bool,
     ) -> State | None:
-        now = self.clock.micros()
-        data: dict[str, object] = {"cause": move.cause}
-        hold: HoldReason | None = None
-        match choice:
-            case Taken(account_id) | Covered(account_id):
-                name = everyone[account_id].account.name
-                how = "goes out by" if isinstance(choice, Taken) else "is carried already by"
-                state, cause = State.REROUTED, f"{move.cause}; {how} {name}"
-                data |= {"to_account": account_id, "to_name": name}
-            case Unplaced(why, ask):
-                cause = f"{move.cause}; no other road: {why}"
-                data["why"] = why
-                state = State.FAILED
-                if move.problem is None and delivery.part is Part.POST:
-                    state = State.HELD
-                    hold = HoldReason.APPROVAL if ask else HoldReason.NO_ROAD
-        new = columns(delivery, state, now, cause=cause, hold_reason=hold)
+        found = await survey.find(connection, delivery)
+        ended = _ended(delivery, move, found, survey.everyone)
+        now = survey.now
+        new = columns(delivery, ended.state, now, cause=ended.cause, hold_reason=ended.hold)
         if not await write_changes(connection, [Change(delivery, delivery.token, new)], now):
             return None
-        if isinstance(choice, Taken):
-            data["child_id"] = await reroutes.add_child(
-                connection, delivery, choice.account_id, now=now, cause=f"rerouted: {move.cause}"
+        data = dict(ended.data)
+        if isinstance(found.choice, Taken):
+            data |= await self._place(connection, delivery, move, found, survey)
+        kind = f"delivery.{ended.state.value}"
+        await append(connection, [event(kind, delivery, now, self.actor, data)])
+        if not quiet and ended.state is not State.CANCELLED:
+            await self._alert(connection, delivery, ended, now)
+        return ended.state
+
+    async def _place(
+        self, connection: Connection, parent: Delivery, move: Move, found: Found, survey: Survey
+    ) -> dict[str, object]:
+        """The child, or a place in the day's digest; what the event says of it."""
+        assert isinstance(found.choice, Taken)
+        target = survey.everyone[found.choice.account_id]
+        metrics.REROUTED.labels(target.channel.channel).inc()
+        if found.choice.account_id in found.route.last_resort:
+            await self._tell_last_resort(connection, parent, target, survey.now)
+        if not found.choice.digest:
+            child = await reroutes.add_child(
+                connection, parent, target.id, now=survey.now, cause=f"rerouted: {move.cause}"
             )
-            metrics.REROUTED.labels(everyone[choice.account_id].channel.channel).inc()
-        await append(
-            connection, [event(f"delivery.{state.value}", delivery, now, self.actor, data)]
-        )
-        if state is not State.REROUTED:
-            await self._alert(connection, delivery, state, cause, now)
-        return state
+            return {"child_id": child}
+        digest = await Gatherer(zone=self.zone, now=survey.now).gather(
+            connection, parent, target=target, origin=found.origin, route=found.route,
+            slot=found.slot,
+        )  # fmt: skip
+        return {"digest_id": digest.id}
+
+    async def _dissolve(
+        self, connection: Connection, digest: Delivery, move: Move, survey: Survey
+    ) -> State | None:
+        """A digest that cannot go out either: each of its posts looks for its own next road."""
+        parents = await digests.parents_of(connection, digest.id)
+        cause = f"{move.cause}; its posts look for other roads"
+        new = columns(digest, State.REROUTED, survey.now, cause=cause)
+        if not await write_changes(connection, [Change(digest, digest.token, new)], survey.now):
+            return None
+        data: dict[str, object] = {"cause": move.cause, "posts": len(parents)}
+        await append(connection, [event("delivery.rerouted", digest, survey.now, self.actor, data)])
+        for parent in parents:
+            await self._take_road(connection, parent, Move(move.cause), survey, quiet=False)
+        return State.REROUTED
 
     async def _alert(
-        self, connection: Connection, delivery: Delivery, state: State, cause: str, now: int
+        self, connection: Connection, delivery: Delivery, ended: Ended, now: int
     ) -> None:
         """Nothing fails in silence: name the post, the cause and what to do next."""
+        data: dict[str, Any] = {
+            "post_id": delivery.post_id,
+            "delivery_id": delivery.id,
+            "account_id": delivery.account_id,
+            "cause": ended.cause,
+            "action": _NEXT,
+        }
+        kind = f"delivery.{ended.state.value}"
+        if ended.state is State.REROUTED:
+            data |= {"action": "nothing to do, unless you prefer to undo it", **ended.data}
+            await tell(connection, kind=kind, data=data, now=now)
+            return
         await raise_alert(
             connection,
             self.database,
-            fact=f"delivery:{delivery.id}:{state.value}",
-            kind=f"delivery.{state.value}",
-            severity="critical" if state is State.FAILED else "warning",
+            fact=f"delivery:{delivery.id}:{ended.state.value}",
+            kind=kind,
+            severity="critical" if ended.state is State.FAILED else "warning",
+            data=data,
+            now=now,
+        )
+
+    async def _tell_last_resort(
+        self, connection: Connection, parent: Delivery, target: Member, now: int
+    ) -> None:
+        """One alert for the account, not one a post: its roads are all closed."""
+        await raise_alert(
+            connection,
+            self.database,
+            fact=f"account:{parent.account_id}:last-resort",
+            kind="account.last-resort",
+            severity="critical",
             data={
-                "post_id": delivery.post_id,
-                "delivery_id": delivery.id,
-                "account_id": delivery.account_id,
-                "cause": cause,
-                "action": "redirect it to another account, change the post, or let it go",
+                "account_id": parent.account_id,
+                "post_id": parent.post_id,
+                "cause": f"every other road is closed; readers find it on {target.account.name}",
+                "action": "reopen one of its fallbacks, or write it another plan B",
             },
             now=now,
         )
+
+
+def _ended(delivery: Delivery, move: Move, found: Found, everyone: Mapping[str, Member]) -> Ended:
+    """What the choice means for the delivery. Pure."""
+    match found.choice:
+        case Taken(account_id) | Covered(account_id):
+            name = everyone[account_id].account.name
+            how = "goes out by" if isinstance(found.choice, Taken) else "is carried already by"
+            data = {"cause": move.cause, "to_account": account_id, "to_name": name}
+            return Ended(State.REROUTED, f"{move.cause}; {how} {name}", data)
+        case Unplaced(why, ask):
+            data = {"cause": move.cause, "why": why}
+            if delivery.part in _FOLLOWS:
+                return Ended(State.CANCELLED, "the post that it comments on went elsewhere", data)
+            cause = f"{move.cause}; no other road: {why}"
+            if move.problem is not None or delivery.part is not Part.POST:
+                return Ended(State.FAILED, cause, data)
+            hold = HoldReason.APPROVAL if ask else HoldReason.NO_ROAD
+            return Ended(State.HELD, cause, data, hold)

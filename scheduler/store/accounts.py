@@ -149,6 +149,13 @@ async def resume(connection: AsyncConnection, account_id: str, now: int) -> None
     await go_on(connection, account_id, now)
 
 
+async def set_policy(
+    connection: AsyncConnection, account_id: str, policy: Mapping[str, Any], now: int
+) -> None:
+    """How closely it is watched: see `scheduler.policy`."""
+    await _change(connection, account_id, now, {"policy": dict(policy)})
+
+
 async def archive(connection: AsyncConnection, account_id: str, now: int) -> None:
     """Forget the credentials and publish nothing more; what was published stays on record."""
     values = {"archived_at": now, "secrets": None, "paused_until": FOREVER}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import update
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.store.db import Database
@@ -58,3 +58,22 @@ async def resolve(connection: AsyncConnection, fact: str, now: int) -> bool:
         update(alerts).where(alerts.c.fact == fact).values(fact=None, resolved_at=now)
     )
     return result.rowcount > 0
+
+
+async def tell(
+    connection: AsyncConnection, *, kind: str, data: Mapping[str, Any], now: int
+) -> None:
+    """News that asks for nothing: sent once, never open."""
+    await connection.execute(
+        insert(alerts).values(
+            id=str(uuid_utils.uuid7()),
+            fact=None,
+            kind=kind,
+            severity="info",
+            data=dict(data),
+            count=1,
+            created_at=now,
+            updated_at=now,
+            resolved_at=now,
+        )
+    )

@@ -11,7 +11,7 @@ from channels.base import Part
 from scheduler.deliveries import State
 from scheduler.store.claims import CHUNK
 from scheduler.store.db import Database
-from scheduler.store.tables import accounts, deliveries, posts
+from scheduler.store.tables import accounts, deliveries, posts, routes
 
 
 async def posts_of(database: Database, ids: Iterable[str]) -> dict[str, Any]:
@@ -28,13 +28,15 @@ async def posts_of(database: Database, ids: Iterable[str]) -> dict[str, Any]:
 
 
 async def origins_of(database: Database, ids: Iterable[str]) -> dict[str, Any]:
-    """For origin deliveries: channel and name of the account they were meant for."""
+    """For origin deliveries: channel and name of the account they were meant for, and what its
+    route (`rules`, None if it has none) adds."""
     wanted = sorted(set(ids))
     if not wanted:
         return {}
     statement = (
-        select(deliveries.c.id, accounts.c.channel, accounts.c.name)
+        select(deliveries.c.id, accounts.c.channel, accounts.c.name, routes.c.rules)
         .join(accounts, accounts.c.id == deliveries.c.account_id)
+        .outerjoin(routes, routes.c.account_id == accounts.c.id)
         .where(deliveries.c.id.in_(wanted))
     )
     async with database.read() as connection:

@@ -12,7 +12,7 @@ from channels.outcome import AccessReason, Health, HealthStatus
 from scheduler.deliveries import HoldReason, State
 from scheduler.diagnosis import Known, Verdict
 from scheduler.limits import FOREVER
-from scheduler.store.alerts import amend, raise_alert, resolve
+from scheduler.store.alerts import amend, raise_alert, resolve, tell
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
 from scheduler.store.tables import accounts, deliveries
@@ -105,6 +105,8 @@ async def judge_and_mark(
         )
         if verdict in {Verdict.BACK, Verdict.DEGRADED}:
             await go_on(connection, account_id, now)
+            if row["status"] == HealthStatus.VANISHED:
+                await _tell_return(connection, row, now)
         await _alert(connection, database, row, health, verdict, now)
         if verdict not in {Verdict.NOTHING, Verdict.WAIT}:
             line = _line(account_id, health, verdict, visits, actor, now)
@@ -168,6 +170,22 @@ async def _alert(
     )
 
 
+async def _tell_return(connection: Connection, row: RowMapping, now: int) -> None:
+    """What happened while the page was away; nothing of it is published again by itself."""
+    counts = await _moved_since(connection, row["id"], row["status_since"])
+    await tell(
+        connection,
+        kind="account.returned",
+        data={
+            "account_id": row["id"],
+            "cause": f"the page is back; while it was away: {_in_words(counts)}",
+            "moved": counts,
+            "action": "nothing is published again by itself; you may publish one catch-up post",
+        },
+        now=now,
+    )
+
+
 def _line(
     account_id: str,
     health: Health,
@@ -226,6 +244,24 @@ async def report_vanished(
     database: Database, account_id: str, *, detail: str, since: int, now: int
 ) -> None:
     """The alert of a vanished page says where its whole queue went, all in one."""
+    async with database.write() as connection:
+        counts = await _moved_since(connection, account_id, since)
+        await amend(
+            connection,
+            f"account:{account_id}:vanished",
+            {
+                "account_id": account_id,
+                "cause": detail,
+                "moved": counts,
+                "action": f"its queue took plan B ({_in_words(counts)}); look at the page,"
+                " reconnect it or archive the account",
+            },
+            now,
+        )
+
+
+async def _moved_since(connection: Connection, account_id: str, since: int) -> dict[str, int]:
+    """How many of the account's deliveries got which state since plan B began."""
     statement = (
         select(deliveries.c.state, func.count())
         .where(
@@ -235,21 +271,11 @@ async def report_vanished(
         )
         .group_by(deliveries.c.state)
     )
-    async with database.write() as connection:
-        counts = {row[0]: row[1] for row in await connection.execute(statement)}
-        moved = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-        await amend(
-            connection,
-            f"account:{account_id}:vanished",
-            {
-                "account_id": account_id,
-                "cause": detail,
-                "moved": counts,
-                "action": f"its queue took plan B ({moved or 'nothing'}); look at the page,"
-                " reconnect it or archive the account",
-            },
-            now,
-        )
+    return {row[0]: row[1] for row in await connection.execute(statement)}
+
+
+def _in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "nothing"
 
 
 def waits_for_its_page() -> ColumnElement[bool]:

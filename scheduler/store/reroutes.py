@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import RowMapping, func, insert, or_, select
 
 from channels.base import Kind, Part
 from scheduler.deliveries import Delivery, State
-from scheduler.reroute import Mode, Route
+from scheduler.reroute import HOUR, Mode, Route
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection, Database
 from scheduler.store.health import waits_for_its_page
-from scheduler.store.routes import effective, stored
+from scheduler.store.plan_b_tables import digest_items, digests
+from scheduler.store.routes import effective, own_sites, stored
 from scheduler.store.tables import deliveries, posts
 
 
@@ -22,11 +23,20 @@ async def route_of(connection: Connection, account_id: str) -> Route:
     """The account's plan B: its owner's, else the default one."""
     fallbacks = (await effective(connection)).get(account_id, ())
     written = (await stored(connection)).get(account_id)
-    rules: dict[str, Any] = {} if written is None else written["rules"]
+    rules: Mapping[str, Any] = {} if written is None else written["rules"]
+    sites: tuple[str, ...] = ()
+    if rules.get("last_resort", False):
+        own = await own_sites(connection)
+        sites = tuple(one for one in own if one not in fallbacks and one != account_id)
+    plain = Route()
     return Route(
-        fallbacks=fallbacks,
+        fallbacks=(*fallbacks, *sites),
         rules={Kind(kind): Mode(mode) for kind, mode in rules.get("kinds", {}).items()},
         note=rules.get("note", ""),
+        digest_hour=rules.get("digest_hour", plain.digest_hour),
+        worth_us=rules.get("worth_hours", plain.worth_us // HOUR) * HOUR,
+        weekly_mails=rules.get("weekly_mails", plain.weekly_mails),
+        last_resort=frozenset(sites),
     )
 
 
@@ -82,3 +92,78 @@ async def add_child(
         )
     )
     return child_id
+
+
+async def child_of(connection: Connection, parent_id: str) -> Delivery | None:
+    """The delivery that this one was rerouted to, locked; None when it has none that counts."""
+    statement = (
+        select(deliveries)
+        .where(deliveries.c.parent_id == parent_id, deliveries.c.state != State.CANCELLED)
+        .with_for_update()
+    )
+    row = (await connection.execute(statement)).mappings().first()
+    return None if row is None else to_delivery(row)
+
+
+async def mails_between(connection: Connection, account_id: str, begin: int, end: int) -> int:
+    """How many deliveries reroutes brought to this account, due in [begin, end)."""
+    statement = (
+        select(func.count())
+        .select_from(deliveries)
+        .where(
+            deliveries.c.account_id == account_id,
+            or_(deliveries.c.parent_id.is_not(None), deliveries.c.part == Part.DIGEST),
+            deliveries.c.state.not_in((State.CANCELLED, State.REROUTED, State.FAILED)),
+            deliveries.c.due_at >= begin,
+            deliveries.c.due_at < end,
+        )
+    )
+    return int((await connection.execute(statement)).scalar_one())
+
+
+async def rerouted_since(
+    connection: Connection, account_id: str, moment: int
+) -> Sequence[Delivery]:
+    """The account's deliveries that took another road at or after `moment`, in their order."""
+    statement = (
+        select(deliveries)
+        .where(
+            deliveries.c.account_id == account_id,
+            deliveries.c.state == State.REROUTED,
+            deliveries.c.finished_at >= moment,
+        )
+        .order_by(deliveries.c.due_at, deliveries.c.id)
+    )
+    return [to_delivery(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def missed_by(connection: Connection, account_id: str) -> list[tuple[Delivery, str | None]]:
+    """What the account's followers missed and nobody has told them yet: deliveries that went out
+    by another road, in order, with where each stands."""
+    child, digest = deliveries.alias("child"), deliveries.alias("digest")
+    told = (
+        select(digest_items.c.parent_id)
+        .join(digests, digests.c.delivery_id == digest_items.c.delivery_id)
+        .where(digests.c.kind == "catch-up")
+    )
+    statement = (
+        select(deliveries, func.coalesce(child.c.url, digest.c.url).label("stands_at"))
+        .outerjoin(
+            child, (child.c.parent_id == deliveries.c.id) & (child.c.state == State.DELIVERED)
+        )
+        .outerjoin(digest_items, digest_items.c.parent_id == deliveries.c.id)
+        .outerjoin(
+            digest,
+            (digest.c.id == digest_items.c.delivery_id) & (digest.c.state == State.DELIVERED),
+        )
+        .where(
+            deliveries.c.account_id == account_id,
+            deliveries.c.state == State.REROUTED,
+            deliveries.c.part == Part.POST,
+            or_(child.c.id.is_not(None), digest.c.id.is_not(None)),
+            deliveries.c.id.not_in(told),
+        )
+        .order_by(deliveries.c.due_at, deliveries.c.id)
+    )
+    rows = (await connection.execute(statement)).mappings().all()
+    return [(to_delivery(row), row["stands_at"]) for row in rows]

@@ -15,11 +15,14 @@ from scheduler.store.tables import accounts, routes
 # replaces it.
 DEFAULT_FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "facebook": ("newsletter", "blog"),
-    "linkedin": ("newsletter",),
-    "messenger": ("newsletter",),
+    "linkedin": ("newsletter", "blog"),
+    "messenger": ("newsletter", "blog"),
     "newsletter": ("blog",),
     "blog": ("newsletter",),
 }
+
+# The adapter whose pages we serve ourselves: readable when every other road is closed.
+OWN_SITE = "blog"
 
 
 async def stored(connection: AsyncConnection) -> dict[str, RowMapping]:
@@ -46,6 +49,16 @@ async def effective(connection: AsyncConnection) -> dict[str, tuple[str, ...]]:
         else default_for(row.channel, by_channel)
         for row in rows
     }
+
+
+async def own_sites(connection: AsyncConnection) -> tuple[str, ...]:
+    """The connected accounts of the built-in site."""
+    statement = (
+        select(accounts.c.id)
+        .where(accounts.c.adapter == OWN_SITE, accounts.c.archived_at.is_(None))
+        .order_by(accounts.c.id)
+    )
+    return tuple((await connection.execute(statement)).scalars())
 
 
 def default_for(channel: str, by_channel: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

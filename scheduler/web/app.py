@@ -7,7 +7,17 @@ from aiohttp import web
 from scheduler.services import Services
 from scheduler.settings import Settings
 from scheduler.web import auth, docs, measure, problems, service
-from scheduler.web.api import accounts, campaigns, deliveries, events, media, posts, routes, tokens
+from scheduler.web.api import (
+    accounts,
+    campaigns,
+    deliveries,
+    events,
+    media,
+    plan_b,
+    posts,
+    routes,
+    tokens,
+)
 from scheduler.web.endpoint import MAX_JSON, Endpoint, add_routes
 from scheduler.web.feed import Feed
 from scheduler.web.keys import SERVICES
@@ -16,7 +26,7 @@ from scheduler.web.site import setup_site
 from scheduler.web.site_views import SiteInfo
 
 API = "/api/v1"
-_MODULES = (posts, campaigns, deliveries, accounts, routes, media, events, tokens)
+_MODULES = (posts, campaigns, deliveries, accounts, routes, plan_b, media, events, tokens)
 
 
 def api_endpoints() -> dict[str, list[Endpoint]]:

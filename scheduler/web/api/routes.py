@@ -36,6 +36,23 @@ class RouteDraft(Strict):
     note: Annotated[
         Text, Field(max_length=300, description="Said on rerouted posts, in your words.")
     ] = ""
+    digest_hour: Annotated[
+        int, Field(ge=0, le=23, description="Local hour of the day's digest.")
+    ] = 18
+    worth_hours: Annotated[
+        int,
+        Field(ge=1, le=720, description="For how long after its time a post is worth rerouting."),
+    ] = 48
+    weekly_mails: Annotated[
+        int, Field(ge=0, le=50, description="Mails a week that reroutes may add to one list.")
+    ] = 7
+    last_resort: Annotated[
+        bool, Field(description="With every fallback closed, publish on the built-in site.")
+    ] = False
+
+
+_PLAIN = RouteDraft(fallbacks=[], kinds={})
+_EXTRAS = {"note", "digest_hour", "worth_hours", "weekly_mails", "last_resort"}
 
 
 class RouteAnswer(TypedDict):
@@ -47,6 +64,10 @@ class RouteAnswer(TypedDict):
     fallbacks: list[str]
     kinds: dict[str, str]
     note: str
+    digest_hour: int
+    worth_hours: int
+    weekly_mails: int
+    last_resort: bool
     default: bool
     warnings: list[str]
 
@@ -91,7 +112,7 @@ async def write(call: Call, path: ById, body: RouteDraft) -> RouteAnswer:
             mode=Mode.AT_ONCE,
             rules={
                 "kinds": {kind.value: mode.value for kind, mode in body.kinds.items()},
-                "note": body.note,
+                **body.model_dump(include=_EXTRAS),
             },
             now=now,
         )
@@ -153,7 +174,11 @@ async def _answers(connection: Connection) -> list[RouteAnswer]:
             "channel": row["channel"],
             "fallbacks": list(ways[row["id"]]),
             "kinds": defaults | rules[row["id"]].get("kinds", {}),
-            "note": rules[row["id"]].get("note", ""),
+            "note": rules[row["id"]].get("note", _PLAIN.note),
+            "digest_hour": rules[row["id"]].get("digest_hour", _PLAIN.digest_hour),
+            "worth_hours": rules[row["id"]].get("worth_hours", _PLAIN.worth_hours),
+            "weekly_mails": rules[row["id"]].get("weekly_mails", _PLAIN.weekly_mails),
+            "last_resort": rules[row["id"]].get("last_resort", _PLAIN.last_resort),
             "default": row["id"] not in own,
             "warnings": route_warnings(row["id"], ways, statuses),
         }

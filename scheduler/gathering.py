@@ -1,0 +1,110 @@
+"""Put a delivery into the digest of its day, take it out again, write the digest's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from channels.base import Part, Reroute
+from channels.words import reroute_note
+from scheduler.changes import Change, columns
+from scheduler.deliveries import Delivery, State
+from scheduler.digest import Room, digest_words, language_of, slot_after
+from scheduler.reroute import HOUR, Route
+from scheduler.roads import takes_more
+from scheduler.roster import Member
+from scheduler.store import digests
+from scheduler.store.completions import write_changes
+from scheduler.store.db import Connection
+from scheduler.store.digests import NewDigest
+
+DEADLINE = 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gatherer:
+    """Works within the caller's transaction. `zone`: where the digest's hour is told."""
+
+    zone: str
+    now: int
+
+    async def gather(
+        self,
+        connection: Connection,
+        parent: Delivery,
+        *,
+        target: Member,
+        origin: Member | None,
+        route: Route,
+        slot: int,
+    ) -> Delivery:
+        """The digest that says what `parent` would have said, on `target`, at `slot` or, when
+        that one has left, on a day after."""
+        await digests.lock_account(connection, target.id)
+        digest = await digests.at_slot(connection, target.id, digests.DIGEST, slot)
+        while digest is not None and not takes_more(digest):
+            slot = slot_after(slot + 1, self.zone, route.digest_hour)
+            digest = await digests.at_slot(connection, target.id, digests.DIGEST, slot)
+        if digest is None:
+            new = NewDigest(
+                account_id=target.id,
+                kind=digests.DIGEST,
+                part=Part.DIGEST,
+                slot=slot,
+                due_at=slot,
+                deadline_at=slot + DEADLINE,
+                zone=self.zone,
+                title="",
+                content={},
+            )
+            await digests.create(connection, new, self.now)
+            digest = await digests.at_slot(connection, target.id, digests.DIGEST, slot)
+            assert digest is not None  # it was just created
+        await digests.add_items(connection, digest.id, [parent], self.now)
+        await self._write(connection, digest, target, origin, route.note)
+        return digest
+
+    async def take_out(
+        self,
+        connection: Connection,
+        digest: Delivery,
+        parent: Delivery,
+        *,
+        target: Member,
+        origin: Member | None,
+        note: str,
+    ) -> None:
+        """The digest says less; an empty one is cancelled."""
+        await digests.remove_item(connection, digest.id, parent.id)
+        if await digests.parents_of(connection, digest.id):
+            await self._write(connection, digest, target, origin, note)
+            return
+        new = columns(digest, State.CANCELLED, self.now, cause="nothing is left to gather")
+        await write_changes(connection, [Change(digest, digest.token, new)], self.now)
+
+    async def _write(
+        self,
+        connection: Connection,
+        digest: Delivery,
+        target: Member,
+        origin: Member | None,
+        note: str,
+    ) -> None:
+        parents = await digests.parents_of(connection, digest.id)
+        rows = await digests.post_rows(connection, [parent.post_id for parent in parents])
+        come_from = Reroute(
+            from_channel="" if origin is None else origin.channel.channel,
+            from_name="" if origin is None else origin.account.name,
+            note=note,
+        )
+        able = target.channel.capabilities
+        title, content = digest_words(
+            rows,
+            name=come_from.from_name or target.account.name,
+            note=reroute_note(come_from, language_of(rows)),
+            room=Room(
+                channel=target.channel.channel,
+                text_limit=able.text_limit,
+                max_images=able.max_images,
+            ),
+        )
+        await digests.rewrite(connection, digest.post_id, title, content, self.now)

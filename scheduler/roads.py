@@ -1,0 +1,180 @@
+"""Which roads are open to a delivery that cannot go its own: everything `reroute.choose` needs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from channels.base import Kind, Part, Post, Reroute
+from channels.media import foreseen
+from channels.outcome import HealthStatus, Severity
+from scheduler.content import to_post
+from scheduler.deliveries import Delivery, State
+from scheduler.digest import slot_after, week_of
+from scheduler.limits import FOREVER
+from scheduler.reroute import Choice, Mode, Route, Unplaced, choose
+from scheduler.roster import Member
+from scheduler.store import digests, reroutes
+from scheduler.store.db import Connection
+
+# A road that carries the post already, or still may.
+CARRIES = frozenset(
+    {
+        State.SCHEDULED,
+        State.ARMED,
+        State.SENDING,
+        State.ACCEPTED,
+        State.UNCONFIRMED,
+        State.DELIVERED,
+    }
+)
+BROKEN = {HealthStatus.ACCESS_LOST, HealthStatus.VANISHED}
+_OUT_OF_MIND = {State.CANCELLED}
+
+
+@dataclass(slots=True)
+class Placed:
+    """What a rehearsal has placed so far, and no store knows of: digests by account and slot,
+    mails by account and week."""
+
+    digests: set[tuple[str, int]] = field(default_factory=set)
+    mails: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A choice, and what it was made of. `origin`: the account that the author meant, None if it
+    is archived; `row`: of the post; `slot`: when the day's digest would go out."""
+
+    choice: Choice
+    route: Route
+    origin: Member | None
+    row: Mapping[Any, Any]
+    post: Post
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """Looks at the roads of one delivery after the other. `now`: microseconds since 1970;
+    `shut`: accounts to count as closed, and why; `asked`: a person said yes."""
+
+    everyone: Mapping[str, Member]
+    media_dir: Path
+    zone: str
+    now: int
+    shut: Mapping[str, str] = field(default_factory=dict)
+    asked: bool = False
+    placed: Placed = field(default_factory=Placed)
+
+    async def find(self, connection: Connection, delivery: Delivery) -> Found:
+        """The road of a delivery of a post (its other parts have none)."""
+        siblings = await reroutes.siblings_of(connection, delivery.post_id)
+        origin = next((s for s in siblings if s.id == delivery.origin_id), delivery)
+        route = await reroutes.route_of(connection, origin.account_id)
+        member = self.everyone.get(origin.account_id)
+        row = await reroutes.post_row(connection, delivery.post_id)
+        post = replace(
+            to_post(row, self.media_dir),
+            rerouted=Reroute(
+                from_channel="" if member is None else member.channel.channel,
+                from_name="" if member is None else member.account.name,
+                note=route.note,
+            ),
+        )
+        kind = Kind(row["kind"])
+        slot = slot_after(max(self.now, delivery.due_at), self.zone, route.digest_hour)
+        route = _in_time(route, kind, slot, delivery)
+        carriers = [
+            s
+            for s in (*siblings, *await digests.carriers_of(connection, delivery.post_id))
+            if s.part in {Part.POST, Part.DIGEST} and s.id != delivery.id
+        ]
+        choice = choose(
+            route,
+            kind,
+            carried={s.account_id for s in carriers if s.state in CARRIES},
+            closed=self._closed(route) | await self._full(connection, route, kind, slot, delivery),
+            refused=self._refused(route, delivery, carriers, post),
+            overdue_us=self.now - delivery.planned_at,
+            asked=self.asked,
+        )
+        if delivery.part is not Part.POST:
+            choice = Unplaced("only the post itself is rerouted")
+        return Found(choice=choice, route=route, origin=member, row=row, post=post, slot=slot)
+
+    def _closed(self, route: Route) -> dict[str, str]:
+        """Fallbacks that can publish nothing now."""
+        closed = dict(self.shut)
+        for account_id in route.fallbacks:
+            member = self.everyone.get(account_id)
+            if member is None:
+                closed[account_id] = "no such account"
+            elif member.status in BROKEN or member.paused_until >= FOREVER:
+                closed[account_id] = f"{member.account.name} is {_state_of(member)}"
+        return closed
+
+    def _refused(
+        self, route: Route, delivery: Delivery, carriers: list[Delivery], post: Post
+    ) -> dict[str, str]:
+        """Fallbacks where the post failed, or that cannot carry it."""
+        refused = {
+            s.account_id: "the post did not get through here"
+            for s in carriers
+            if s.state not in CARRIES and s.state not in _OUT_OF_MIND
+        }
+        refused[delivery.account_id] = "it comes from here"
+        for account_id in route.fallbacks:
+            member = self.everyone.get(account_id)
+            if member is None or account_id in refused:
+                continue
+            message = member.channel.render(foreseen(post, member.channel), member.account)
+            for problem in member.channel.check(message, member.account):
+                if problem.severity is Severity.ERROR:
+                    refused.setdefault(account_id, problem.detail)
+        return refused
+
+    async def _full(
+        self, connection: Connection, route: Route, kind: Kind, slot: int, delivery: Delivery
+    ) -> dict[str, str]:
+        """Lists that got as many mails from reroutes this week as their owner allows."""
+        full: dict[str, str] = {}
+        gathered = route.mode(kind) is Mode.DIGEST
+        begin, end = week_of(slot if gathered else max(self.now, delivery.due_at), self.zone)
+        for account_id in route.fallbacks:
+            member = self.everyone.get(account_id)
+            if member is None or not member.channel.capabilities.addressed:
+                continue
+            if gathered and await self._joinable(connection, account_id, slot):
+                continue
+            mails = await reroutes.mails_between(connection, account_id, begin, end)
+            if mails + self.placed.mails[account_id, begin] >= route.weekly_mails:
+                full[account_id] = (
+                    f"{member.account.name} had {route.weekly_mails} mails from reroutes that week"
+                )
+        return full
+
+    async def _joinable(self, connection: Connection, account_id: str, slot: int) -> bool:
+        if (account_id, slot) in self.placed.digests:
+            return True
+        digest = await digests.at_slot(connection, account_id, digests.DIGEST, slot)
+        return digest is not None and takes_more(digest)
+
+
+def takes_more(digest: Delivery) -> bool:
+    """Whether a post may still join: nothing of it has left, for anybody."""
+    return digest.state is State.SCHEDULED and digest.attempt == 0
+
+
+def _in_time(route: Route, kind: Kind, slot: int, delivery: Delivery) -> Route:
+    """A digest that would come after the post's deadline is no road: it goes by itself."""
+    if route.mode(kind) is not Mode.DIGEST or slot <= (delivery.deadline_at or slot):
+        return route
+    return replace(route, rules={**route.rules, kind: Mode.AT_ONCE})
+
+
+def _state_of(member: Member) -> str:
+    return member.status if member.status in BROKEN else f"paused ({member.pause_reason})"

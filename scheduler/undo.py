@@ -1,0 +1,118 @@
+"""Take a reroute back, as long as nothing of it has left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scheduler.changes import Change, columns, event
+from scheduler.clock import Clock
+from scheduler.deliveries import Delivery, State
+from scheduler.desk import may_be_leaving
+from scheduler.doorbell import Doorbell
+from scheduler.gathering import Gatherer
+from scheduler.refusals import RefusedError, conflict, not_found
+from scheduler.reroute import HOUR
+from scheduler.roads import BROKEN, takes_more
+from scheduler.roster import Member, Roster
+from scheduler.store import desk, digests, reroutes
+from scheduler.store.completions import write_changes
+from scheduler.store.db import Connection, Database
+from scheduler.store.events import append
+
+WINDOW = 24 * HOUR
+_WAITS = {State.SCHEDULED, State.ARMED, State.HELD}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """Brings rerouted deliveries back to the account they were meant for."""
+
+    database: Database
+    roster: Roster
+    clock: Clock
+    doorbell: Doorbell
+    zone: str
+
+    async def one(self, delivery_id: str, actor: str) -> None:
+        """Undo one reroute. Error: RefusedError, nothing changed."""
+        everyone = await self.roster.everyone()
+        async with self.database.write() as connection:
+            now = self.clock.micros()
+            parent = await desk.locked(connection, delivery_id)
+            if parent is None:
+                raise not_found("delivery", delivery_id)
+            await self._undo(connection, parent, everyone, now, actor)
+        await self.doorbell.ring(now)
+
+    async def account(self, account_id: str, actor: str) -> tuple[int, int]:
+        """Undo every reroute of an account that still can be: how many were, how many stay."""
+        everyone = await self.roster.everyone()
+        if account_id not in everyone:
+            raise not_found("account", account_id)
+        undone = kept = 0
+        now = self.clock.micros()
+        async with self.database.write() as connection:
+            for parent in await reroutes.rerouted_since(connection, account_id, now - WINDOW):
+                try:
+                    await self._undo(connection, parent, everyone, now, actor)
+                    undone += 1
+                except RefusedError:
+                    kept += 1
+        await self.doorbell.ring(now)
+        return undone, kept
+
+    async def _undo(
+        self,
+        connection: Connection,
+        parent: Delivery,
+        everyone: dict[str, Member],
+        now: int,
+        actor: str,
+    ) -> None:
+        if parent.state is not State.REROUTED:
+            raise conflict(f"the delivery is {parent.state}: no reroute to undo", "read it again")
+        self._check_account(everyone.get(parent.account_id), now)
+        digest = await digests.holding(connection, parent.id)
+        child = await reroutes.child_of(connection, parent.id)
+        if digest is not None:
+            await self._leave(connection, digest, parent, everyone, now)
+        elif child is not None:
+            await self._recall(connection, child, now)
+        await desk.reschedule(
+            connection, parent.id, due_at=max(now, parent.due_at),
+            deadline_at=parent.deadline_at if (parent.deadline_at or 0) > now else None,
+            now=now, fresh=True,
+        )  # fmt: skip
+        await append(connection, [event("delivery.undone", parent, now, actor)])
+
+    def _check_account(self, member: Member | None, now: int) -> None:
+        if member is None or member.status in BROKEN or member.paused_until > now:
+            raise conflict(
+                "the account cannot publish: the post would take the other road again",
+                "resume or reconnect the account first",
+            )
+
+    async def _recall(self, connection: Connection, child: Delivery, now: int) -> None:
+        if child.state not in _WAITS or may_be_leaving(child, now):
+            raise conflict(
+                f"it is {child.state} on the other road already", "nothing is left to undo"
+            )
+        new = columns(child, State.CANCELLED, now, cause="its reroute was undone")
+        await write_changes(connection, [Change(child, child.token, new)], now)
+
+    async def _leave(
+        self,
+        connection: Connection,
+        digest: Delivery,
+        parent: Delivery,
+        everyone: dict[str, Member],
+        now: int,
+    ) -> None:
+        target = everyone.get(digest.account_id)
+        if not takes_more(digest) or target is None:
+            raise conflict(f"its digest is {digest.state} already", "nothing is left to undo")
+        route = await reroutes.route_of(connection, parent.account_id)
+        await Gatherer(zone=self.zone, now=now).take_out(
+            connection, digest, parent,
+            target=target, origin=everyone.get(parent.account_id), note=route.note,
+        )  # fmt: skip

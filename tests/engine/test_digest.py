@@ -1,0 +1,226 @@
+"""Plan B as it is written: digests, undo, last resort, what a person decides."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from channels.sandbox.faults import FaultName
+from scheduler.care import comeback_of, doctor_of, plan_b_of, undo_of
+from scheduler.refusals import RefusedError
+from scheduler.store import accounts, routes
+from scheduler.store.tables import deliveries, pages, posts
+from tests.engine.conftest import Engine
+
+CAUSE = "the page is gone"
+
+
+def tomorrow(hour: int) -> str:
+    return f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}T{hour:02}:00"
+
+
+async def queue(engine: Engine, *hours: int, **words: Any) -> list[str]:
+    """Ordinary posts for the page, tomorrow at these hours."""
+    return [
+        await engine.post(
+            "facebook", title=f"At {hour}", kind=words.pop("kind", "ordinary"), at=tomorrow(hour),
+            **words,
+        )
+        for hour in hours
+    ]  # fmt: skip
+
+
+async def route(engine: Engine, *fallbacks: str, **rules: Any) -> None:
+    async with engine.services.database.write() as connection:
+        await routes.write(
+            connection,
+            engine.services.database,
+            account_id=engine.accounts["facebook"],
+            fallbacks=[engine.accounts[name] for name in fallbacks],
+            mode="at-once",
+            rules=rules,
+            now=1,
+        )
+
+
+async def vanish(engine: Engine) -> None:
+    """The queue takes plan B, as after two looks."""
+    await plan_b_of(engine.services, "tests").move_queue(engine.accounts["facebook"], CAUSE)
+
+
+async def digest_of(engine: Engine) -> Any:
+    statement = (
+        select(deliveries, posts.c.title.label("says"), posts.c.content)
+        .join(posts, posts.c.id == deliveries.c.post_id)
+        .where(deliveries.c.part == "digest")
+    )
+    async with engine.services.database.read() as connection:
+        return (await connection.execute(statement)).all()
+
+
+async def states(engine: Engine, ids: Sequence[str]) -> list[list[str]]:
+    return [[row.state for row in await engine.rows(post)] for post in ids]
+
+
+async def site(engine: Engine) -> list[str]:
+    async with engine.services.database.read() as connection:
+        return list((await connection.execute(select(pages.c.html))).scalars())
+
+
+async def test_five_lost_posts_become_one_digest_in_their_order(engine: Engine) -> None:
+    ids = await queue(engine, 11, 9, 10)
+    await vanish(engine)
+    assert await states(engine, ids) == [["rerouted"]] * 3
+    (digest,) = await digest_of(engine)
+    assert digest.account_id == engine.accounts["blog"]
+    body = digest.content["body"]
+    assert body.index("At 9") < body.index("At 10") < body.index("At 11")
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            deliveries.update().where(deliveries.c.id == digest.id).values(due_at=1)
+        )
+    async with engine.worker():
+        await engine.settled(digest.post_id, "delivered")
+    (page,) = await site(engine)
+    assert page.count("At 9") == page.count("At 10") == page.count("At 11") == 1
+
+
+async def test_posts_of_two_days_make_two_digests(engine: Engine) -> None:
+    await queue(engine, 9, 21)
+    await vanish(engine)
+    assert len(await digest_of(engine)) == 2
+
+
+async def test_a_digest_that_has_left_takes_no_more(engine: Engine) -> None:
+    await queue(engine, 9)
+    await vanish(engine)
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            deliveries.update().where(deliveries.c.part == "digest").values(state="delivered")
+        )
+    await queue(engine, 10)
+    await vanish(engine)
+    first, second = await digest_of(engine)
+    assert "At 10" not in first.content["body"]
+    assert second.due_at > first.due_at
+
+
+async def test_a_post_that_the_other_account_carries_is_not_doubled(engine: Engine) -> None:
+    post = await engine.post("facebook", "blog", kind="ordinary", at=tomorrow(9))
+    await vanish(engine)
+    assert sorted((await states(engine, [post]))[0]) == ["rerouted", "scheduled"]
+    assert await digest_of(engine) == []
+
+
+async def test_undone_before_it_left_a_post_goes_out_by_its_own_road(engine: Engine) -> None:
+    ids = await queue(engine, 9, 10)
+    await vanish(engine)
+    parents = [(await engine.rows(post))[0].id for post in ids]
+    await undo_of(engine.services).one(parents[0], "tests")
+    (digest,) = await digest_of(engine)
+    assert "At 9" not in digest.content["body"]
+    assert await undo_of(engine.services).account(engine.accounts["facebook"], "tests") == (1, 0)
+    (digest,) = await digest_of(engine)
+    assert digest.state == "cancelled"
+    assert await states(engine, ids) == [["scheduled"]] * 2
+
+
+async def test_what_has_left_is_not_undone(engine: Engine) -> None:
+    await route(engine, "blog")
+    (post,) = await queue(engine, 9, kind="essential")
+    await vanish(engine)
+    parent, child = await engine.rows(post)
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            deliveries.update().where(deliveries.c.id == child.id).values(state="delivered")
+        )
+    with pytest.raises(RefusedError):
+        await undo_of(engine.services).one(parent.id, "tests")
+    assert await states(engine, [post]) == [["rerouted", "delivered"]]
+
+
+async def test_a_digest_that_cannot_go_out_lets_its_posts_look_further(engine: Engine) -> None:
+    await route(engine, "linkedin", "blog")
+    ids = await queue(engine, 9, 10)
+    await vanish(engine)
+    (digest,) = await digest_of(engine)
+    assert digest.account_id == engine.accounts["linkedin"]
+    plan_b = plan_b_of(engine.services, "tests")
+    await plan_b.move_queue(engine.accounts["linkedin"], CAUSE)
+    first, second = await digest_of(engine)
+    assert (first.state, second.account_id) == ("rerouted", engine.accounts["blog"])
+    assert "At 9" in second.content["body"]
+    await plan_b.move_queue(engine.accounts["blog"], CAUSE)
+    assert await states(engine, ids) == [["held"]] * 2
+    assert {alert.kind for alert in await engine.alerts()} == {
+        "delivery.rerouted",
+        "delivery.held",
+    }
+
+
+async def test_mutual_fallbacks_end(engine: Engine) -> None:
+    await route(engine, "blog")
+    async with engine.services.database.write() as connection:
+        await routes.write(
+            connection, engine.services.database, account_id=engine.accounts["blog"],
+            fallbacks=[engine.accounts["facebook"]], mode="at-once", rules={}, now=1,
+        )  # fmt: skip
+    (post,) = await queue(engine, 9, kind="essential")
+    plan_b = plan_b_of(engine.services, "tests")
+    for channel in ("facebook", "blog", "facebook", "blog"):
+        await plan_b.move_queue(engine.accounts[channel], CAUSE)
+    assert await states(engine, [post]) == [["rerouted", "held"]]
+
+
+async def test_a_person_who_is_asked_says_yes(engine: Engine) -> None:
+    await route(engine, "blog", kinds={"essential": "ask"})
+    (post,) = await queue(engine, 9, kind="essential")
+    await vanish(engine)
+    (held,) = await engine.rows(post)
+    assert (held.state, held.hold_reason) == ("held", "approval")
+    await plan_b_of(engine.services, "tests").approve(held.id)
+    assert await states(engine, [post]) == [["rerouted", "scheduled"]]
+
+
+async def test_when_every_road_is_closed_the_site_takes_it_if_its_owner_allows(
+    engine: Engine,
+) -> None:
+    await route(engine, "linkedin", last_resort=True)
+    async with engine.services.database.write() as connection:
+        await accounts.pause(connection, engine.accounts["linkedin"], None, 1)
+    (post,) = await queue(engine, 9, kind="essential")
+    await vanish(engine)
+    rows = await engine.rows(post)
+    assert rows[1].account_id == engine.accounts["blog"]
+    assert "account.last-resort" in {alert.kind for alert in await engine.alerts()}
+
+
+async def test_the_owners_words_stand_on_what_took_another_road(engine: Engine) -> None:
+    await route(engine, "blog", note="Find us here from now on.")
+    post = await engine.post("facebook", title="Today")
+    await vanish(engine)
+    async with engine.worker():
+        await engine.settled(post, "rerouted", "delivered")
+    (page,) = await site(engine)
+    assert "Find us here from now on." in page
+
+
+async def test_a_page_that_returns_replays_nothing(engine: Engine) -> None:
+    engine.fault("facebook", FaultName.PAGE_GONE)
+    async with engine.worker():
+        post = await engine.post("facebook", title="Today")
+        await engine.settled(post, "rerouted", "delivered")
+        engine.mend("facebook")
+        await doctor_of(engine.services, "tests").probe(engine.accounts["facebook"])
+        fresh = await engine.post("facebook", title="Back again")
+        await engine.settled(fresh, "delivered")
+        assert [text.splitlines()[0] for text in engine.ledger("facebook")] == ["Back again"]
+        assert "account.returned" in {alert.kind for alert in await engine.alerts()}
+        comeback = comeback_of(engine.services)
+        caught_up = await comeback.publish(engine.accounts["facebook"], "tests")
+        await engine.settled(caught_up, "delivered")
+    assert "Today" in engine.ledger("facebook")[-1] + engine.ledger("facebook")[0]
+    with pytest.raises(RefusedError):
+        await comeback.publish(engine.accounts["facebook"], "tests")
