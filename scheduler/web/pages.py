@@ -20,7 +20,7 @@ from scheduler.store.posts import PostFilter
 from scheduler.store.tokens import Scope
 from scheduler.times import zone_named
 from scheduler.web import session
-from scheduler.web.api.accounts import account_answer
+from scheduler.web.api.accounts import account_answer, set_paused, set_resumed
 from scheduler.web.auth import DOORKEEPER
 from scheduler.web.docs import PAGE_HEADERS, environment
 from scheduler.web.keys import SERVICES
@@ -97,7 +97,7 @@ class Pages:
             language=language,
             say=PHRASES[language],
             at=lambda value: format_datetime(
-                moment(value).astimezone(zone), "EEE d MMM, HH:mm", locale=language
+                moment(value).astimezone(zone), "EEE d MMM y, HH:mm", locale=language
             ),
             **shown,
         )
@@ -173,9 +173,15 @@ async def _repost(services: Services, delivery_id: str, actor: str) -> None:
     await services.desk.settle(delivery_id, published=False, url=None, actor=actor)
 
 
+async def _pause(services: Services, account_id: str, actor: str) -> None:
+    await set_paused(services, account_id, None, actor)
+
+
 _DECISIONS: Mapping[str, Decide] = {
     "retry": _retry,
     "cancel": _cancel,
     "seen": _seen,
     "repost": _repost,
+    "pause": _pause,
+    "resume": set_resumed,
 }

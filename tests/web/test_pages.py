@@ -88,6 +88,15 @@ async def test_a_button_decides_once_and_only_from_our_page(
     assert (await ask(client, "GET", f"/deliveries/{one}"))["state"] == "cancelled"
 
 
+async def test_an_account_is_paused_and_resumed_from_the_overview(
+    browser: Client, client: Client, services: Services, blog: str
+) -> None:
+    asked = {"id": blog, "word": _word(await _sign_in(browser, services))}
+    for what, paused in (("pause", True), ("resume", False)):
+        assert (await browser.post("/decide", data={**asked, "what": what})).status == 200
+        assert (await ask(client, "GET", f"/accounts/{blog}"))["paused"] is paused
+
+
 async def test_a_reader_decides_nothing_and_a_sign_out_ends(
     browser: Client, services: Services, blog: str
 ) -> None:

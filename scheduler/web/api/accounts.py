@@ -198,29 +198,16 @@ async def probe(call: Call, path: ById) -> HealthAnswer:
 @endpoints.post("/accounts/{id}/pause", scope=Scope.WRITE, refusals=_ONE)
 async def pause(call: Call, path: ById, body: Pause) -> AccountAnswer:
     """Publish nothing there for a while; what is scheduled waits."""
-    services = call.services
-    await _row(services, path.id)
-    async with services.database.write() as connection:
-        now = services.clock.micros()
-        until = None if body.until is None else micros(body.until)
-        if until is not None and until <= now:
-            raise invalid("until", "the pause would be over already", "give a later time")
-        await accounts.pause(connection, path.id, until, now)
-        await _note(connection, "account.paused", path.id, now, call.caller.actor)
-    return await _answer(services, path.id)
+    until = None if body.until is None else micros(body.until)
+    await set_paused(call.services, path.id, until, call.caller.actor)
+    return await _answer(call.services, path.id)
 
 
 @endpoints.post("/accounts/{id}/resume", scope=Scope.WRITE, refusals=_ONE)
 async def resume(call: Call, path: ById) -> AccountAnswer:
     """End any pause; what was held for this account goes on."""
-    services = call.services
-    await _row(services, path.id)
-    async with services.database.write() as connection:
-        now = services.clock.micros()
-        await accounts.resume(connection, path.id, now)
-        await _note(connection, "account.resumed", path.id, now, call.caller.actor)
-    await services.doorbell.ring(now)
-    return await _answer(services, path.id)
+    await set_resumed(call.services, path.id, call.caller.actor)
+    return await _answer(call.services, path.id)
 
 
 @endpoints.delete("/accounts/{id}", scope=Scope.ADMIN, refusals=(*_ONE, Refusal.CONFLICT))
@@ -238,6 +225,28 @@ async def archive(call: Call, path: ById) -> None:
         now = services.clock.micros()
         await accounts.archive(connection, path.id, now)
         await _note(connection, "account.archived", path.id, now, call.caller.actor)
+
+
+async def set_paused(services: Services, account_id: str, until: int | None, actor: str) -> None:
+    """Pause by hand until a moment (microseconds since 1970), or until resumed. Error:
+    RefusedError."""
+    await _row(services, account_id)
+    async with services.database.write() as connection:
+        now = services.clock.micros()
+        if until is not None and until <= now:
+            raise invalid("until", "the pause would be over already", "give a later time")
+        await accounts.pause(connection, account_id, until, now)
+        await _note(connection, "account.paused", account_id, now, actor)
+
+
+async def set_resumed(services: Services, account_id: str, actor: str) -> None:
+    """End any pause, and let go what was held for this account. Error: RefusedError."""
+    await _row(services, account_id)
+    async with services.database.write() as connection:
+        now = services.clock.micros()
+        await accounts.resume(connection, account_id, now)
+        await _note(connection, "account.resumed", account_id, now, actor)
+    await services.doorbell.ring(now)
 
 
 def account_answer(row: Mapping[Any, Any], now: int) -> AccountAnswer:
