@@ -6,7 +6,9 @@ from scheduler.comeback import Comeback
 from scheduler.health import Doctor
 from scheduler.plan_b import PlanB
 from scheduler.services import Services
+from scheduler.teller import Teller
 from scheduler.undo import Undo
+from scheduler.watchman import Watchman
 
 
 def plan_b_of(services: Services, actor: str) -> PlanB:
@@ -53,4 +55,25 @@ def comeback_of(services: Services) -> Comeback:
         clock=services.clock,
         doorbell=services.doorbell,
         zone=services.settings.zone,
+    )
+
+
+def teller_of(services: Services) -> Teller:
+    """Tells people of alerts."""
+    return Teller(
+        database=services.database,
+        clock=services.clock,
+        settings=services.settings,
+        vault=services.vault,
+        http=services.http,
+    )
+
+
+def watchman_of(services: Services) -> Watchman:
+    """Tells when no worker is alive."""
+    return Watchman(
+        database=services.database,
+        clock=services.clock,
+        settings=services.settings,
+        teller=teller_of(services),
     )

@@ -18,10 +18,12 @@ from scheduler import metrics
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
 from scheduler.dispatch import Dispatcher
+from scheduler.foresight import Foresight
 from scheduler.health import Doctor
 from scheduler.settings import Settings
 from scheduler.store import claims
 from scheduler.store.db import Database
+from scheduler.teller import Teller
 
 log = structlog.get_logger()
 
@@ -29,6 +31,9 @@ SWEEP = 1.0
 LEADER_TERM = 5 * SECOND
 WATCH_TERM = 60 * SECOND  # longer than a probe may take
 DEPTH_EVERY = 10
+# In rounds of the watch: a new installation is given a minute to connect its accounts.
+FORESIGHT_EVERY = 600
+FORESIGHT_FIRST = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,8 @@ class Duties:
     worker: str
     dispatcher: Dispatcher
     doctor: Doctor
+    teller: Teller
+    foresight: Foresight
 
     async def heartbeat(self) -> None:
         """Say that this worker lives, and learn how many others do."""
@@ -97,9 +104,20 @@ class Duties:
             await self.doctor.finish_plan_b()
             if rounds % DEPTH_EVERY == 0:
                 await self.doctor.look_at_everyone()
+            if rounds % FORESIGHT_EVERY == FORESIGHT_FIRST:
+                await self.foresight.look()
             rounds += 1
 
         await _forever("watch", SWEEP, look)
+
+    async def tell(self) -> None:
+        """The leader's voice: alerts by mail and webhook."""
+
+        async def speak() -> None:
+            if await self._leads("tell", WATCH_TERM):
+                await self.teller.round()
+
+        await _forever("tell", SWEEP, speak)
 
     async def _leads(self, duty: str, term: int) -> bool:
         """Whether this worker is the one that does it now (for `term` microseconds more)."""

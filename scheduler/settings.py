@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -60,6 +61,18 @@ class Settings(BaseSettings):
     site_name: str = Field("Blog", min_length=1, description="Title of the built-in blog.")
     site_description: str = Field("", description="One line below the blog's title.")
     site_author: str = Field("", description="Who publishes the blog, in its footer and feed.")
+    alert_mail_to: str = Field("", description="Who gets alerts by mail, comma-separated.")
+    alert_mail_from: str = Field(
+        "", description="Sender of alert mails; empty: the first of alert_mail_to."
+    )
+    alert_smtp_url: SecretStr = Field(
+        SecretStr("smtp://127.0.0.1:25"),
+        description="The alerts' own relay: smtp://user:password@host:587 (STARTTLS when offered)"
+        " or smtps://…",
+    )
+    alert_gather: float = Field(
+        5.0, ge=0, le=3600, description="Wait before telling, so that one cause is one mail."
+    )
     private_addresses_ok: bool = Field(
         default=False,  # a post must not become a way into the owner's network
         description="Let adapters reach private addresses (practice platforms, a local site).",
@@ -99,6 +112,14 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+
+    @field_validator("alert_smtp_url")
+    @classmethod
+    def _a_relay(cls, value: SecretStr) -> SecretStr:
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+            raise ValueError("alert_smtp_url must look like smtp://host:25 or smtps://host")
+        return value
 
     @model_validator(mode="after")
     def _coherent(self) -> Settings:

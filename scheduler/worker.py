@@ -23,12 +23,13 @@ from redis.exceptions import RedisError
 from scheduler import metrics
 from scheduler.arming import Armer
 from scheduler.attempt import BroadcastRun, Sender
-from scheduler.care import doctor_of
+from scheduler.care import doctor_of, teller_of
 from scheduler.completion import Completer
 from scheduler.decide import SECOND, Move, Rules
 from scheduler.deliveries import Delivery
 from scheduler.dispatch import Dispatcher, Pace
 from scheduler.duties import Duties
+from scheduler.foresight import Foresight
 from scheduler.journal import Journal, left_behind
 from scheduler.late import LateRules
 from scheduler.limits import BreakerPolicy
@@ -96,7 +97,8 @@ class Worker:
         )  # fmt: skip
         self._duties = Duties(
             database=services.database, clock=services.clock, settings=settings, worker=self.id,
-            dispatcher=self.dispatcher, doctor=self.doctor,
+            dispatcher=self.dispatcher, doctor=self.doctor, teller=teller_of(services),
+            foresight=Foresight(database=services.database, clock=services.clock),
         )  # fmt: skip
 
     @asynccontextmanager
@@ -112,6 +114,7 @@ class Worker:
                 self._duties.heartbeat(),
                 self._duties.sweep(),
                 self._duties.watch(),
+                self._duties.tell(),
                 *([] if self._redis_url is None else [self._arq_loop(self._redis_url)]),
             )
         ]

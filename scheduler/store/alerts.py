@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.store.db import Database
@@ -77,3 +77,10 @@ async def tell(
             resolved_at=now,
         )
     )
+
+
+async def open_data(connection: AsyncConnection, fact: str) -> Mapping[str, Any] | None:
+    """What the open alert of this fact says; None when none is open."""
+    statement = select(alerts.c.data).where(alerts.c.fact == fact)
+    found: Mapping[str, Any] | None = (await connection.execute(statement)).scalar_one_or_none()
+    return found

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+
 from aiohttp import web
 
+from scheduler.care import watchman_of
 from scheduler.services import Services
 from scheduler.settings import Settings
 from scheduler.web import auth, docs, measure, problems, service
 from scheduler.web.api import (
     accounts,
+    alerts,
     campaigns,
     deliveries,
     events,
@@ -26,7 +31,7 @@ from scheduler.web.site import setup_site
 from scheduler.web.site_views import SiteInfo
 
 API = "/api/v1"
-_MODULES = (posts, campaigns, deliveries, accounts, routes, plan_b, media, events, tokens)
+_MODULES = (posts, campaigns, deliveries, accounts, routes, plan_b, alerts, media, events, tokens)
 
 
 def api_endpoints() -> dict[str, list[Endpoint]]:
@@ -47,6 +52,7 @@ def create_app(services: Services) -> web.Application:
     app[auth.DOORKEEPER] = auth.Doorkeeper(services.database, services.clock)
     app[events.FEED] = Feed(services.database)
     app.on_shutdown.append(_end_streams)
+    app.cleanup_ctx.append(_watched)
     for prefix, endpoints in api_endpoints().items():
         add_routes(app, endpoints, prefix)
     docs.add_routes(app, api_endpoints(), API)
@@ -69,6 +75,14 @@ def _site(settings: Settings) -> SiteInfo:
         language=settings.language,
         zone=settings.zone,
     )
+
+
+async def _watched(app: web.Application) -> AsyncIterator[None]:
+    """While the API serves, it watches the workers: dead ones tell nobody."""
+    watch = asyncio.create_task(watchman_of(app[SERVICES]).run())
+    yield
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
 
 
 async def _end_streams(app: web.Application) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import get_args
 
 from annotated_types import Ge, Gt, Le, Lt
+from pydantic import SecretStr
 
 from scheduler.settings import Settings
 
@@ -30,6 +31,8 @@ def entry(name: str) -> str:
 
 
 def _written(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Collection) and not isinstance(value, str):
