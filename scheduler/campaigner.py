@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import uuid_utils
@@ -17,13 +16,14 @@ from scheduler.content import media_ids
 from scheduler.deliveries import Delivery, State
 from scheduler.desk import may_be_leaving
 from scheduler.doorbell import Doorbell
+from scheduler.once import once
 from scheduler.placeholders import Frame
 from scheduler.placement import read_anchor
 from scheduler.posts import Prepared
 from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid, not_found
 from scheduler.roster import Roster
 from scheduler.settings import Settings
-from scheduler.store import alerts, campaigns, desk, events, idempotency, media, posts
+from scheduler.store import alerts, campaigns, desk, events, media, posts
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.tokens import Caller
@@ -133,46 +133,20 @@ class Campaigner:
 
     async def create(self, draft: CampaignDraft, caller: Caller, key: str | None) -> Created:
         """Store a campaign and its posts; committed on return. Error: RefusedError."""
-        asked = sha256(draft.model_dump_json(exclude_unset=True).encode()).hexdigest()
-        if key is not None and (given := await self._given(caller, key, asked)) is not None:
-            return Created(given, replayed=True)
-        cast = await self.plan(draft, caller.actor)
-        async with self.database.write() as connection:
-            first = key is None or await self._keep(connection, caller, key, asked, cast)
+        asked = once(caller, key, draft)
+        given = await asked.given(self.database)
+        if given is None:
+            cast = await self.plan(draft, caller.actor)
+            async with self.database.write() as connection:
+                now: int = cast.row["created_at"]
+                first = await asked.first(connection, self.database, cast.answer, now)
+                if first:
+                    await self.store(connection, cast, caller.actor)
             if first:
-                await self.store(connection, cast, caller.actor)
-        if first:
-            await self.ring(cast)
-            return Created(cast.answer)
-        assert key is not None
-        given = await self._given(caller, key, asked)
-        assert given is not None  # another request with this key was quicker
+                await self.ring(cast)
+                return Created(cast.answer)
+            given = await asked.given(self.database)
         return Created(given, replayed=True)
-
-    async def _given(self, caller: Caller, key: str, asked: str) -> NewCampaign | None:
-        async with self.database.read() as connection:
-            known = (await idempotency.find(connection, [(caller.id, key)])).get((caller.id, key))
-        if known is None:
-            return None
-        if known.fingerprint != asked:
-            detail = f"the key {key!r} was used with another request"
-            error = FieldError("Idempotency-Key", detail, "use a new key for a new campaign")
-            raise RefusedError(Refusal.KEY_REUSED, detail, [error])
-        answer: NewCampaign = known.body
-        return answer
-
-    async def _keep(
-        self, connection: Connection, caller: Caller, key: str, asked: str, cast: Cast
-    ) -> bool:
-        row = {
-            "token_id": caller.id,
-            "key": key,
-            "fingerprint": asked,
-            "status": 201,
-            "body": cast.answer,
-            "created_at": cast.row["created_at"],
-        }
-        return bool(await idempotency.keep(connection, self.database, [row]))
 
     async def store(self, connection: Connection, cast: Cast, actor: str) -> bool:
         """Write it all; False when its occurrence is planned already."""

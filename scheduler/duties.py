@@ -20,8 +20,10 @@ from scheduler.decide import SECOND
 from scheduler.dispatch import Dispatcher
 from scheduler.foresight import Foresight
 from scheduler.health import Doctor
+from scheduler.recurring import Recurring
 from scheduler.settings import Settings
 from scheduler.store import claims
+from scheduler.store import duties as store
 from scheduler.store.db import Database
 from scheduler.teller import Teller
 
@@ -34,6 +36,9 @@ DEPTH_EVERY = 10
 # In rounds of the watch: a new installation is given a minute to connect its accounts.
 FORESIGHT_EVERY = 600
 FORESIGHT_FIRST = 60
+PLAN_LOOK = 5.0
+PLAN_EVERY = 600 * SECOND
+PLAN_TERM = 60 * SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,7 @@ class Duties:
     doctor: Doctor
     teller: Teller
     foresight: Foresight
+    recurring: Recurring
 
     async def heartbeat(self) -> None:
         """Say that this worker lives, and learn how many others do."""
@@ -118,6 +124,19 @@ class Duties:
                 await self.teller.round()
 
         await _forever("tell", SWEEP, speak)
+
+    async def plan_ahead(self) -> None:
+        """The leader's planning of what comes round again. SQL says when it last ran: what was
+        missed while nobody was there is caught up at once."""
+
+        async def plan() -> None:
+            now = self.clock.micros()
+            due = await store.is_due(self.database, "recurrences", every_us=PLAN_EVERY, now=now)
+            if due and await self._leads("recurrences", PLAN_TERM):
+                await self.recurring.plan_everything()
+                await store.ran(self.database, "recurrences", now)
+
+        await _forever("recurrences", PLAN_LOOK, plan)
 
     async def _leads(self, duty: str, term: int) -> bool:
         """Whether this worker is the one that does it now (for `term` microseconds more)."""

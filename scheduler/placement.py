@@ -82,17 +82,17 @@ def due_at(anchor: Anchor, placement: Placement) -> datetime:
     return on_the_wall(datetime.combine(day, hour), anchor.zone)
 
 
-def read_anchor(text: str, zone: str, now: datetime) -> Anchor:
-    """The anchor that a person wrote. Error: RefusedError naming `anchor` or `zone`."""
+def read_anchor(text: str, zone: str, now: datetime, field: str = "anchor") -> Anchor:
+    """The anchor that a person wrote. Error: RefusedError naming `field` or `zone`."""
     zone_named(zone)
     form = "write it as 2026-05-02T09:00, in the local time of `zone`"
     try:
         local = datetime.fromisoformat(text.strip())
     except ValueError as error:
-        raise invalid("anchor", f"{text!r} is no date and time", form) from error
+        raise invalid(field, f"{text!r} is no date and time", form) from error
     if local.tzinfo is not None:
-        raise invalid("anchor", f"{text!r} has an offset from UTC, which `zone` says", form)
-    instant = resolve(text, zone, 0, "anchor")
+        raise invalid(field, f"{text!r} has an offset from UTC, which `zone` says", form)
+    instant = resolve(text, zone, 0, field)
     if not now - timedelta(days=3660) < instant < horizon(now):
-        raise invalid("anchor", f"{text!r} is more than ten years away", "check the year")
+        raise invalid(field, f"{text!r} is more than ten years away", "check the year")
     return Anchor(local, zone)

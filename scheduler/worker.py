@@ -35,6 +35,7 @@ from scheduler.late import LateRules
 from scheduler.limits import BreakerPolicy
 from scheduler.queue import QUEUE, ArqDoorbell, redis_settings, serialize
 from scheduler.reconcile import LookPolicy, Reconciler
+from scheduler.recurring import Recurring
 from scheduler.retry import RetryPolicy
 from scheduler.services import Services
 from scheduler.settings import Settings
@@ -99,6 +100,7 @@ class Worker:
             database=services.database, clock=services.clock, settings=settings, worker=self.id,
             dispatcher=self.dispatcher, doctor=self.doctor, teller=teller_of(services),
             foresight=Foresight(database=services.database, clock=services.clock),
+            recurring=Recurring(services.campaigner),
         )  # fmt: skip
 
     @asynccontextmanager
@@ -115,6 +117,7 @@ class Worker:
                 self._duties.sweep(),
                 self._duties.watch(),
                 self._duties.tell(),
+                self._duties.plan_ahead(),
                 *([] if self._redis_url is None else [self._arq_loop(self._redis_url)]),
             )
         ]

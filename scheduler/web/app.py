@@ -20,6 +20,7 @@ from scheduler.web.api import (
     media,
     plan_b,
     posts,
+    recurrences,
     routes,
     tokens,
 )
@@ -31,7 +32,19 @@ from scheduler.web.site import setup_site
 from scheduler.web.site_views import SiteInfo
 
 API = "/api/v1"
-_MODULES = (posts, campaigns, deliveries, accounts, routes, plan_b, alerts, media, events, tokens)
+_MODULES = (
+    posts,
+    campaigns,
+    recurrences,
+    deliveries,
+    accounts,
+    routes,
+    plan_b,
+    alerts,
+    media,
+    events,
+    tokens,
+)
 
 
 def api_endpoints() -> dict[str, list[Endpoint]]:
