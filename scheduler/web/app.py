@@ -28,8 +28,10 @@ from scheduler.web.endpoint import MAX_JSON, Endpoint, add_routes
 from scheduler.web.feed import Feed
 from scheduler.web.keys import SERVICES
 from scheduler.web.pages import setup_pages
+from scheduler.web.public import Press
 from scheduler.web.site import setup_site
 from scheduler.web.site_views import SiteInfo
+from scheduler.web.unsubscribe import setup_unsubscribe
 
 API = "/api/v1"
 _MODULES = (
@@ -70,6 +72,7 @@ def create_app(services: Services) -> web.Application:
         add_routes(app, endpoints, prefix)
     docs.add_routes(app, api_endpoints(), API)
     setup_pages(app)
+    setup_unsubscribe(app, services, Press())
     setup_site(
         app,
         pages=services.pages,
