@@ -141,7 +141,10 @@ class Duties:
     async def _leads(self, duty: str, term: int) -> bool:
         """Whether this worker is the one that does it now (for `term` microseconds more)."""
         now = self.clock.micros()
-        return await claims.take_lease(self.database, duty, self.worker, now=now, until=now + term)
+        return await claims.take_lease(
+            self.database, duty, self.worker, now=now, until=now + term,
+            alive_since=now - int(self.settings.worker_dead_after * SECOND),
+        )  # fmt: skip
 
 
 async def _forever(name: str, interval: float, duty: Callable[[], Awaitable[None]]) -> None:

@@ -297,15 +297,23 @@ async def alive(database: Database, since: int) -> int:
         return int((await connection.execute(statement)).scalar_one())
 
 
-async def take_lease(database: Database, name: str, holder: str, *, now: int, until: int) -> bool:
-    """Take or renew a named lease; True while `holder` has it."""
+async def take_lease(
+    database: Database, name: str, holder: str, *, now: int, until: int, alive_since: int
+) -> bool:
+    """Take or renew a named lease; True while `holder` has it. A holder without a sign of life
+    since `alive_since` has lost it, however long its term."""
+    alive = select(workers.c.id).where(workers.c.heartbeat_at >= alive_since)
     insert = database.insert(leases).values(name=name, holder=holder, expires_at=until)
     async with database.write() as connection:
         result = await connection.execute(
             insert.on_conflict_do_update(
                 index_elements=["name"],
                 set_={"holder": holder, "expires_at": until},
-                where=or_(leases.c.holder == holder, leases.c.expires_at < now),
+                where=or_(
+                    leases.c.holder == holder,
+                    leases.c.expires_at < now,
+                    leases.c.holder.not_in(alive),
+                ),
             )
         )
         return bool(result.rowcount)
