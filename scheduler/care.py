@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from scheduler.comeback import Comeback
+from scheduler.drill import Drill
 from scheduler.health import Doctor
+from scheduler.live_drill import LiveDrill
 from scheduler.plan_b import PlanB
 from scheduler.services import Services
 from scheduler.teller import Teller
 from scheduler.undo import Undo
 from scheduler.watchman import Watchman
+from scheduler.weighing import Scales
 
 
 def plan_b_of(services: Services, actor: str) -> PlanB:
@@ -76,4 +79,38 @@ def watchman_of(services: Services) -> Watchman:
         clock=services.clock,
         settings=services.settings,
         teller=teller_of(services),
+    )
+
+
+def drill_of(services: Services) -> Drill:
+    """Rehearses plan B."""
+    return Drill(
+        database=services.database,
+        roster=services.roster,
+        clock=services.clock,
+        media_dir=services.settings.data_dir / "media",
+        zone=services.settings.zone,
+    )
+
+
+def live_drill_of(services: Services, actor: str) -> LiveDrill:
+    """Rehearses plan B on the practice platforms."""
+    return LiveDrill(
+        roster=services.roster,
+        http=services.http,
+        settings=services.settings,
+        drill=drill_of(services),
+        doctor=doctor_of(services, actor),
+        undo=undo_of(services),
+    )
+
+
+def scales_of(services: Services) -> Scales:
+    """Weighs the basket."""
+    return Scales(
+        database=services.database,
+        roster=services.roster,
+        clock=services.clock,
+        media_dir=services.settings.data_dir / "media",
+        zone=services.settings.zone,
     )

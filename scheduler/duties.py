@@ -26,6 +26,7 @@ from scheduler.store import claims
 from scheduler.store import duties as store
 from scheduler.store.db import Database
 from scheduler.teller import Teller
+from scheduler.weighing import Scales
 
 log = structlog.get_logger()
 
@@ -54,6 +55,7 @@ class Duties:
     teller: Teller
     foresight: Foresight
     recurring: Recurring
+    scales: Scales
 
     async def heartbeat(self) -> None:
         """Say that this worker lives, and learn how many others do."""
@@ -112,6 +114,7 @@ class Duties:
                 await self.doctor.look_at_everyone()
             if rounds % FORESIGHT_EVERY == FORESIGHT_FIRST:
                 await self.foresight.look()
+                await self.scales.keep()
             rounds += 1
 
         await _forever("watch", SWEEP, look)

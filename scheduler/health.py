@@ -37,7 +37,8 @@ _WORTH_A_VISIT = {HealthStatus.HEALTHY, HealthStatus.DEGRADED, HealthStatus.VANI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doctor:
-    """Probes accounts and acts on what it learns. One per worker."""
+    """Probes accounts and acts on what it learns. One per worker. `hurried`: a second look may
+    confirm the first at once (drills)."""
 
     database: Database
     roster: Roster
@@ -46,6 +47,7 @@ class Doctor:
     settings: Settings
     plan_b: PlanB
     actor: str
+    hurried: bool = False
 
     async def probe(self, account_id: str) -> Health | None:
         """Look at one account now; None when there is no such account."""
@@ -56,7 +58,8 @@ class Doctor:
         visits = await self._visit(member, said)
         watch = watch_of(member.policy, self.settings)
         health = as_seen(said, visits, hidden_is_gone=watch.hidden_is_gone)
-        await self._act(member, health, visits, watch.confirm_after_us)
+        patience = 0 if self.hurried else watch.confirm_after_us
+        await self._act(member, health, visits, patience)
         return health
 
     async def suspect(self, account_id: str) -> None:

@@ -69,12 +69,15 @@ class Survey:
     shut: Mapping[str, str] = field(default_factory=dict)
     asked: bool = False
     placed: Placed = field(default_factory=Placed)
+    routes: dict[str, Route] = field(default_factory=dict)  # read once a survey
 
     async def find(self, connection: Connection, delivery: Delivery) -> Found:
         """The road of a delivery of a post (its other parts have none)."""
         siblings = await reroutes.siblings_of(connection, delivery.post_id)
         origin = next((s for s in siblings if s.id == delivery.origin_id), delivery)
-        route = await reroutes.route_of(connection, origin.account_id)
+        if origin.account_id not in self.routes:
+            self.routes[origin.account_id] = await reroutes.route_of(connection, origin.account_id)
+        route = self.routes[origin.account_id]
         member = self.everyone.get(origin.account_id)
         row = await reroutes.post_row(connection, delivery.post_id)
         post = replace(

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from scheduler import metrics
 from scheduler.arming import Armer
 from scheduler.attempt import BroadcastRun, Sender
-from scheduler.care import doctor_of, teller_of
+from scheduler.care import doctor_of, scales_of, teller_of
 from scheduler.completion import Completer
 from scheduler.decide import SECOND, Move, Rules
 from scheduler.deliveries import Delivery
@@ -101,6 +101,7 @@ class Worker:
             dispatcher=self.dispatcher, doctor=self.doctor, teller=teller_of(services),
             foresight=Foresight(database=services.database, clock=services.clock),
             recurring=Recurring(services.campaigner),
+            scales=scales_of(services),
         )  # fmt: skip
 
     @asynccontextmanager

@@ -1,0 +1,132 @@
+"""A drill says what plan B then does; the basket counts what hangs on what."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
+
+from channels.sandbox.server import PracticeServer
+from scheduler.care import drill_of, plan_b_of, scales_of
+from scheduler.settings import Settings
+from scheduler.store import tokens
+from scheduler.store.tables import accounts
+from scheduler.store.tokens import Scope
+from scheduler.web.app import create_app
+from tests.engine.conftest import Engine, opened
+from tests.engine.test_digest import queue, route
+
+
+@pytest.fixture
+async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
+    here = settings.model_copy(update={"practice_port": URL(practice.url).port})
+    async with opened(here, practice) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def api(engine: Engine) -> AsyncIterator[TestClient[Any, Any]]:
+    async with engine.services.database.write() as connection:
+        made = await tokens.create(
+            connection, name="tests", scopes=[Scope.ADMIN], now=engine.services.clock.micros()
+        )
+    headers = {"Authorization": f"Bearer {made.secret}"}
+    async with TestClient(TestServer(create_app(engine.services)), headers=headers) as client:
+        yield client
+
+
+async def test_the_dry_run_says_what_then_happens(engine: Engine) -> None:
+    await route(engine, "linkedin", "blog")
+    ids = await queue(engine, 9, 10, 21)
+    ids += await queue(engine, 11, kind="essential")
+    ids += await queue(engine, 12, kind="promotional")
+    ids.append(await engine.post("facebook", "linkedin", title="Both", seconds=90_000))
+    page = engine.accounts["facebook"]
+    said = await drill_of(engine.services).rehearse(page)
+    assert [(await engine.rows(post))[0].state for post in ids] == ["scheduled"] * 6
+    await plan_b_of(engine.services, "tests").move_queue(page, "gone")
+    did = {}
+    for post in ids:
+        legs = await engine.rows(post)
+        (own,) = [leg for leg in legs if leg.account_id == page]
+        children = [leg for leg in legs if leg.parent_id == own.id]
+        if own.state == "held":
+            did[post] = "held"
+        elif children:
+            did[post] = "at-once"
+        else:
+            did[post] = "covered" if len(legs) > 1 else "digest"
+    assert {line["post_id"]: line["road"] for line in said["lines"]} == did
+    assert sorted(set(did.values())) == ["at-once", "covered", "digest", "held"]
+    assert (said["posts"], said["rerouted"], said["held"]) == (6, 5, 1)
+    assert sorted(one["posts"] for one in said["digests"]) == [1, 2]
+
+
+async def test_a_drill_says_in_which_words_and_who_is_not_reached(engine: Engine) -> None:
+    async with engine.services.database.write() as connection:
+        for channel, size in (("facebook", 800), ("blog", 200)):
+            await connection.execute(
+                accounts.update()
+                .where(accounts.c.id == engine.accounts[channel])
+                .values(audience=size)
+            )
+    await route(engine, "blog", note="Find us here.")
+    await queue(engine, 9, kind="essential")
+    report = await drill_of(engine.services).rehearse(engine.accounts["facebook"])
+    (line,) = report["lines"]
+    assert line["to"] == "Our site"
+    assert line["words"]
+    assert report["reach"] == {"audience": 800, "fallbacks": {"Our site": 200}, "unreached": 600}
+
+
+async def test_a_drill_leaves_a_dated_report(engine: Engine, api: TestClient[Any, Any]) -> None:
+    await queue(engine, 9)
+    body = {"account_id": engine.accounts["facebook"]}
+    async with api.post("/api/v1/drills", json=body) as answer:
+        assert answer.status == 201, await answer.text()
+        made = await answer.json()
+    async with api.get("/api/v1/drills") as answer:
+        assert (await answer.json())["drills"] == [made]
+    assert made["report"]["posts"] == 1
+    async with api.post("/api/v1/drills", json={"account_id": "nobody"}) as answer:
+        assert answer.status == 404
+
+
+async def test_a_live_drill_vanishes_returns_and_leaves_the_queue_as_it_was(
+    engine: Engine, api: TestClient[Any, Any]
+) -> None:
+    ids = await queue(engine, 9, 10)
+    body = {"account_id": engine.accounts["facebook"], "live": True}
+    async with api.post("/api/v1/drills", json=body) as answer:
+        assert answer.status == 201, await answer.text()
+        assert (await answer.json())["live"] is True
+    kinds = {alert.kind for alert in await engine.alerts()}
+    assert {"account.vanished", "account.returned"} <= kinds
+    for post in ids:
+        assert [row.state for row in await engine.rows(post)] == ["scheduled"]
+    assert (await engine.account("facebook")).status == "healthy"
+
+
+async def test_nothing_real_is_made_to_vanish(engine: Engine, api: TestClient[Any, Any]) -> None:
+    body = {"account_id": engine.accounts["blog"], "live": True}
+    async with api.post("/api/v1/drills", json=body) as answer:
+        assert answer.status == 422
+        assert (await answer.json())["errors"][0]["field"] == "live"
+
+
+async def test_the_basket_names_what_has_no_other_road(
+    engine: Engine, api: TestClient[Any, Any]
+) -> None:
+    await queue(engine, 9)
+    await engine.post("blog", title="Alone", seconds=3600)
+    async with api.get("/api/v1/basket") as answer:
+        assert answer.status == 200, await answer.text()
+        basket = await answer.json()
+    assert [one["title"] for one in basket["stranded"]] == ["Alone"]
+    assert (basket["waiting"], basket["saved"], basket["trend"]) == (2, 1, [])
+    await scales_of(engine.services).keep()
+    await scales_of(engine.services).keep()
+    async with api.get("/api/v1/basket") as answer:
+        (today,) = (await answer.json())["trend"]
+    assert today["stranded"] == 1
