@@ -59,6 +59,14 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "Nothing is being published: no worker is alive",
         "Start a worker: estafette worker",
     ),
+    "recurrence.refused": (
+        "What comes round again cannot be planned",
+        "Mend what the cause names, or end the recurrence and create it anew.",
+    ),
+    "recurrence.missed": (
+        "What comes round again was missed: its time passed before it could be planned",
+        "Publish by hand what still matters.",
+    ),
     "hook.failed": (
         "A webhook no longer answers and was given up",
         "Look at its receiver, then add it again.",
@@ -117,6 +125,14 @@ FRENCH: Final[Mapping[str, tuple[str, str]]] = {
     "workers.none": (
         "Rien n’est publié : aucun processus de travail n’est en vie",
         "Lancez-en un : estafette worker",
+    ),
+    "recurrence.refused": (
+        "Une publication récurrente ne peut pas être préparée",
+        "Corrigez ce que dit la cause, ou terminez la récurrence et créez-la de nouveau.",
+    ),
+    "recurrence.missed": (
+        "Une publication récurrente est passée avant d’avoir pu être préparée",
+        "Publiez à la main ce qui compte encore.",
     ),
     "hook.failed": (
         "Un webhook ne répond plus, il est abandonné",

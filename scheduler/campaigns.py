@@ -21,6 +21,7 @@ from scheduler.placeholders import (
     Frame,
     UnknownPlaceholderError,
     fill,
+    fill_text,
     names_in,
     states_date,
     texts_of,
@@ -31,6 +32,7 @@ Row = Mapping[Any, Any]  # a row of SQLAlchemy, or a dict with its columns
 
 _WAITS = frozenset({State.SCHEDULED, State.ARMED, State.HELD})
 _DOUBTFUL = frozenset({State.UNCONFIRMED, State.ACCEPTED, State.SENDING})
+_TEXTS = frozenset({"title", "body", "summary", "first_comment"})
 _OWN_PARTS = frozenset({Part.POST, Part.FIRST_COMMENT})
 
 
@@ -98,6 +100,33 @@ def read_post(row: Row, media_dir: Path, campaigns: Mapping[str, Row], at: int) 
     post = to_post(row, media_dir)
     campaign = campaigns.get(row["campaign_id"])
     return post if campaign is None else fill(post, frame_at(campaign, at), moment(at))
+
+
+def filled_rows(rows: Iterable[Row], campaigns: Mapping[str, Row], at: int) -> list[Row]:
+    """Rows of `posts` as they read at a moment, for what is made of several of them. Error:
+    UnknownPlaceholderError."""
+    return [_filled_row(row, campaigns.get(row["campaign_id"]), at) for row in rows]
+
+
+def _filled_row(row: Row, campaign: Row | None, at: int) -> Row:
+    if campaign is None:
+        return row
+    frame = frame_at(campaign, at)
+    language = row["content"].get("language", "en")
+
+    def filled(words: Row) -> dict[Any, Any]:
+        return {
+            name: fill_text(value, frame, moment(at), language)
+            if name in _TEXTS and isinstance(value, str)
+            else value
+            for name, value in words.items()
+        }
+
+    variants = {
+        channel: filled(words) for channel, words in row["content"].get("variants", {}).items()
+    }
+    changed = {"variants": variants} if variants else {}
+    return {**filled(row), "content": {**filled(row["content"]), **changed}}
 
 
 def placement_of(row: Row) -> Placement | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from channels.base import Part
+from scheduler.campaigns import filled_rows
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
 from scheduler.digest import catch_up_words
@@ -14,7 +15,7 @@ from scheduler.gathering import DEADLINE
 from scheduler.refusals import conflict, not_found
 from scheduler.roads import BROKEN
 from scheduler.roster import Roster
-from scheduler.store import digests, reroutes
+from scheduler.store import campaigns, digests, reroutes
 from scheduler.store.db import Connection, Database
 from scheduler.store.digests import NewDigest
 from scheduler.store.events import append
@@ -82,10 +83,11 @@ class Comeback:
         if not missed:
             raise conflict("its followers missed nothing that was published since", "no need")
         parents = [parent for parent, _ in missed]
-        rows = await digests.post_rows(connection, [parent.post_id for parent in parents])
+        now = self.clock.micros()
+        stored = await digests.post_rows(connection, [parent.post_id for parent in parents])
+        rows = filled_rows(stored, await campaigns.told_by(connection, stored), now)
         links = {parent.post_id: url for parent, url in missed if url}
         title, content = catch_up_words(rows, links)
-        now = self.clock.micros()
         new = NewDigest(
             account_id=account_id, kind=digests.CATCH_UP, part=Part.CATCH_UP, slot=now,
             due_at=now, deadline_at=now + DEADLINE, zone=self.zone, title=title, content=content,

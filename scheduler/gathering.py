@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from channels.base import Part, Reroute
 from channels.words import reroute_note
+from scheduler.campaigns import filled_rows
 from scheduler.changes import Change, columns
 from scheduler.deliveries import Delivery, State
 from scheduler.digest import Room, digest_words, language_of, slot_after
 from scheduler.reroute import HOUR, Route
 from scheduler.roads import takes_more
 from scheduler.roster import Member
-from scheduler.store import digests
+from scheduler.store import campaigns, digests
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection
 from scheduler.store.digests import NewDigest
@@ -90,7 +91,9 @@ class Gatherer:
         note: str,
     ) -> None:
         parents = await digests.parents_of(connection, digest.id)
-        rows = await digests.post_rows(connection, [parent.post_id for parent in parents])
+        stored = await digests.post_rows(connection, [parent.post_id for parent in parents])
+        told = await campaigns.told_by(connection, stored)
+        rows = filled_rows(stored, told, max(digest.due_at, self.now))
         come_from = Reroute(
             from_channel="" if origin is None else origin.channel.channel,
             from_name="" if origin is None else origin.account.name,

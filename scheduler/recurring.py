@@ -218,7 +218,7 @@ class Recurring:
             "recurrence_id": row["id"],
             "title": row["name"],
             "occurrence": occurrence.isoformat(timespec="minutes"),
-            "cause": cause,
+            "cause": f"{row['name']}, {occurrence:%Y-%m-%d %H:%M}: {cause}",
             "action": action,
         }
         await alerts.raise_alert(

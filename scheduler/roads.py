@@ -11,13 +11,13 @@ from typing import Any
 from channels.base import Kind, Part, Post, Reroute
 from channels.media import foreseen
 from channels.outcome import HealthStatus, Severity
-from scheduler.content import to_post
+from scheduler.campaigns import read_post
 from scheduler.deliveries import Delivery, State
 from scheduler.digest import slot_after, week_of
 from scheduler.limits import FOREVER
 from scheduler.reroute import Choice, Mode, Route, Unplaced, choose
 from scheduler.roster import Member
-from scheduler.store import digests, reroutes
+from scheduler.store import campaigns, digests, reroutes
 from scheduler.store.db import Connection
 
 # A road that carries the post already, or still may.
@@ -80,8 +80,9 @@ class Survey:
         route = self.routes[origin.account_id]
         member = self.everyone.get(origin.account_id)
         row = await reroutes.post_row(connection, delivery.post_id)
+        told = await campaigns.told_by(connection, [row])
         post = replace(
-            to_post(row, self.media_dir),
+            read_post(row, self.media_dir, told, max(self.now, delivery.due_at)),
             rerouted=Reroute(
                 from_channel="" if member is None else member.channel.channel,
                 from_name="" if member is None else member.account.name,

@@ -18,16 +18,19 @@ PREFIX = "est_"
 
 
 class Scope(StrEnum):
-    """What a token may do; each includes those before it."""
+    """What a token may do; each includes those before it. `CALENDAR` opens the calendar of what
+    is planned, from an address, and nothing else."""
 
+    CALENDAR = "calendar"
     READ = "read"
     WRITE = "write"
     ADMIN = "admin"
 
 
 _INCLUDES = {
-    Scope.READ: {Scope.READ},
-    Scope.WRITE: {Scope.READ, Scope.WRITE},
+    Scope.CALENDAR: {Scope.CALENDAR},
+    Scope.READ: {Scope.CALENDAR, Scope.READ},
+    Scope.WRITE: {Scope.CALENDAR, Scope.READ, Scope.WRITE},
     Scope.ADMIN: set(Scope),
 }
 

@@ -13,6 +13,7 @@ from scheduler.settings import Settings
 from scheduler.web import auth, docs, measure, problems, service
 from scheduler.web.api import (
     accounts,
+    agenda,
     alerts,
     basket,
     campaigns,
@@ -40,6 +41,7 @@ _MODULES = (
     posts,
     campaigns,
     recurrences,
+    agenda,
     deliveries,
     accounts,
     routes,

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import select
 
 from channels.sandbox.faults import FaultName
 from channels.sandbox.server import PracticeServer
@@ -16,6 +17,7 @@ from scheduler.campaign_answers import CampaignAnswer, MovePreview
 from scheduler.mover import Mover
 from scheduler.refusals import RefusedError
 from scheduler.settings import Settings
+from scheduler.store.tables import posts
 from scheduler.storyboard import CampaignDraft, Move, Shift
 from scheduler.web.api.campaigns import detail
 from tests.engine.conftest import CALLER, Engine, opened
@@ -160,14 +162,14 @@ async def test_what_falls_into_the_past_meets_its_late_policy_as_shown(
 ) -> None:
     now = datetime(2027, 6, 10, 12, tzinfo=UTC)
     clock.set(now)
-    posts: list[dict[str, Any]] = [
+    stories: list[dict[str, Any]] = [
         {"when": {"days": -14}, "late_policy": "publish"},
         {"when": {"days": -5}, "late_policy": "publish"},
         {"when": {"days": -5}, "late_policy": "ask"},
         {"when": {"days": -5}, "late_policy": "drop"},
         {"when": {"days": -4}},
     ]
-    campaign = await create(engine, datetime(2027, 7, 15, 10), posts)
+    campaign = await create(engine, datetime(2027, 7, 15, 10), stories)
     # Five days before is four hours ago: within the day that posts may be late by default.
     shown = await preview(engine, campaign, anchor="2027-06-15T10:00")
     effects = {one["title"]: one["late"] for one in shown["posts"]}
@@ -305,3 +307,25 @@ async def test_cancelling_ends_what_waits_and_leaves_what_is_out(
         await engine.services.campaigner.cancel(campaign, "tests")
     with pytest.raises(RefusedError, match="is cancelled"):
         await preview(engine, campaign, anchor="2027-06-22T10:00")
+
+
+@pytest.mark.parametrize("kind", ["essential", "ordinary"])
+async def test_another_road_says_the_date_too(engine: Engine, clock: SetClock, kind: str) -> None:
+    clock.set(datetime(2027, 6, 8, 7, 59, 59, tzinfo=UTC))
+    engine.fault("facebook", FaultName.PAGE_GONE)
+    campaign = await create(
+        engine, datetime(2027, 6, 10, 10), [{"when": {"days": -2}, "kind": kind}]
+    )
+    post = (await read(engine, campaign))["posts"][0]["id"]
+    statement = select(posts.c.content).where(posts.c.campaign_id.is_(None))
+    async with engine.worker():
+        await engine.until(post, lambda rows: rows[0].state == "rerouted")
+        if kind == "essential":
+            await engine.settled(post, "rerouted", "delivered")
+            (page,) = await engine.services.pages.latest(2)
+            said = page.page.html
+        else:
+            async with engine.services.database.read() as connection:
+                said = (await connection.execute(statement)).scalar_one()["body"]
+    assert "jeudi 10 juin 2027" in said
+    assert "{{" not in said
