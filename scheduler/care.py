@@ -1,12 +1,14 @@
-"""Who looks after the accounts: a doctor and a plan B, put together from a process's services."""
+"""Who looks after the accounts, put together from a process's services."""
 
 from __future__ import annotations
 
+from scheduler.audience.links import audience_key
 from scheduler.comeback import Comeback
 from scheduler.drill import Drill
 from scheduler.health import Doctor
 from scheduler.live_drill import LiveDrill
 from scheduler.plan_b import PlanB
+from scheduler.receipts import Taker
 from scheduler.services import Services
 from scheduler.teller import Teller
 from scheduler.undo import Undo
@@ -69,6 +71,16 @@ def teller_of(services: Services) -> Teller:
         settings=services.settings,
         vault=services.vault,
         http=services.http,
+    )
+
+
+def taker_of(services: Services) -> Taker:
+    """Takes what platforms call us back with."""
+    settings = services.settings
+    return Taker(
+        database=services.database,
+        clock=services.clock,
+        key=audience_key(settings.audience_key.get_secret_value(), settings.data_dir),
     )
 
 

@@ -11,12 +11,17 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from scheduler.store import audience_tables, plan_b_tables
+from scheduler.store import audience_tables, plan_b_tables, platform_tables
 from scheduler.store.db import Database
 from scheduler.store.tables import metadata
 
 # Alembic compares with the whole schema: importing the module registers its tables.
-ALL_TABLES = {audience_tables.contacts.metadata, plan_b_tables.digests.metadata, metadata}
+ALL_TABLES = {
+    audience_tables.contacts.metadata,
+    plan_b_tables.digests.metadata,
+    platform_tables.receipts.metadata,
+    metadata,
+}
 
 
 def _config() -> Config:

@@ -29,6 +29,7 @@ from scheduler.web.api import (
 )
 from scheduler.web.endpoint import MAX_JSON, Endpoint, add_routes
 from scheduler.web.feed import Feed
+from scheduler.web.hooks import setup_hooks
 from scheduler.web.keys import SERVICES
 from scheduler.web.pages import setup_pages
 from scheduler.web.public import Press
@@ -78,6 +79,7 @@ def create_app(services: Services) -> web.Application:
         add_routes(app, endpoints, prefix)
     docs.add_routes(app, api_endpoints(), API)
     setup_pages(app)
+    setup_hooks(app, services)
     setup_unsubscribe(app, services, Press())
     setup_site(
         app,
