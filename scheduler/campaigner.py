@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock, moment
 from scheduler.content import media_ids
 from scheduler.deliveries import Delivery, State
-from scheduler.desk import may_be_leaving
+from scheduler.desk import leaving, may_be_leaving
 from scheduler.doorbell import Doorbell
 from scheduler.once import once
 from scheduler.placeholders import Frame
@@ -169,17 +169,19 @@ class Campaigner:
             campaign = await campaigns.get(connection, campaign_id, lock=True)
             if campaign is None:
                 raise not_found("campaign", campaign_id)
-            await self.cancel_locked(connection, campaign, actor)
+            ended = await self.cancel_locked(connection, campaign, actor)
+            refuse_if_leaving(ended, self.clock.micros())
 
     async def cancel_locked(
         self, connection: Connection, campaign: Mapping[Any, Any], actor: str
-    ) -> None:
-        """As `cancel`, of a locked row. Error: RefusedError when it is cancelled already."""
-        now = self.clock.micros()
+    ) -> list[Delivery]:
+        """As `cancel`, of a locked row; what was cancelled, as it was: call `refuse_if_leaving`
+        with it last of all. Error: RefusedError when it is cancelled already."""
         if campaign["cancelled_at"] is not None:
             raise conflict("the campaign is cancelled already", "create a new one")
         ids = [row["id"] for row in await campaigns.posts_of(connection, campaign["id"], lock=True)]
         every = await campaigns.deliveries_of(connection, ids, lock=True)
+        now = self.clock.micros()
         ended = [
             one
             for one in every
@@ -192,6 +194,15 @@ class Campaigner:
         await campaigns.change(connection, campaign["id"], values)
         data = {"campaign_id": campaign["id"], "deliveries": len(ended)}
         await events.append(connection, [campaign_event("campaign.cancelled", now, actor, data)])
+        return ended
+
+
+def refuse_if_leaving(taken: Iterable[Delivery], now: int) -> None:
+    """Deliveries as they were before this transaction took them from their workers. Asked again
+    right before the commit: until then a worker still sees its own token, and would send. A
+    broadcast that has begun is out. Error: RefusedError, nothing changed."""
+    if any(one.state is State.ARMED and may_be_leaving(one, now) for one in taken):
+        raise leaving()
 
 
 async def add_posts(connection: Connection, found: Sequence[Prepared]) -> None:

@@ -18,13 +18,18 @@ from scheduler.campaign_answers import (
     correction_answer,
     effect_answer,
 )
-from scheduler.campaigner import Campaigner, add_posts, campaign_event, stored_fields
+from scheduler.campaigner import (
+    Campaigner,
+    add_posts,
+    campaign_event,
+    refuse_if_leaving,
+    stored_fields,
+)
 from scheduler.campaigns import Effect, Fate, Placed, Row, effects_of, fingerprint, frame_at
 from scheduler.clock import moment
 from scheduler.content import to_post
 from scheduler.corrections import Correction, corrections_of
 from scheduler.deliveries import Delivery, HoldReason, State
-from scheduler.desk import leaving, may_be_leaving
 from scheduler.late import LateRules
 from scheduler.placeholders import Frame
 from scheduler.placement import read_anchor
@@ -100,6 +105,8 @@ class Mover:
             await _apply(connection, outlook, actor)
             if corrected:
                 await add_posts(connection, corrected)
+            taken = [one for effect in outlook.effects for one in effect.waiting]
+            refuse_if_leaving(taken, self.campaigner.clock.micros())
         for due_at in sorted({one.due_at for one in outlook.effects if one.waiting}):
             await self.campaigner.doorbell.ring(due_at)
         if corrected:
@@ -113,16 +120,16 @@ class Mover:
     async def _outlook(
         self, connection: Connection, campaign_id: str, shift: Shift, kit: Kit, *, lock: bool
     ) -> Outlook:
-        now = self.campaigner.clock.micros()
         campaign = await campaigns.get(connection, campaign_id, lock=lock)
         if campaign is None:
             raise not_found("campaign", campaign_id)
         if campaign["cancelled_at"] is not None:
             raise conflict("the campaign is cancelled", "create a new one")
-        wanted = _wanted(campaign, shift, now)
         placed = await _placed(connection, campaign_id, lock=lock)
-        if lock and any(_leaves(one, now) for post in placed for one in post.deliveries):
-            raise leaving()
+        now = self.campaigner.clock.micros()  # waiting for the locks may have taken a while
+        wanted = _wanted(campaign, shift, now)
+        if lock:
+            refuse_if_leaving((one for post in placed for one in post.deliveries), now)
         effects = effects_of(campaign, placed, wanted, now, late_rules(kit.settings))
         _refuse_unknown(effects, wanted)
         return Outlook(
@@ -167,12 +174,6 @@ async def _placed(connection: Connection, campaign_id: str, *, lock: bool) -> li
     for one in await campaigns.deliveries_of(connection, list(by_post), lock=lock):
         by_post[one.post_id].append(one)
     return [Placed(row, by_post[row["id"]]) for row in rows]
-
-
-def _leaves(delivery: Delivery, now: int) -> bool:
-    """Whether a request may be under way whose words nobody can change any more. A broadcast
-    that has begun counts as out."""
-    return delivery.state is State.ARMED and may_be_leaving(delivery, now)
 
 
 def _refuse_unknown(effects: Sequence[Effect], wanted: Frame) -> None:

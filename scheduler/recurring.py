@@ -16,7 +16,7 @@ import uuid_utils
 from typing_extensions import TypedDict
 
 from scheduler.answers import stamp, stamp_or_none
-from scheduler.campaigner import Campaigner, campaign_event
+from scheduler.campaigner import Campaigner, campaign_event, refuse_if_leaving
 from scheduler.clock import moment
 from scheduler.once import once
 from scheduler.placement import Anchor, local_of, on_the_wall, read_anchor
@@ -237,12 +237,14 @@ class Recurring:
             exceptions = sorted({*row["exceptions"], occurrence})
             values = {"exceptions": exceptions, "updated_at": now}
             await recurrences.change(connection, recurrence_id, values)
-            for campaign in await recurrences.campaigns_of(connection, recurrence_id):
-                when = datetime.fromisoformat(campaign["occurrence"])
-                if is_exception(when, [occurrence]):
-                    await self.campaigner.cancel_locked(connection, campaign, actor)
+            planned = [
+                one
+                for one in await recurrences.campaigns_of(connection, recurrence_id)
+                if is_exception(datetime.fromisoformat(one["occurrence"]), [occurrence])
+            ]
             data = {"recurrence_id": recurrence_id, "occurrence": occurrence}
             await append(connection, [campaign_event("recurrence.skipped", now, actor, data)])
+            await self._cancel(connection, planned, actor)
 
     async def end(self, recurrence_id: str, actor: str, *, keep_planned: bool) -> None:
         """No further occurrence; what is planned and still waits is cancelled, unless kept.
@@ -252,12 +254,20 @@ class Recurring:
             now = self.campaigner.clock.micros()
             values = {"ended_at": now, "updated_at": now}
             await recurrences.change(connection, recurrence_id, values)
-            if not keep_planned:
-                for campaign in await recurrences.campaigns_of(connection, recurrence_id):
-                    await self.campaigner.cancel_locked(connection, campaign, actor)
             await alerts.resolve(connection, f"recurrence:{recurrence_id}:refused", now)
             data = {"recurrence_id": recurrence_id}
             await append(connection, [campaign_event("recurrence.ended", now, actor, data)])
+            if not keep_planned:
+                planned = await recurrences.campaigns_of(connection, recurrence_id)
+                await self._cancel(connection, planned, actor)
+
+    async def _cancel(self, connection: Connection, planned: Sequence[Row], actor: str) -> None:
+        ended = [
+            one
+            for campaign in planned
+            for one in await self.campaigner.cancel_locked(connection, campaign, actor)
+        ]
+        refuse_if_leaving(ended, self.campaigner.clock.micros())
 
     async def _running(self, connection: Connection, recurrence_id: str) -> Row:
         row = await recurrences.get(connection, recurrence_id, lock=True)

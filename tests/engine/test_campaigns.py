@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,9 +17,12 @@ from sqlalchemy import select
 from channels.sandbox.faults import FaultName
 from channels.sandbox.server import PracticeServer
 from scheduler.campaign_answers import CampaignAnswer, MovePreview
+from scheduler.clock import Clock, micros
+from scheduler.decide import SECOND
 from scheduler.mover import Mover
 from scheduler.refusals import RefusedError
 from scheduler.settings import Settings
+from scheduler.store import claims
 from scheduler.store.tables import posts
 from scheduler.storyboard import CampaignDraft, Move, Shift
 from scheduler.web.api.campaigns import detail
@@ -329,3 +335,64 @@ async def test_another_road_says_the_date_too(engine: Engine, clock: SetClock, k
                 said = (await connection.execute(statement)).scalar_one()["body"]
     assert "jeudi 10 juin 2027" in said
     assert "{{" not in said
+
+
+class Slow(Clock):
+    """Lets two seconds pass after so many readings."""
+
+    def __init__(self, now: int, readings: int) -> None:
+        late = now + 2 * SECOND
+        self.readings = itertools.chain(itertools.repeat(now, readings), itertools.repeat(late))
+
+    def micros(self) -> int:
+        return next(self.readings)
+
+
+@pytest.mark.parametrize(("what", "readings"), [("move", 2), ("cancel", 1)])
+async def test_a_change_that_takes_too_long_gives_way_to_what_is_leaving(
+    engine: Engine, clock: SetClock, what: str, readings: int
+) -> None:
+    due = datetime(2027, 6, 10, 8, tzinfo=UTC)
+    clock.set(due - timedelta(seconds=30))
+    campaign = await create(engine, datetime(2027, 6, 10, 10), [{}, {"when": {"days": 2}}])
+    shown = await preview(engine, campaign, anchor="2027-06-17T10:00")
+    now = micros(due) - 1_800_000
+    armed = await claims.claim_due(
+        engine.services.database,
+        horizon=micros(due),
+        worker="another",
+        token="its token",
+        lease_until=now + 60 * SECOND,
+        now=now,
+    )
+    assert len(armed) == 1
+    told = await read(engine, campaign)
+    slow = replace(engine.services.campaigner, clock=Slow(now, readings))
+    asked = Move(anchor="2027-06-17T10:00", token=shown["token"])
+    late = Mover(slow).move(campaign, asked, "x") if what == "move" else slow.cancel(campaign, "x")
+    with pytest.raises(RefusedError, match="being sent"):
+        await late
+    assert await read(engine, campaign) == told
+
+
+async def test_moves_that_race_the_dispatcher_publish_once_or_not_at_all(engine: Engine) -> None:
+    async with engine.worker():
+        for wait in (0.3, 0.6, 0.75, 0.9, 1.0, 1.1):
+            soon = datetime.now(PARIS).replace(tzinfo=None) + timedelta(seconds=1)
+            campaign = await create(engine, soon, [{"title": f"After {wait}"}])
+            (post,) = (await read(engine, campaign))["posts"]
+            later = (soon + timedelta(days=1)).isoformat()
+            await asyncio.sleep(wait)
+            try:
+                shown = await preview(engine, campaign, anchor=later)
+                await move(engine, campaign, shown["token"], anchor=later)
+            except RefusedError:
+                await engine.settled(post["id"], "delivered")
+            (row,) = await engine.until(
+                post["id"], lambda rows: rows[0].state in {"delivered", "scheduled"}
+            )
+            said = [text for text in engine.ledger("facebook") if f"After {wait}" in text]
+            assert len(said) == (row.state == "delivered")
+        last = await engine.post("facebook", title="The end", seconds=1.5)
+        await engine.settled(last, "delivered")
+    assert len(engine.ledger("facebook")) == len(set(engine.ledger("facebook")))
