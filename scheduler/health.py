@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import structlog
 
-from channels.base import HasPage
+from channels.base import Account, Channel, HasPage
 from channels.http import HttpClient
 from channels.outcome import Health, HealthStatus
 from scheduler.clock import Clock, micros
@@ -54,7 +55,7 @@ class Doctor:
         member = (await self.roster.members([account_id])).get(account_id)
         if member is None:
             return None
-        said = await _ask(member)
+        said = await examine(member.channel, member.account)
         visits = await self._visit(member, said)
         watch = watch_of(member.policy, self.settings)
         health = as_seen(said, visits, hidden_is_gone=watch.hidden_is_gone)
@@ -146,15 +147,15 @@ class Doctor:
         )
 
 
-async def _ask(member: Member) -> Health:
+async def examine(channel: Channel, account: Account[Any]) -> Health:
     """The adapter's probe; whatever goes wrong in it says nothing about the page."""
     try:
         async with asyncio.timeout(PROBE_TIMEOUT):
-            return await member.channel.probe(member.account)
+            return await channel.probe(account)
     except TimeoutError:
         detail = f"no answer within {PROBE_TIMEOUT:g} s"
         return Health(status=HealthStatus.PLATFORM_DOWN, detail=detail)
     except Exception as error:
-        log.exception("probe.failed", account=member.id)
+        log.exception("probe.failed", account=account.id)
         detail = f"the probe failed ({type(error).__name__})"
         return Health(status=HealthStatus.PLATFORM_DOWN, detail=detail)

@@ -59,11 +59,14 @@ def connect(
         typer.Option(help="Settings as a JSON object; - reads stdin, so no secret is in history."),
     ] = None,
     *,
+    check: Annotated[
+        bool, typer.Option(help="Look at it first; without: its platform is down, store it unseen.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Connect a page, site or list. The service checks the settings before it stores them."""
+    """Connect a page, site or list. The service looks at it before it stores anything."""
     settings = _from_file(file) | dict(_pair(text) for text in setting or ())
-    body = {"adapter": adapter, "name": name, "settings": settings}
+    body = {"adapter": adapter, "name": name, "settings": settings, "check": check}
     found = talk(find_place(*context.obj), lambda api: api.post("/accounts", body))
     _print(found, as_json=as_json)
 

@@ -59,8 +59,10 @@ async def connect(
     name: str,
     settings: ChannelSettings,
     now: int,
+    expires_at: int | None = None,
 ) -> str:
-    """Store a new account; its id."""
+    """Store a new account; its id. `expires_at`: when its credential ends, None if never or
+    unknown."""
     plain, sealed = split_settings(settings, vault)
     account_id = str(uuid_utils.uuid7())
     row = {
@@ -72,6 +74,7 @@ async def connect(
         "secrets": sealed,
         "status": HealthStatus.HEALTHY,
         "status_since": now,
+        "expires_at": expires_at,
         "policy": {},
         "created_at": now,
         "updated_at": now,
@@ -101,9 +104,10 @@ async def update_settings(
     name: str,
     settings: ChannelSettings,
     now: int,
+    expires_at: int | None = None,
 ) -> None:
     """Connect the account anew: new name or credentials, same account, clean status; what was
-    held for it goes on."""
+    held for it goes on. `expires_at`: as `connect` takes it."""
     plain, sealed = split_settings(settings, vault)
     await _change(
         connection,
@@ -121,6 +125,7 @@ async def update_settings(
             "paused_until": None,
             "pause_reason": "",
             "failures": 0,
+            "expires_at": expires_at,
         },
     )
     await go_on(connection, account_id, now)

@@ -16,6 +16,7 @@ PAGE: dict[str, Any] = {
     "adapter": "facebook",
     "name": "Our page",
     "settings": {"page_id": "123456", "access_token": "s3cret-token"},
+    "check": False,
 }
 
 
@@ -94,7 +95,8 @@ async def test_reconnecting_lets_go_what_was_held_for_access(
     one = made["deliveries"][0]["id"]
     await put(services, one, state="held", hold_reason="access-lost")
     settings = {"page_id": "123456", "access_token": "new-token"}
-    read = await ask(client, "PUT", f"/accounts/{page}", {"name": "Page", "settings": settings})
+    renewed = {"name": "Page", "settings": settings, "check": False}
+    read = await ask(client, "PUT", f"/accounts/{page}", renewed)
     assert (read["name"], read["status"]) == ("Page", "healthy")
     assert (await ask(client, "GET", f"/deliveries/{one}"))["state"] == "scheduled"
 

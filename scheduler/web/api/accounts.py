@@ -5,32 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, Field
 from typing_extensions import TypedDict
 
-from channels.base import Channel, ChannelSettings
+from channels.base import Channel
 from channels.outcome import HealthStatus
-from channels.registry import UnknownChannelError
 from scheduler.answers import stamp, stamp_or_none
 from scheduler.care import doctor_of
 from scheduler.clock import micros
 from scheduler.drafts import Name, Strict
 from scheduler.limits import FOREVER
-from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid, not_found
+from scheduler.refusals import Refusal, conflict, invalid, not_found
 from scheduler.services import Services
 from scheduler.store import accounts
 from scheduler.store.db import Connection
 from scheduler.store.events import append
 from scheduler.store.tokens import Scope
-from scheduler.web import problems
+from scheduler.web.api.connecting import Check, adapter_of, looked_at, settings_of
 from scheduler.web.api.shapes import ById, Query
 from scheduler.web.endpoint import Call, Endpoints
 
 endpoints = Endpoints("accounts")
 
-MASK = "**********"  # what pydantic shows of a SecretStr
 
 _ONE = (Refusal.NOT_FOUND,)
+_LOOKED_AT = (Refusal.UNAVAILABLE,)
 _REMEDIES: Mapping[str, str] = {
     HealthStatus.ACCESS_LOST: "reconnect it: PUT /api/v1/accounts/{id} with new credentials",
     HealthStatus.VANISHED: "look at the page; when it is back, resume the account",
@@ -45,6 +44,7 @@ class Connecting(Strict):
     adapter: Annotated[Name, Field(description="Its adapter's name: `blog`, `facebook`, …")]
     name: Name
     settings: dict[str, Any]
+    check: Check = True
 
 
 class Reconnecting(Strict):
@@ -52,6 +52,7 @@ class Reconnecting(Strict):
 
     name: Name
     settings: dict[str, Any]
+    check: Check = True
 
 
 class Pause(Strict):
@@ -138,16 +139,24 @@ async def index(call: Call, query: AccountsQuery) -> AccountList:
     return {"accounts": [account_answer(row, now) for row in rows]}
 
 
-@endpoints.post("/accounts", scope=Scope.ADMIN, status=201)
+@endpoints.post("/accounts", scope=Scope.ADMIN, status=201, refusals=_LOOKED_AT)
 async def connect(call: Call, body: Connecting) -> AccountAnswer:
-    """Connect a page, site or list. Credentials are stored encrypted and never shown again."""
+    """Connect a page, site or list, once a look with its credentials says that publishing there
+    will work. Credentials are stored encrypted and never shown again."""
     services = call.services
-    channel = _adapter(services, body.adapter)
-    settings = _settings(channel, body.settings)
+    channel = adapter_of(services, body.adapter)
+    settings = settings_of(channel, body.settings)
+    expires_at = await looked_at(channel, settings, body.name, check=body.check)
     async with services.database.write() as connection:
         now = services.clock.micros()
         account_id = await accounts.connect(
-            connection, services.vault, channel=channel, name=body.name, settings=settings, now=now
+            connection,
+            services.vault,
+            channel=channel,
+            name=body.name,
+            settings=settings,
+            now=now,
+            expires_at=expires_at,
         )
         await _note(connection, "account.connected", account_id, now, call.caller.actor)
     return await _answer(services, account_id)
@@ -159,12 +168,14 @@ async def read(call: Call, path: ById) -> AccountAnswer:
     return await _answer(call.services, path.id)
 
 
-@endpoints.put("/accounts/{id}", scope=Scope.ADMIN, refusals=_ONE)
+@endpoints.put("/accounts/{id}", scope=Scope.ADMIN, refusals=(*_ONE, *_LOOKED_AT))
 async def reconnect(call: Call, path: ById, body: Reconnecting) -> AccountAnswer:
     """Give an account new settings; what was held for lack of access goes on."""
     services = call.services
     row = await _row(services, path.id)
-    settings = _settings(services.registry[row["adapter"]], body.settings)
+    channel = services.registry[row["adapter"]]
+    settings = settings_of(channel, body.settings)
+    expires_at = await looked_at(channel, settings, body.name, check=body.check)
     async with services.database.write() as connection:
         now = services.clock.micros()
         await accounts.update_settings(
@@ -174,6 +185,7 @@ async def reconnect(call: Call, path: ById, body: Reconnecting) -> AccountAnswer
             name=body.name,
             settings=settings,
             now=now,
+            expires_at=expires_at,
         )
         await _note(connection, "account.reconnected", path.id, now, call.caller.actor)
     await services.doorbell.ring(now)
@@ -289,37 +301,6 @@ def _channel(channel: Channel) -> ChannelAnswer:
         "addressed": able.addressed,
         "settings": channel.settings_type.model_json_schema(),
     }
-
-
-def _adapter(services: Services, name: str) -> Channel:
-    try:
-        return services.registry[name]
-    except UnknownChannelError as error:
-        known = ", ".join(services.registry)
-        raise invalid("adapter", f"there is no adapter {name!r}", f"one of: {known}") from error
-
-
-def _settings(channel: Channel, given: Mapping[str, Any]) -> ChannelSettings:
-    masked = [name for name, value in given.items() if MASK in repr(value)]
-    if masked:
-        raise invalid(
-            f"settings.{masked[0]}",
-            "this is the mask that hides a stored credential",
-            "send the credential itself",
-        )
-    try:
-        return channel.settings_type.model_validate(given)
-    except ValidationError as error:
-        refused = problems.from_validation(error, channel.settings_type)
-        raise RefusedError(
-            Refusal.INVALID,
-            f"the settings are not what {channel.name} takes",
-            [FieldError(_below(one.field), one.detail, one.remedy) for one in refused.errors],
-        ) from error
-
-
-def _below(field: str) -> str:
-    return "settings" if field == "body" else f"settings.{field}"
 
 
 async def _row(services: Services, account_id: str) -> Mapping[Any, Any]:
