@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from scheduler import metrics
+from scheduler.audience.mails import Mailer
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
 from scheduler.dispatch import Dispatcher
@@ -52,6 +53,7 @@ class Duties:
     worker: str
     dispatcher: Dispatcher
     doctor: Doctor
+    mailer: Mailer
     teller: Teller
     foresight: Foresight
     recurring: Recurring
@@ -140,6 +142,17 @@ class Duties:
                 await store.ran(self.database, "recurrences", now)
 
         await _forever("recurrences", PLAN_LOOK, plan)
+
+    async def write_to_readers(self) -> None:
+        """The leader's mails about subscriptions; and sign-ups that nobody confirmed are
+        forgotten, those that ran out while no worker was alive too."""
+
+        async def write() -> None:
+            if await self._leads("service-mails", WATCH_TERM):
+                await self.mailer.send_due()
+                await self.mailer.expire()
+
+        await _forever("service-mails", SWEEP, write)
 
     async def _leads(self, duty: str, term: int) -> bool:
         """Whether this worker is the one that does it now (for `term` microseconds more)."""

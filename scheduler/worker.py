@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 from scheduler import metrics
 from scheduler.arming import Armer
 from scheduler.attempt import BroadcastRun, Sender
+from scheduler.audience.mails import mailer_of
 from scheduler.care import doctor_of, scales_of, teller_of
 from scheduler.completion import Completer
 from scheduler.decide import SECOND, Move, Rules
@@ -100,7 +101,7 @@ class Worker:
             database=services.database, clock=services.clock, settings=settings, worker=self.id,
             dispatcher=self.dispatcher, doctor=self.doctor, teller=teller_of(services),
             foresight=Foresight(database=services.database, clock=services.clock),
-            recurring=Recurring(services.campaigner),
+            recurring=Recurring(services.campaigner), mailer=mailer_of(services),
             scales=scales_of(services),
         )  # fmt: skip
 
@@ -117,6 +118,7 @@ class Worker:
                 self._duties.heartbeat(),
                 self._duties.sweep(),
                 self._duties.watch(),
+                self._duties.write_to_readers(),
                 self._duties.tell(),
                 self._duties.plan_ahead(),
                 *([] if self._redis_url is None else [self._arq_loop(self._redis_url)]),

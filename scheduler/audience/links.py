@@ -32,6 +32,28 @@ def audience_key(configured: str, data_dir: Path) -> bytes:
     return path.read_bytes().strip()
 
 
+def seal(key: bytes, purpose: str, *words: str) -> str:
+    """An opaque token that says `words` (none holds a space) and opens for this purpose alone."""
+    said = " ".join(words).encode()
+    return urlsafe_b64encode(_signature(key, purpose, said) + said).decode().rstrip("=")
+
+
+def unseal(key: bytes, purpose: str, token: str) -> tuple[str, ...] | None:
+    """The words of a token, None if we did not make it for this purpose."""
+    try:
+        data = urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4))
+        signature, said = data[:_SIGNATURE], data[_SIGNATURE:]
+        if not hmac.compare_digest(signature, _signature(key, purpose, said)):
+            return None
+        return tuple(said.decode().split(" "))
+    except ValueError:
+        return None
+
+
+def _signature(key: bytes, purpose: str, said: bytes) -> bytes:
+    return hmac.new(key, f"{purpose} ".encode() + said, sha256).digest()[:_SIGNATURE]
+
+
 class UnsubscribeLinks:
     """Makes and reads `{public_url}/u/{token}`; a token names a contact and a list."""
 
@@ -40,20 +62,9 @@ class UnsubscribeLinks:
         self._key = key
 
     def link(self, contact_id: str, list_id: str) -> str:
-        named = f"{contact_id} {list_id}".encode()
-        return self._base + urlsafe_b64encode(self._sign(named) + named).decode().rstrip("=")
+        return self._base + seal(self._key, "unsubscribe", contact_id, list_id)
 
     def read(self, token: str) -> tuple[str, str] | None:
         """The contact and the list that a token names, None if we did not make it."""
-        try:
-            data = urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4))
-            signature, named = data[:_SIGNATURE], data[_SIGNATURE:]
-            if not hmac.compare_digest(signature, self._sign(named)):
-                return None
-            contact_id, _, list_id = named.decode().partition(" ")
-        except ValueError:
-            return None
-        return contact_id, list_id
-
-    def _sign(self, named: bytes) -> bytes:
-        return hmac.new(self._key, b"unsubscribe " + named, sha256).digest()[:_SIGNATURE]
+        named = unseal(self._key, "unsubscribe", token)
+        return None if named is None or len(named) != 2 else (named[0], named[1])

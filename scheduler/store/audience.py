@@ -5,12 +5,22 @@ A membership is where somebody stands; `consents` is append-only evidence of how
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import RowMapping, and_, insert, select, update
+from sqlalchemy import RowMapping, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scheduler.store.audience_tables import consents, contacts, lists, memberships
+from scheduler.store.audience_tables import (
+    addresses,
+    consents,
+    contacts,
+    lists,
+    memberships,
+    service_mails,
+    suppressions,
+)
+from scheduler.store.db import Database
 
 
 class Standing(StrEnum):
@@ -27,6 +37,20 @@ class Action(StrEnum):
     SUBSCRIBE = "subscribe"
     IMPORT = "import"
     UNSUBSCRIBE = "unsubscribe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """What somebody agreed to, where and in which words. Times are microseconds since 1970;
+    `confirmed_at` None: nobody has proved yet that the address is theirs."""
+
+    action: Action
+    at: int
+    form: str = ""
+    wording: str = ""
+    wording_version: str = ""
+    source: str = ""
+    confirmed_at: int | None = None
 
 
 async def standing(connection: AsyncConnection, contact_id: str, list_id: str) -> RowMapping | None:
@@ -75,3 +99,119 @@ async def unsubscribe(
         )
     )
     return True
+
+
+async def subscribe(
+    connection: AsyncConnection,
+    database: Database,
+    *,
+    contact_id: str,
+    list_id: str,
+    consent: Consent,
+    now: int,
+) -> Standing:
+    """Note a consent and put somebody on a list: subscribed when confirmed, else pending. Where
+    they stand then. Who is subscribed stays so, and gets no second row of evidence."""
+    wanted = Standing.PENDING if consent.confirmed_at is None else Standing.SUBSCRIBED
+    row = {"list_id": list_id, "contact_id": contact_id, "state": wanted, "since": now}
+    joined = (
+        database.insert(memberships)
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=["list_id", "contact_id"],
+            set_={"state": wanted, "since": now},
+            where=memberships.c.state.not_in([wanted, Standing.SUBSCRIBED]),
+        )
+        .returning(memberships.c.state)
+    )
+    changed = (await connection.execute(joined)).first() is not None
+    if changed:
+        await connection.execute(
+            insert(consents).values(
+                contact_id=contact_id,
+                list_id=list_id,
+                action=consent.action,
+                form=consent.form,
+                wording=consent.wording,
+                wording_version=consent.wording_version,
+                source=consent.source,
+                at=consent.at,
+                confirmed_at=consent.confirmed_at,
+            )
+        )
+        return wanted
+    statement = select(memberships.c.state).where(
+        memberships.c.contact_id == contact_id, memberships.c.list_id == list_id
+    )
+    return Standing((await connection.execute(statement)).scalar_one())
+
+
+async def confirm(
+    connection: AsyncConnection, *, contact_id: str, list_id: str, address_hash: str, now: int
+) -> bool:
+    """Somebody proved that the address is theirs and that they want the list; False when nothing
+    waits for them. It lifts what kept us from writing to that address."""
+    joined = (
+        update(memberships)
+        .where(
+            memberships.c.contact_id == contact_id,
+            memberships.c.list_id == list_id,
+            memberships.c.state == Standing.PENDING,
+        )
+        .values(state=Standing.SUBSCRIBED, since=now)
+        .returning(memberships.c.contact_id)
+    )
+    if (await connection.execute(joined)).first() is None:
+        return False
+    latest = select(func.max(consents.c.id)).where(
+        consents.c.contact_id == contact_id,
+        consents.c.list_id == list_id,
+        consents.c.action == Action.SUBSCRIBE,
+    )
+    await connection.execute(
+        update(consents).where(consents.c.id == latest.scalar_subquery()).values(confirmed_at=now)
+    )
+    await connection.execute(delete(suppressions).where(suppressions.c.hash == address_hash))
+    return True
+
+
+async def expire(connection: AsyncConnection, *, before: int) -> int:
+    """Forget sign-ups that nobody confirmed since `before`; how many. Who had unsubscribed earlier
+    stays unsubscribed; of who was never anything else, nothing stays."""
+    waiting = and_(memberships.c.state == Standing.PENDING, memberships.c.since < before)
+    left_once = (
+        select(consents.c.id)
+        .where(
+            consents.c.contact_id == memberships.c.contact_id,
+            consents.c.list_id == memberships.c.list_id,
+            consents.c.action == Action.UNSUBSCRIBE,
+        )
+        .exists()
+    )
+    back = (
+        update(memberships).where(waiting, left_once).values(state=Standing.UNSUBSCRIBED)
+    ).returning(memberships.c.contact_id)
+    returned = len((await connection.execute(back)).all())
+    gone = (
+        delete(memberships)
+        .where(waiting)
+        .returning(memberships.c.contact_id, memberships.c.list_id)
+    )
+    pairs = (await connection.execute(gone)).all()
+    for contact_id, list_id in pairs:
+        for table in (consents, service_mails):
+            await connection.execute(
+                delete(table).where(table.c.contact_id == contact_id, table.c.list_id == list_id)
+            )
+        await _forget_if_nothing_is_left(connection, contact_id)
+    return returned + len(pairs)
+
+
+async def _forget_if_nothing_is_left(connection: AsyncConnection, contact_id: str) -> None:
+    held = or_(
+        *(
+            select(table.c.contact_id).where(table.c.contact_id == contact_id).exists()
+            for table in (memberships, addresses, consents)
+        )
+    )
+    await connection.execute(delete(contacts).where(contacts.c.id == contact_id, ~held))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    true,
 )
 
 from scheduler.store.tables import Id, Moment, Serial, metadata
@@ -53,6 +55,9 @@ lists = Table(
     Column("name", Text, nullable=False),
     Column("description", Text, nullable=False, server_default=""),
     Column("language", String(16), nullable=False),
+    # What people agree to when they sign up; empty: the sentence of the page in their language.
+    Column("wording", Text, nullable=False, server_default=""),
+    Column("open", Boolean, nullable=False, server_default=true()),
     Column("created_at", Moment, nullable=False),
 )
 
@@ -64,6 +69,34 @@ memberships = Table(
     Column("state", String(16), nullable=False),
     Column("since", Moment, nullable=False),
     Index("ix_memberships_contact", "contact_id"),
+    Index("ix_memberships_state", "state", "since"),
+)
+
+# Mails about a subscription itself, one of a kind at most; `sent_at` NULL: to be sent at `next_at`.
+service_mails = Table(
+    "service_mails",
+    metadata,
+    Column("list_id", Id, primary_key=True),
+    Column("contact_id", Id, primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("language", String(16), nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("next_at", Moment, nullable=False),
+    Column("sent_at", Moment),
+    Column("detail", Text, nullable=False, server_default=""),
+    Index("ix_service_mails_due", "sent_at", "next_at"),
+)
+
+# How far an import has come; moves in the transaction that stores the rows it speaks of.
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("list_id", Id, nullable=False),
+    Column("progress", JSON, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("finished_at", Moment),
 )
 
 consents = Table(

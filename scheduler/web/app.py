@@ -33,6 +33,7 @@ from scheduler.web.hooks import setup_hooks
 from scheduler.web.keys import SERVICES
 from scheduler.web.pages import setup_pages
 from scheduler.web.public import Press
+from scheduler.web.signup import setup_signup
 from scheduler.web.site import setup_site
 from scheduler.web.site_views import SiteInfo
 from scheduler.web.unsubscribe import setup_unsubscribe
@@ -80,7 +81,9 @@ def create_app(services: Services) -> web.Application:
     docs.add_routes(app, api_endpoints(), API)
     setup_pages(app)
     setup_hooks(app, services)
-    setup_unsubscribe(app, services, Press())
+    press = Press()
+    setup_unsubscribe(app, services, press)
+    setup_signup(app, services, press)
     setup_site(
         app,
         pages=services.pages,

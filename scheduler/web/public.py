@@ -36,18 +36,19 @@ class Press:
         request: web.Request,
         name: str,
         title: str,
+        /,
         *,
         language: str,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         **shown: Any,
     ) -> web.Response:
-        """The template `audience/{name}` with the phrase `title` as its title."""
+        """The template `audience/{name}`; `title`: a phrase, or what to say instead of one."""
         text = self._templates.get_template(f"audience/{name}").render(
             language=language,
             site=request.app[SERVICES].settings.site_name,
             say=PHRASES[language],
-            title=PHRASES[language][title],
+            title=PHRASES[language].get(title, title),
             **shown,
         )
         return web.Response(
@@ -65,11 +66,20 @@ class Press:
         *,
         language: str,
         status: int = 200,
+        headers: Mapping[str, str] | None = None,
         **words: str,
     ) -> web.Response:
         """A page that only says something: the phrases `title` and `text`, `words` filled in."""
         said = PHRASES[language][text].format_map(words)
-        return self.page(request, "notice.html", title, language=language, status=status, text=said)
+        return self.page(
+            request,
+            "notice.html",
+            title,
+            language=language,
+            status=status,
+            headers=headers,
+            text=said,
+        )
 
 
 def reader_language(request: web.Request, own: str = "") -> str:

@@ -1,0 +1,126 @@
+"""Contacts: one row a person, found by their address in its one spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scheduler.audience.suppression import fingerprint
+from scheduler.store.audience_tables import (
+    addresses,
+    consents,
+    contacts,
+    memberships,
+    recipients,
+    service_mails,
+)
+from scheduler.store.db import Database
+from scheduler.store.recipients import suppress
+
+ERASED = "erased"
+
+
+async def get(connection: AsyncConnection, contact_id: str) -> RowMapping | None:
+    statement = select(contacts).where(contacts.c.id == contact_id)
+    return (await connection.execute(statement)).mappings().one_or_none()
+
+
+async def by_email(connection: AsyncConnection, email: str) -> RowMapping | None:
+    """`email` in its one spelling (`normal_address`)."""
+    statement = select(contacts).where(contacts.c.email == email)
+    return (await connection.execute(statement)).mappings().one_or_none()
+
+
+async def page(
+    connection: AsyncConnection,
+    *,
+    list_id: str | None,
+    state: str | None,
+    after: str | None,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Contacts in the order of their ids, which is that of their arrival; `after` an id."""
+    statement = select(contacts).order_by(contacts.c.id).limit(limit)
+    if list_id is not None or state is not None:
+        statement = statement.join(memberships, memberships.c.contact_id == contacts.c.id)
+    if list_id is not None:
+        statement = statement.where(memberships.c.list_id == list_id)
+    if state is not None:
+        statement = statement.where(memberships.c.state == state).distinct()
+    if after is not None:
+        statement = statement.where(contacts.c.id > after)
+    return (await connection.execute(statement)).mappings().all()
+
+
+async def meet(
+    connection: AsyncConnection, database: Database, values: Mapping[str, Any], *, now: int
+) -> tuple[str, bool]:
+    """The id of the contact with this `email`, and whether they are new; who is known keeps what
+    we know of them."""
+    row = {
+        "id": str(uuid_utils.uuid7()),
+        "attributes": {},
+        "tags": [],
+        "created_at": now,
+        "updated_at": now,
+        **values,
+    }
+    made = database.insert(contacts).values(row).on_conflict_do_nothing(index_elements=["email"])
+    created = await connection.execute(made.returning(contacts.c.id))
+    if created.first() is not None:
+        return row["id"], True
+    known = await by_email(connection, row["email"])
+    assert known is not None  # the conflict was with them
+    return known["id"], False
+
+
+async def change(
+    connection: AsyncConnection, contact_id: str, values: Mapping[str, Any], *, now: int
+) -> None:
+    await connection.execute(
+        update(contacts).where(contacts.c.id == contact_id).values(**values, updated_at=now)
+    )
+
+
+async def belongings(connection: AsyncConnection, contact_id: str) -> dict[str, list[RowMapping]]:
+    """Everything else we hold about somebody, by table."""
+    found: dict[str, list[RowMapping]] = {}
+    for table in (addresses, memberships, consents, recipients):
+        statement = select(table).where(table.c.contact_id == contact_id)
+        found[table.name] = list((await connection.execute(statement)).mappings().all())
+    return found
+
+
+async def erase(
+    connection: AsyncConnection, database: Database, *, contact_id: str, key: bytes, now: int
+) -> bool:
+    """Forget somebody; False if there is nobody. The keyed hash of their address stays, so that
+    no import brings them back; what was sent keeps its count and loses its address."""
+    person = await get(connection, contact_id)
+    if person is None:
+        return False
+    if person["email"]:
+        row = {"hash": fingerprint(key, person["email"]), "reason": ERASED, "detail": "", "at": now}
+        await suppress(database, connection, [row])
+    await connection.execute(
+        update(recipients).where(recipients.c.contact_id == contact_id).values(address="")
+    )
+    for table in (addresses, memberships, consents, service_mails):
+        await connection.execute(delete(table).where(table.c.contact_id == contact_id))
+    await connection.execute(delete(contacts).where(contacts.c.id == contact_id))
+    return True
+
+
+async def add_address(
+    connection: AsyncConnection, contact_id: str, values: Mapping[str, Any], *, now: int
+) -> None:
+    """Another address of the same person: `channel`, `account_id`, `address`."""
+    await connection.execute(
+        insert(addresses).values(
+            id=str(uuid_utils.uuid7()), contact_id=contact_id, created_at=now, **values
+        )
+    )

@@ -1,0 +1,258 @@
+"""Signing up over real HTTP and real SMTP: a form, a mail, a second yes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy import func, insert, select
+
+from channels.newsletter.sandbox import PracticeRelay
+from channels.sandbox.faults import Fault, FaultName
+from scheduler.audience.mails import Mailer, mailer_of
+from scheduler.audience.suppression import fingerprint
+from scheduler.audience.wording import version_of
+from scheduler.services import Services, open_services
+from scheduler.settings import Settings
+from scheduler.store import accounts, lists
+from scheduler.store.audience_tables import (
+    consents,
+    contacts,
+    memberships,
+    service_mails,
+    suppressions,
+)
+from scheduler.web.app import create_app
+from tests.channels.newsletter.support import practice
+from tests.support.clocks import SetClock
+from tests.web.conftest import Client
+
+START = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
+FRENCH = {"Accept-Language": "fr"}
+FIELD = re.compile(r'name="(\w+)" (?:type="\w+" )?value="([^"]+)"')
+
+
+class House:
+    """A shop with one newsletter, its sign-up page, its relay, and a clock that a test sets."""
+
+    def __init__(
+        self,
+        services: Services,
+        client: Client,
+        relay: PracticeRelay,
+        list_id: str,
+        clock: SetClock,
+    ) -> None:
+        self.services, self.client, self.relay = services, client, relay
+        self.list_id, self.clock = list_id, clock
+        self.mailer: Mailer = mailer_of(services)
+
+    def later(self, **time: float) -> None:
+        self.clock.set(self.clock.now() + timedelta(**time))
+
+    async def form(self, **headers: str) -> dict[str, str]:
+        """The page's fields as a reader's browser would send them, filled in after a while."""
+        answer = await self.client.get(f"/signup/{self.list_id}", headers=headers)
+        fields = dict(FIELD.findall(await answer.text()))
+        self.later(seconds=5)
+        return {**fields, "email": " Amelie@Example.org", "name": "Amélie", "website": ""}
+
+    async def send(self, fields: dict[str, str], *, status: int = 200) -> str:
+        answer = await self.client.post(
+            f"/signup/{self.list_id}",
+            data=fields,
+            headers={"Referer": "https://shop.fr/"},
+        )
+        assert answer.status == status, await answer.text()
+        return await answer.text()
+
+    async def link(self) -> str:
+        """The path of the confirmation link in the last mail."""
+        assert await self.mailer.send_due() == 1
+        mail = self.relay.ledger.entries("newsletter")[-1]
+        found = re.search(r"(/confirm/[\w-]+)", mail.text.replace("=\r\n", ""))
+        assert found is not None, mail.text
+        return found[1]
+
+    async def rows(self, table: Any) -> list[dict[str, Any]]:
+        async with self.services.database.read() as connection:
+            found = await connection.execute(select(table))
+            return [dict(row) for row in found.mappings()]
+
+    async def state(self) -> str:
+        (row,) = await self.rows(memberships)
+        return str(row["state"])
+
+
+@pytest.fixture
+async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
+    settings = Settings(
+        data_dir=tmp_path, database_url=database_url, redis_url="none", site_name="La librairie"
+    )
+    clock = SetClock(START)
+    async with practice() as (relay, account), open_services(settings, clock=clock) as services:
+        now = clock.micros()
+        async with services.database.write() as connection:
+            account_id = await accounts.connect(
+                connection, services.vault, channel=services.registry["newsletter"],
+                name="La lettre", settings=account.settings, now=now,
+            )  # fmt: skip
+            assert await lists.find(connection, services.database, account_id, now=now)
+        async with TestClient(TestServer(create_app(services)), headers=FRENCH) as client:
+            yield House(services, client, relay, account_id, clock)
+
+
+async def test_a_form_a_mail_and_a_second_yes_make_a_reader_with_proof(house: House) -> None:
+    answer = await house.send(await house.form())
+    assert "Regardez votre messagerie" in answer
+    assert await house.state() == "pending"
+    path = await house.link()
+    mail = house.relay.ledger.entries("newsletter")[-1]
+    assert mail.payload["recipient"] == "amelie@example.org"
+    asked = await house.client.get(path)
+    assert "La lettre" in await asked.text()
+    assert await house.state() == "pending"
+    house.later(hours=1)
+    done = await house.client.post(path, data={"confirm": "yes"})
+    assert "Bienvenue" in await done.text()
+    assert await house.state() == "subscribed"
+    (proof,) = await house.rows(consents)
+    assert proof["action"] == "subscribe"
+    assert "La lettre" in proof["wording"]
+    assert proof["wording_version"] == version_of(proof["wording"])
+    assert proof["form"] == f"/signup/{house.list_id}"
+    assert proof["source"] == "https://shop.fr/ from 127.0.0.1"
+    assert proof["confirmed_at"] - proof["at"] >= 3600 * 1_000_000
+    again = await house.client.post(path, data={"confirm": "yes"})
+    assert "Bienvenue" in await again.text()
+    assert await house.mailer.send_due() == 0
+
+
+async def test_a_hundred_forms_for_one_address_write_to_it_once(house: House) -> None:
+    fields = await house.form()
+    for _ in range(5):
+        await house.send(fields)
+    await house.link()
+    await house.send(fields)
+    assert await house.mailer.send_due() == 0
+    assert len(house.relay.ledger.entries("newsletter")) == 1
+    assert len(await house.rows(consents)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        ({"email": "amelie@"}, 422, "Nous ne pouvons pas écrire"),
+        ({"email": ""}, 422, "Nous ne pouvons pas écrire"),
+        ({"agree": ""}, 422, "Cochez la case"),
+        ({"agree": "00000000"}, 422, "Cochez la case"),
+        ({"stamp": ""}, 200, "encore une fois"),
+        ({"stamp": "AAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, 200, "encore une fois"),
+        ({"website": "https://spam.example"}, 200, "Regardez votre messagerie"),
+    ],
+)
+async def test_what_is_wrong_or_a_robot_stores_nothing(
+    house: House, changes: dict[str, str], status: int, words: str
+) -> None:
+    answer = await house.send({**await house.form(), **changes}, status=status)
+    assert words in answer
+    assert await house.rows(contacts) == []
+    assert await house.rows(service_mails) == []
+
+
+async def test_a_form_sent_faster_than_anybody_writes_is_asked_again(house: House) -> None:
+    fields = await house.form()
+    house.clock.set(house.clock.now() - timedelta(seconds=4.5))
+    answer = await house.send(fields)
+    assert "encore une fois" in answer
+    assert 'value="Amélie"' in answer
+    assert await house.rows(contacts) == []
+
+
+async def test_a_form_left_open_for_two_days_is_asked_again(house: House) -> None:
+    fields = await house.form()
+    house.later(days=2)
+    assert "encore une fois" in await house.send(fields)
+
+
+async def test_what_nobody_confirms_is_forgotten(house: House) -> None:
+    await house.send(await house.form())
+    path = await house.link()
+    house.later(days=6)
+    assert await house.mailer.expire() == 0
+    house.later(days=2)
+    assert await house.mailer.expire() == 1
+    for table in (contacts, memberships, consents, service_mails):
+        assert await house.rows(table) == []
+    late = await house.client.post(path, data={"confirm": "yes"})
+    assert "Rien à confirmer" in await late.text()
+
+
+async def test_who_left_and_asks_again_without_confirming_has_still_left(house: House) -> None:
+    await house.send(await house.form())
+    path = await house.link()
+    await house.client.post(path, data={"confirm": "yes"})
+    mail = house.relay.ledger.entries("newsletter")[-1].text.replace("=\r\n", "")
+    unsubscribe = re.search(r"(/u/[\w-]+)", mail)
+    assert unsubscribe is not None
+    await house.client.post(unsubscribe[1], data={"List-Unsubscribe": "One-Click"})
+    assert await house.state() == "unsubscribed"
+    house.later(hours=12)
+    await house.send(await house.form())
+    assert await house.state() == "pending"
+    house.later(days=8)
+    assert await house.mailer.expire() == 1
+    assert await house.state() == "unsubscribed"
+
+
+async def test_who_was_barred_may_come_back_by_their_own_yes(house: House) -> None:
+    row = {
+        "hash": fingerprint(house.mailer.key, "amelie@example.org"),
+        "reason": "erased", "detail": "", "at": 1,
+    }  # fmt: skip
+    async with house.services.database.write() as connection:
+        await connection.execute(insert(suppressions).values(row))
+    await house.send(await house.form())
+    path = await house.link()
+    assert len(await house.rows(suppressions)) == 1
+    await house.client.post(path, data={"confirm": "yes"})
+    assert await house.rows(suppressions) == []
+
+
+async def test_a_relay_that_is_down_delays_the_mail_and_loses_none(house: House) -> None:
+    house.relay.faults.add(Fault(FaultName.SERVER_ERROR, times=1))
+    await house.send(await house.form())
+    assert await house.mailer.send_due() == 1
+    assert house.relay.ledger.entries("newsletter") == []
+    assert await house.mailer.send_due() == 0
+    house.later(minutes=5)
+    assert (await house.link()).startswith("/confirm/")
+
+
+async def test_a_closed_or_unknown_list_and_a_forged_link_are_told_kindly(house: House) -> None:
+    async with house.services.database.write() as connection:
+        await lists.change(connection, house.list_id, {"open": False})
+    for path in (f"/signup/{house.list_id}", "/signup/nowhere", "/confirm/forged"):
+        for answer in (await house.client.get(path), await house.client.post(path, data={})):
+            assert answer.status == 404
+            assert answer.content_type == "text/html"
+
+
+async def test_the_form_may_stand_in_a_frame_and_keeps_what_is_typed_as_text(house: House) -> None:
+    fields = {**await house.form(), "name": '"><script>x</script>', "stamp": ""}
+    answer = await house.client.post(f"/signup/{house.list_id}", data=fields)
+    assert "frame-ancestors *" in answer.headers["Content-Security-Policy"]
+    assert "<script>" not in await answer.text()
+
+
+async def test_a_form_without_a_field_is_no_accident(house: House) -> None:
+    answer = await house.client.post(f"/signup/{house.list_id}", data=b"\xff\xfe")
+    assert answer.status == 422
+    async with house.services.database.read() as connection:
+        count = await connection.execute(select(func.count()).select_from(contacts))
+    assert count.scalar_one() == 0
