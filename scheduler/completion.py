@@ -37,16 +37,14 @@ _EVENT_KINDS = {
 }
 
 Mover = Callable[[Delivery, Move], Awaitable[None]]
-Suspicion = Callable[[str], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class Completer:
     """Collects what attempts came to and commits it every few milliseconds.
 
-    `mover` takes over deliveries that need another road; `suspect` is told of accounts whose page
-    seems gone. When the database is away, outcomes stay in memory and are tried again: their
-    leases keep everyone else off.
+    `mover` takes over deliveries that need another road. When the database is away, outcomes stay
+    in memory and are tried again: their leases keep everyone else off.
     """
 
     database: Database
@@ -54,7 +52,6 @@ class Completer:
     journal: Journal
     worker: str
     mover: Mover
-    suspect: Suspicion
     _pending: list[Attempted] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -120,7 +117,7 @@ class Completer:
             await self._after(attempted, stale=attempted.armed.delivery.id not in applied)
 
     async def _after(self, attempted: Attempted, *, stale: bool) -> None:
-        """What follows the commit: metrics, the other road, a closer look at the account."""
+        """What follows the commit: metrics, the other road."""
         delivery, channel = attempted.armed.delivery, attempted.armed.member.channel.channel
         metrics.OUTCOMES.labels(channel, outcome_name(attempted.outcome)).inc()
         if attempted.action == "send":
@@ -131,8 +128,6 @@ class Completer:
         elif stale:
             metrics.LEASES_LOST.inc()
             log.warning("lease.lost", delivery=delivery.id, saw=outcome_name(attempted.outcome))
-        if attempted.sign is not None and attempted.sign.sign is Sign.SUSPECTED:
-            await self.suspect(attempted.armed.member.id)
 
     def _line(self, attempted: Attempted, now: int, *, stale: bool) -> Event:
         kind = _EVENT_KINDS.get(type(attempted.decision), "delivery.refused")

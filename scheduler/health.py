@@ -63,19 +63,17 @@ class Doctor:
         await self._act(member, health, visits, patience)
         return health
 
-    async def suspect(self, account_id: str) -> None:
-        """A send was told that the page is gone: look at once, without a deadline on anyone."""
-        await self.probe(account_id)
-
     async def look_at_suspects(self) -> None:
-        """Probe again the accounts in doubt whose second look has come."""
+        """Probe the accounts in doubt: at once, and again when their second look has come."""
         now = self.clock.micros()
         due = []
         for row in await store.suspects(self.database):
             confirm = watch_of(row["policy"], self.settings).confirm_after_us
             looked_at = row["checked_at"] or 0
             gap = min(confirm, SECOND_LOOK_GAP)
-            if row["suspected_at"] <= now - confirm and looked_at <= now - gap:
+            first = looked_at < row["suspected_at"]
+            second = row["suspected_at"] <= now - confirm and looked_at <= now - gap
+            if first or second:
                 due.append(row["id"])
         await self._probe_all(due)
 

@@ -20,7 +20,7 @@ from scheduler.reroute import Covered, Taken, Unplaced
 from scheduler.roads import Found, Survey
 from scheduler.roster import Member, Roster
 from scheduler.store import digests, reroutes
-from scheduler.store.alerts import raise_alert, tell
+from scheduler.store.alerts import raise_alert, resolve, tell
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import append
@@ -127,6 +127,8 @@ class PlanB:
             data |= await self._place(connection, delivery, move, found, survey)
         kind = f"delivery.{ended.state.value}"
         await append(connection, [event(kind, delivery, now, self.actor, data)])
+        if ended.state is not State.HELD:
+            await resolve(connection, f"delivery:{delivery.id}:{State.HELD.value}", now)
         if not quiet and ended.state is not State.CANCELLED:
             await self._alert(connection, delivery, ended, now)
         return ended.state

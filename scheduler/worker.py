@@ -72,7 +72,7 @@ class Worker:
         self.doctor = doctor_of(services, f"worker:{self.id}")
         self._completer = Completer(
             services.database, services.clock, self._journal, self.id,
-            mover=self._move, suspect=self.doctor.suspect,
+            mover=self._move,
         )  # fmt: skip
         armer = Armer(
             database=services.database, roster=services.roster, clock=services.clock,

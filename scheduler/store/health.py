@@ -15,7 +15,7 @@ from scheduler.limits import FOREVER
 from scheduler.store.alerts import amend, raise_alert, resolve, tell
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
-from scheduler.store.tables import accounts, deliveries
+from scheduler.store.tables import accounts, deliveries, posts
 
 # Pauses that a probe may end, by reason. A block for policy is not among them: pages under one
 # answer as if all were well.
@@ -246,6 +246,7 @@ async def report_vanished(
     """The alert of a vanished page says where its whole queue went, all in one."""
     async with database.write() as connection:
         counts = await _moved_since(connection, account_id, since)
+        left = await _left_behind(connection, account_id, since)
         await amend(
             connection,
             f"account:{account_id}:vanished",
@@ -253,6 +254,7 @@ async def report_vanished(
                 "account_id": account_id,
                 "cause": detail,
                 "moved": counts,
+                "posts": left,
                 "action": f"its queue took plan B ({_in_words(counts)}); look at the page,"
                 " reconnect it or archive the account",
             },
@@ -272,6 +274,21 @@ async def _moved_since(connection: Connection, account_id: str, since: int) -> d
         .group_by(deliveries.c.state)
     )
     return {row[0]: row[1] for row in await connection.execute(statement)}
+
+
+async def _left_behind(connection: Connection, account_id: str, since: int) -> list[str]:
+    """Titles of posts that found no other road, the first to go out first."""
+    statement = (
+        select(posts.c.title)
+        .join(deliveries, deliveries.c.post_id == posts.c.id)
+        .where(
+            deliveries.c.account_id == account_id,
+            deliveries.c.updated_at >= since,
+            deliveries.c.state.in_((State.HELD, State.FAILED)),
+        )
+        .order_by(deliveries.c.due_at, deliveries.c.id)
+    )
+    return list((await connection.execute(statement)).scalars())
 
 
 def _in_words(counts: Mapping[str, int]) -> str:

@@ -224,3 +224,23 @@ async def test_a_page_that_returns_replays_nothing(engine: Engine) -> None:
     assert "Today" in engine.ledger("facebook")[-1] + engine.ledger("facebook")[0]
     with pytest.raises(RefusedError):
         await comeback.publish(engine.accounts["facebook"], "tests")
+
+
+async def test_a_list_gets_no_more_mails_a_week_than_its_owner_allows(engine: Engine) -> None:
+    (mail,) = [one for one in engine.practice.accounts() if one.adapter == "newsletter"]
+    services = engine.services
+    channel = services.registry[mail.adapter]
+    async with services.database.write() as connection:
+        newsletter = await accounts.connect(
+            connection, services.vault, channel=channel, name=mail.name,
+            settings=channel.settings_type.model_validate(dict(mail.settings)), now=1,
+        )  # fmt: skip
+    engine.accounts = {**engine.accounts, "newsletter": newsletter}
+    await route(engine, "newsletter", "blog", weekly_mails=2)
+    ids = await queue(engine, 8, 9)
+    essential = [await engine.post("facebook", at=tomorrow(hour)) for hour in (10, 11)]
+    await vanish(engine)
+    (digest,) = await digest_of(engine)
+    assert (digest.account_id, await states(engine, ids)) == (newsletter, [["rerouted"]] * 2)
+    taken = [(await engine.rows(post))[1].account_id for post in essential]
+    assert taken == [newsletter, engine.accounts["blog"]]
