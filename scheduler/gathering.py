@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from channels.base import Part, Reroute
@@ -13,7 +14,7 @@ from scheduler.digest import Room, digest_words, language_of, slot_after
 from scheduler.reroute import HOUR, Route
 from scheduler.roads import takes_more
 from scheduler.roster import Member
-from scheduler.store import campaigns, digests
+from scheduler.store import campaigns, desk, digests, reroutes
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection
 from scheduler.store.digests import NewDigest
@@ -81,6 +82,20 @@ class Gatherer:
             return
         new = columns(digest, State.CANCELLED, self.now, cause="nothing is left to gather")
         await write_changes(connection, [Change(digest, digest.token, new)], self.now)
+
+    async def refresh(
+        self, connection: Connection, digest: Delivery, everyone: Mapping[str, Member]
+    ) -> None:
+        """Say anew what it gathers: something of it reads otherwise now."""
+        target = everyone.get(digest.account_id)
+        parents = await digests.parents_of(connection, digest.id)
+        if target is None or not parents:
+            return
+        meant_for = parents[0].account_id
+        route = await reroutes.route_of(connection, meant_for)
+        await self._write(connection, digest, target, everyone.get(meant_for), route.note)
+        if digest.state is State.ARMED:  # it was armed with the old words
+            await desk.hand_back(connection, digest.id, now=self.now)
 
     async def _write(
         self,

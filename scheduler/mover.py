@@ -30,13 +30,14 @@ from scheduler.clock import moment
 from scheduler.content import to_post
 from scheduler.corrections import Correction, corrections_of
 from scheduler.deliveries import Delivery, HoldReason, State
+from scheduler.gathering import Gatherer
 from scheduler.late import LateRules
 from scheduler.placeholders import Frame
 from scheduler.placement import read_anchor
 from scheduler.posts import Prepared
 from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid, not_found
 from scheduler.settings import Settings
-from scheduler.store import alerts, campaigns, desk, events
+from scheduler.store import alerts, campaigns, desk, digests, events
 from scheduler.store.db import Connection
 from scheduler.storyboard import Move, Shift, Story, StoryPost
 from scheduler.storyline import Beat, Kit, prepare, refuse_unknown
@@ -106,6 +107,7 @@ class Mover:
             if corrected:
                 await add_posts(connection, corrected)
             taken = [one for effect in outlook.effects for one in effect.waiting]
+            taken += await _refresh_digests(connection, outlook, kit)
             refuse_if_leaving(taken, self.campaigner.clock.micros())
         for due_at in sorted({one.due_at for one in outlook.effects if one.waiting}):
             await self.campaigner.doorbell.ring(due_at)
@@ -216,6 +218,16 @@ async def _apply(connection: Connection, outlook: Outlook, actor: str) -> None:
         *(_post_event(effect, now, actor) for effect in moved if effect.fate is Fate.MOVES),
     ]
     await events.append(connection, lines)
+
+
+async def _refresh_digests(connection: Connection, outlook: Outlook, kit: Kit) -> list[Delivery]:
+    """Digests of another road that have not left say the new date too; as they were."""
+    ids = [effect.row["id"] for effect in outlook.effects]
+    waiting = await digests.waiting_with(connection, ids)
+    gatherer = Gatherer(zone=kit.settings.zone, now=outlook.now)
+    for digest in waiting:
+        await gatherer.refresh(connection, digest, kit.members)
+    return waiting
 
 
 async def _follow(connection: Connection, effect: Effect, outlook: Outlook) -> None:

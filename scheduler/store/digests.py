@@ -171,6 +171,22 @@ async def holding(connection: Connection, parent_id: str) -> Delivery | None:
     return None if row is None else to_delivery(row)
 
 
+async def waiting_with(connection: Connection, post_ids: Sequence[str]) -> list[Delivery]:
+    """Digests that still wait and say what any of these posts says, locked, in a fixed order."""
+    told = select(digest_items.c.delivery_id).where(digest_items.c.post_id.in_(post_ids))
+    statement = (
+        select(deliveries)
+        .where(
+            deliveries.c.id.in_(told),
+            deliveries.c.part == Part.DIGEST,
+            deliveries.c.state.in_((State.SCHEDULED, State.ARMED, State.HELD)),
+        )
+        .order_by(deliveries.c.id)
+        .with_for_update()
+    )
+    return [to_delivery(row) for row in (await connection.execute(statement)).mappings()]
+
+
 async def carriers_of(connection: Connection, post_id: str) -> list[Delivery]:
     """Deliveries of digests that say what this post says."""
     statement = (

@@ -333,6 +333,11 @@ async def test_another_road_says_the_date_too(engine: Engine, clock: SetClock, k
         else:
             async with engine.services.database.read() as connection:
                 said = (await connection.execute(statement)).scalar_one()["body"]
+            shown = await preview(engine, campaign, anchor="2027-06-17T10:00")
+            await move(engine, campaign, shown["token"], anchor="2027-06-17T10:00")
+            async with engine.services.database.read() as connection:
+                moved = (await connection.execute(statement)).scalar_one()["body"]
+            assert "jeudi 17 juin 2027" in moved
     assert "jeudi 10 juin 2027" in said
     assert "{{" not in said
 
