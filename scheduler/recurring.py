@@ -13,14 +13,13 @@ from typing import Any
 
 import structlog
 import uuid_utils
-from typing_extensions import TypedDict
 
-from scheduler.answers import stamp, stamp_or_none
 from scheduler.campaigner import Campaigner, campaign_event, refuse_if_leaving
 from scheduler.clock import moment
 from scheduler.once import once
-from scheduler.placement import Anchor, local_of, on_the_wall, read_anchor
-from scheduler.recurrence import RecurrenceDraft, Rule, is_exception, read_rule
+from scheduler.placement import Anchor, local_of, read_anchor
+from scheduler.recurrence import RecurrenceDraft, is_exception, read_rule
+from scheduler.recurrence_answers import RecurrenceAnswer, coming_times, recurrence_answer, rule_of
 from scheduler.refusals import RefusedError, conflict, invalid, not_found
 from scheduler.store import alerts, recurrences
 from scheduler.store.db import Connection
@@ -28,33 +27,13 @@ from scheduler.store.events import append
 from scheduler.store.tokens import Caller
 from scheduler.storyboard import Story
 from scheduler.storyline import Beat, beats_of, frame_for, posts_of
-from scheduler.times import in_words
 
 log = structlog.get_logger()
 
 AHEAD = timedelta(days=30)
 LONGEST_LEAD = 90  # days
-SHOWN = 10
 
 Row = Mapping[Any, Any]
-
-
-class RecurrenceAnswer(TypedDict):
-    """Something that comes round again. `next`: its next times, local with their offset;
-    `planned_until`: local time up to which every occurrence is planned."""
-
-    id: str
-    name: str
-    rule: str
-    start: str
-    zone: str
-    exceptions: list[str]
-    story: dict[str, Any]
-    next: list[str]
-    planned_until: str
-    created_by: str
-    created_at: str
-    ended_at: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +72,7 @@ class Recurring:
             "updated_at": now,
             "ended_at": None,
         }
-        coming = _coming(row, rule, now)
+        coming = coming_times(row, rule, now)
         if not coming:
             raise invalid("rule", "it is over already", "choose a later start or end")
         anchor = Anchor(coming[0], zone)
@@ -276,38 +255,6 @@ class Recurring:
         if row["ended_at"] is not None:
             raise conflict("the recurrence is ended already", "create a new one")
         return row
-
-
-def rule_of(row: Row) -> Rule:
-    """The rule of a stored recurrence."""
-    return read_rule(row["rule"], datetime.fromisoformat(row["start_local"]), row["zone"])
-
-
-def recurrence_answer(row: Row, now: int) -> RecurrenceAnswer:
-    """`row`: a full row of recurrences."""
-    coming = [] if row["ended_at"] is not None else _coming(row, rule_of(row), now)
-    zone = row["zone"]
-    return {
-        "id": row["id"],
-        "name": row["name"],
-        "rule": row["rule"],
-        "start": row["start_local"],
-        "zone": zone,
-        "exceptions": list(row["exceptions"]),
-        "story": dict(row["story"]),
-        "next": [in_words(on_the_wall(local, zone), zone) for local in coming],
-        "planned_until": row["done_until"],
-        "created_by": row["created_by"],
-        "created_at": stamp(row["created_at"]),
-        "ended_at": stamp_or_none(row["ended_at"]),
-    }
-
-
-def _coming(row: Row, rule: Rule, now: int) -> list[datetime]:
-    """Its next times, local."""
-    here = local_of(moment(now), row["zone"])
-    far = max(here, rule.start) + timedelta(days=3660)
-    return rule.between(here, far, row["exceptions"])[:SHOWN]
 
 
 def _before(start: datetime, now: int, zone: str) -> datetime:

@@ -13,7 +13,8 @@ from sqlalchemy import select
 
 from channels.sandbox.server import PracticeServer
 from scheduler.recurrence import RecurrenceDraft
-from scheduler.recurring import RecurrenceAnswer, Recurring, recurrence_answer
+from scheduler.recurrence_answers import RecurrenceAnswer, recurrence_answer
+from scheduler.recurring import Recurring
 from scheduler.refusals import RefusedError
 from scheduler.services import open_services
 from scheduler.settings import Settings

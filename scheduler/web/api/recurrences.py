@@ -9,7 +9,8 @@ from typing_extensions import TypedDict
 
 from scheduler.drafts import Strict
 from scheduler.recurrence import RecurrenceDraft, Skip
-from scheduler.recurring import RecurrenceAnswer, Recurring, recurrence_answer
+from scheduler.recurrence_answers import RecurrenceAnswer, recurrence_answer
+from scheduler.recurring import Recurring
 from scheduler.refusals import Refusal, not_found
 from scheduler.services import Services
 from scheduler.store import recurrences
