@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 from channels.base import Part, Reroute
 from channels.words import reroute_note, shorten
 from scheduler.answers import stamp
+from scheduler.campaigns import filled_rows
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
 from scheduler.digest import Room, digest_words, language_of, week_of
@@ -22,8 +23,8 @@ from scheduler.refusals import not_found
 from scheduler.reroute import Covered, Taken, Unplaced
 from scheduler.roads import Found, Placed, Survey
 from scheduler.roster import Member, Roster
+from scheduler.store import campaigns, reroutes
 from scheduler.store import drills as store
-from scheduler.store import reroutes
 from scheduler.store.db import Database
 
 EXCERPT = 500
@@ -120,6 +121,9 @@ class Drill:
             self._note(run, delivery, found, survey)
         async with self.database.read() as connection:
             audiences = await store.audiences(connection)
+            told = await campaigns.told_by(
+                connection, [row for rows in run.gathered.values() for row in rows]
+            )
         return {
             "account_id": account_id,
             "account": lost.account.name,
@@ -128,7 +132,7 @@ class Drill:
             "held": sum(line["road"] == "held" for line in run.lines),
             "lines": run.lines,
             "digests": [
-                self._digest(everyone[target], slot, rows, lost)
+                self._digest(everyone[target], slot, filled_rows(rows, told, slot), lost)
                 for (target, slot), rows in sorted(run.gathered.items(), key=lambda one: one[0][1])
             ],
             "reach": _reach(account_id, run.takers, audiences, everyone),
@@ -138,7 +142,7 @@ class Drill:
         line: DrillLine = {
             "delivery_id": delivery.id,
             "post_id": delivery.post_id,
-            "title": found.row["title"],
+            "title": found.post.title,
             "due_at": stamp(delivery.due_at),
             "road": "held",
             "to": None,

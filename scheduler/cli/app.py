@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, str] = {
     "posts": "posts",
     "accounts": "accounts",
     "routes": "routes",
+    "drill": "drill",
+    "basket": "drill",
     "token": "token",
     "doctor": "doctor",
     "backup": "backup",

@@ -25,6 +25,7 @@ from scheduler.clock import Clock
 from scheduler.embedded import NO_SERVER, find_server
 from scheduler.roster import Member
 from scheduler.settings import Settings
+from scheduler.store import drills
 from scheduler.store.db import Database
 from scheduler.store.faults import explain
 from scheduler.store.migrate import pending
@@ -32,6 +33,7 @@ from scheduler.store.workers import heard_from
 
 _ANSWER_WITHIN = 5.0
 _LITTLE_DISK = 500_000_000
+_DRILL_DAYS = 90
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _TIMEX_BYTES = 1024
 
@@ -140,6 +142,23 @@ async def workers(settings: Settings, opened: Database, *, host: str | None = No
             "start one: estafette worker (or estafette run)",
         )  # fmt: skip
     return Check("workers", Grade.OK, ", ".join(f"{row['host']}:{row['pid']}" for row in found))
+
+
+async def drill(opened: Database) -> Check:
+    """When plan B was last rehearsed."""
+    async with opened.read() as connection:
+        rows = await drills.listed(connection, 1)
+    if not rows:
+        return Check(
+            "drill", Grade.WARNING, "plan B was never rehearsed", "try it: estafette drill ACCOUNT"
+        )
+    days = int((Clock().micros() - rows[0]["at"]) / 86_400e6)
+    if days > _DRILL_DAYS:
+        return Check(
+            "drill", Grade.WARNING, f"plan B was last rehearsed {days} days ago",
+            "do it again: estafette drill ACCOUNT",
+        )  # fmt: skip
+    return Check("drill", Grade.OK, f"plan B was last rehearsed {days} days ago")
 
 
 async def service(url: str) -> Check:

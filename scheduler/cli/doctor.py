@@ -84,6 +84,7 @@ async def _whole(settings: Settings) -> AsyncIterator[Check]:
             if connected.grade is not Grade.OK:
                 return
             yield await checks.workers(settings, services.database)
+            yield await checks.drill(services.database)
             members = list((await services.roster.everyone()).values())
             async for check in checks.names(members):
                 yield check

@@ -177,3 +177,26 @@ def test_a_token_that_opens_nothing_is_told(command: Command, tmp_path: Path) ->
     done = estafette("--url", url, "--token", "est_wrong", "posts", "list", data_dir=tmp_path)
     assert done.returncode == 4
     assert "token" in done.stderr
+
+
+def test_a_drill_names_the_other_road_or_its_lack_and_is_remembered(command: Command) -> None:
+    first, second = connected(command), connected(command, "Archive")
+    command.json("post", "-t", "We reopen", "-b", "Words", "--kind", "essential", "--at", LATER,
+                 "--account", first)  # fmt: skip
+    alone = command("drill", "Our site", "--gone")
+    assert alone.returncode == 0, alone.stderr
+    assert "1 would be held" in alone.stdout
+    assert "never rehearsed" not in command("doctor").stdout
+    written = command.json("routes", "set", first, second)
+    assert written["warnings"] == []
+    made = command.json("drill", first)
+    assert [line["to"] for line in made["report"]["lines"]] == ["Archive"]
+    unclear = command("drill", "blog")
+    assert unclear.returncode != 0
+    assert "several accounts" in unclear.stderr
+
+
+def test_the_basket_is_a_number(command: Command) -> None:
+    connected(command)
+    assert command.json("basket")["unknown"] == ["Our site"]
+    assert "not known" in command("basket").stdout

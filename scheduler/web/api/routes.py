@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from channels.base import Kind
+from scheduler.care import drill_of
 from scheduler.drafts import MediaId, Strict, Text
 from scheduler.refusals import Refusal, RefusedError, not_found
 from scheduler.reroute import DEFAULT_RULES, Mode
@@ -117,7 +119,9 @@ async def write(call: Call, path: ById, body: RouteDraft) -> RouteAnswer:
             now=now,
         )
         await _note(connection, path.id, now, call.caller.actor, {"fallbacks": body.fallbacks})
-        return await _answer(connection, path.id)
+        answer = await _answer(connection, path.id)
+    answer["warnings"] += await _rehearsed(call, path.id)
+    return answer
 
 
 @endpoints.post("/routes/{id}/check", scope=Scope.READ, refusals=_ONE)
@@ -151,6 +155,16 @@ async def _checked(
     if errors:
         raise RefusedError(Refusal.INVALID, "this route leads nowhere", errors)
     return rows
+
+
+async def _rehearsed(call: Call, account_id: str) -> list[str]:
+    """What of the queue as it is would find no other road: told now, not on the day."""
+    report = await drill_of(call.services).rehearse(account_id)
+    why = Counter(line["why"] for line in report["lines"] if line["road"] == "held")
+    return [
+        f"{count} of {report['posts']} waiting posts would be held: {reason}"
+        for reason, count in why.most_common(5)
+    ]
 
 
 async def _answer(connection: Connection, account_id: str) -> RouteAnswer:
