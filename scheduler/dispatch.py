@@ -27,7 +27,7 @@ from scheduler.deliveries import Delivery
 from scheduler.store import claims
 from scheduler.store.completions import mark_sending
 from scheduler.store.db import Database
-from scheduler.store.roster import paused_accounts
+from scheduler.store.look import open_look
 
 log = structlog.get_logger()
 
@@ -75,6 +75,7 @@ class Dispatcher:
         rng: Random,
     ) -> None:
         self._database = database
+        self._look = open_look(database)
         self._clock = clock
         self._armer = armer
         self._sender = sender
@@ -127,6 +128,7 @@ class Dispatcher:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         await self._completer.drained()
+        await self._look.close()
 
     async def _arm_loop(self) -> None:
         while not self._stopping:
@@ -199,17 +201,16 @@ class Dispatcher:
 
     async def _fire(self, due: Sequence[Armed]) -> None:
         """The last look, then into the lanes."""
-        tokens = await claims.tokens_of(self._database, [armed.delivery.id for armed in due])
+        seen = await self._look.seen([armed.delivery.id for armed in due])
         now = self._clock.micros()
-        paused = await paused_accounts(self._database, now)
         put_back = []
         expired = []
         for armed in due:
-            if tokens.get(armed.delivery.id) != armed.token:
+            found = seen.get(armed.delivery.id)
+            if found is None or found.token != armed.token:
                 continue  # cancelled, moved, or taken over
-            if armed.member.id in paused:
-                until, why = paused[armed.member.id]
-                put_back.append((armed.delivery, until, why))
+            if found.paused_until > now:
+                put_back.append((armed.delivery, found.paused_until, found.pause_reason))
             elif armed.lease_until - now < self._pace.send_timeout * SECOND:
                 expired.append((armed.delivery.id, armed.token))
             else:

@@ -20,6 +20,7 @@ import redis
 
 from channels.sandbox.ledger import Ledger
 from channels.sandbox.server import PracticeServer
+from scheduler.logs import configure
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
 from tests.support.servers import Postgres, postgres_server, redis_server
@@ -37,6 +38,12 @@ async def _migrated(url: str) -> None:
     database = Database(url)
     await migrate(database)
     await database.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs() -> None:
+    """As in production: plain tracebacks, no local variables."""
+    configure("warning")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ giving them a token that fences every later write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from sqlalchemy import RowMapping, bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -129,21 +129,6 @@ async def claim_looks(
     async with database.write() as connection:
         rows = (await connection.execute(statement)).mappings().all()
     return [to_delivery(row) for row in rows]
-
-
-async def tokens_of(database: Database, ids: Sequence[str]) -> dict[str, str | None]:
-    """The last look: the current token of each delivery that is still armed or sending."""
-    found: dict[str, str | None] = {}
-    async with database.read() as connection:
-        for start in range(0, len(ids), CHUNK):
-            rows = await connection.execute(
-                select(deliveries.c.id, deliveries.c.token).where(
-                    deliveries.c.id.in_(ids[start : start + CHUNK]),
-                    deliveries.c.state.in_((State.ARMED, State.SENDING)),
-                )
-            )
-            found.update((row[0], row[1]) for row in rows)
-    return found
 
 
 async def renew(database: Database, held: Iterable[tuple[str, str]], *, lease_until: int) -> None:

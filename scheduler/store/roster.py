@@ -23,15 +23,6 @@ async def rows_of(database: Database, ids: Sequence[str] | None) -> Sequence[Row
         return (await connection.execute(statement.order_by(accounts.c.id))).mappings().all()
 
 
-async def paused_accounts(database: Database, now: int) -> dict[str, tuple[int, str]]:
-    """Accounts that are paused at `now`: until when, and why."""
-    statement = select(accounts.c.id, accounts.c.paused_until, accounts.c.pause_reason).where(
-        accounts.c.paused_until > now
-    )
-    async with database.read() as connection:
-        return {row[0]: (row[1], row[2]) for row in await connection.execute(statement)}
-
-
 async def apply_sign(
     connection: AsyncConnection, account_id: str, sign: AccountSign, now: int
 ) -> bool:
