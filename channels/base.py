@@ -356,6 +356,11 @@ class HasPage(Channel, Protocol):
 class Refreshes(Channel, Protocol):
     """A channel whose credential is renewed without a person."""
 
+    def refresh_at(self, account: Account[Any]) -> datetime | None:
+        """When to renew it (UTC): well before it ends, and in the past when nobody knows when it
+        does. None: what is needed for that is not there."""
+        ...
+
     async def refresh(self, account: Account[Any]) -> Mapping[str, Any] | AccessLost | Unavailable:
         """The settings that change, by name, as `settings_type` takes them (secrets in clear).
 

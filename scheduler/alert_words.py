@@ -51,6 +51,10 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "The access to {account} ends soon",
         "Reconnect the account before then.",
     ),
+    "account.renewal-failed": (
+        "The access to {account} can no longer be renewed",
+        "Reconnect the account before its access ends.",
+    ),
     "route.incomplete": (
         "{account} has no plan B that works",
         "Name another account that can carry its posts.",
@@ -117,6 +121,10 @@ FRENCH: Final[Mapping[str, tuple[str, str]]] = {
     "account.expires": (
         "L’accès à {account} prend bientôt fin",
         "Reconnectez le compte avant cette date.",
+    ),
+    "account.renewal-failed": (
+        "L’accès à {account} ne peut plus être renouvelé",
+        "Reconnectez le compte avant la fin de son accès.",
     ),
     "route.incomplete": (
         "{account} n’a pas de plan B qui marche",

@@ -9,6 +9,7 @@ from scheduler.health import Doctor
 from scheduler.live_drill import LiveDrill
 from scheduler.plan_b import PlanB
 from scheduler.receipts import Taker
+from scheduler.renewal import Renewer
 from scheduler.services import Services
 from scheduler.teller import Teller
 from scheduler.undo import Undo
@@ -71,6 +72,17 @@ def teller_of(services: Services) -> Teller:
         settings=services.settings,
         vault=services.vault,
         http=services.http,
+    )
+
+
+def renewer_of(services: Services, actor: str) -> Renewer:
+    """Renews credentials on behalf of `actor`."""
+    return Renewer(
+        database=services.database,
+        roster=services.roster,
+        clock=services.clock,
+        vault=services.vault,
+        actor=actor,
     )
 
 

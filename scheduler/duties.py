@@ -22,6 +22,7 @@ from scheduler.dispatch import Dispatcher
 from scheduler.foresight import Foresight
 from scheduler.health import Doctor
 from scheduler.recurring import Recurring
+from scheduler.renewal import Renewer
 from scheduler.settings import Settings
 from scheduler.store import claims
 from scheduler.store import duties as store
@@ -38,6 +39,8 @@ DEPTH_EVERY = 10
 # In rounds of the watch: a new installation is given a minute to connect its accounts.
 FORESIGHT_EVERY = 600
 FORESIGHT_FIRST = 60
+RENEW_LOOK = 30.0
+RENEW_TERM = 60 * SECOND
 PLAN_LOOK = 5.0
 PLAN_EVERY = 600 * SECOND
 PLAN_TERM = 60 * SECOND
@@ -57,6 +60,7 @@ class Duties:
     teller: Teller
     foresight: Foresight
     recurring: Recurring
+    renewer: Renewer
     scales: Scales
 
     async def heartbeat(self) -> None:
@@ -153,6 +157,15 @@ class Duties:
                 await self.mailer.expire()
 
         await _forever("service-mails", SWEEP, write)
+
+    async def renew(self) -> None:
+        """The leader's renewal of credentials that are about to end."""
+
+        async def look() -> None:
+            if await self._leads("renewal", RENEW_TERM):
+                await self.renewer.look()
+
+        await _forever("renewal", RENEW_LOOK, look)
 
     async def _leads(self, duty: str, term: int) -> bool:
         """Whether this worker is the one that does it now (for `term` microseconds more)."""

@@ -24,7 +24,7 @@ from scheduler import metrics
 from scheduler.arming import Armer
 from scheduler.attempt import BroadcastRun, Sender
 from scheduler.audience.mails import mailer_of
-from scheduler.care import doctor_of, scales_of, teller_of
+from scheduler.care import doctor_of, renewer_of, scales_of, teller_of
 from scheduler.completion import Completer
 from scheduler.decide import SECOND, Move, Rules
 from scheduler.deliveries import Delivery
@@ -102,7 +102,7 @@ class Worker:
             dispatcher=self.dispatcher, doctor=self.doctor, teller=teller_of(services),
             foresight=Foresight(database=services.database, clock=services.clock),
             recurring=Recurring(services.campaigner), mailer=mailer_of(services),
-            scales=scales_of(services),
+            scales=scales_of(services), renewer=renewer_of(services, f"worker:{self.id}"),
         )  # fmt: skip
 
     @asynccontextmanager
@@ -120,6 +120,7 @@ class Worker:
                 self._duties.watch(),
                 self._duties.write_to_readers(),
                 self._duties.tell(),
+                self._duties.renew(),
                 self._duties.plan_ahead(),
                 *([] if self._redis_url is None else [self._arq_loop(self._redis_url)]),
             )

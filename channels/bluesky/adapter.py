@@ -12,7 +12,13 @@ from typing import Any, ClassVar
 from channels.base import Account, Capabilities, ChannelSettings, Media, Message, Part, Post, Tools
 from channels.bluesky import content
 from channels.bluesky.errors import evidence, name_of, outcome_of, session_expired
-from channels.bluesky.session import BlueskySettings, Session, Sessions
+from channels.bluesky.session import (
+    REFRESH_AHEAD,
+    BlueskySettings,
+    Session,
+    Sessions,
+    session_ends,
+)
 from channels.bluesky.tid import tid_of
 from channels.exchange import Answer, NoAnswer, ask
 from channels.outcome import (
@@ -148,11 +154,14 @@ class Bluesky:
         handle = str(mine.fields.get("handle", ""))
         return Health(status=HealthStatus.HEALTHY, detail=f"@{handle}", evidence=evidence(mine))
 
+    def refresh_at(self, account: Account[BlueskySettings]) -> datetime | None:
+        return session_ends(account.settings) - REFRESH_AHEAD
+
     async def refresh(
         self, account: Account[BlueskySettings]
     ) -> Mapping[str, Any] | AccessLost | Unavailable:
         try:
-            session = await self._sessions.renewed(account.settings)
+            session = await self._sessions.replaced(account.settings)
         except Stopped as stopped:
             if isinstance(stopped.outcome, AccessLost | Unavailable):
                 return stopped.outcome

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -24,6 +24,8 @@ from channels.outcome import Unavailable
 from channels.steps import Stopped
 
 SPARE = timedelta(minutes=2)
+# Of about two hours; longer than `SPARE`, so that one process renews and the others read.
+REFRESH_AHEAD = timedelta(minutes=15)
 Address = Annotated[str, Field(pattern=r"^https?://[^\s?#]+[^\s?#/]$")]
 
 
@@ -62,25 +64,43 @@ class Sessions:
         self._http = http
         self._now = now
         self._open: dict[tuple[str, str], Session] = {}
+        self._refused: dict[tuple[str, str], str] = {}
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def get(self, settings: BlueskySettings) -> Session:
         """A session with some time left. Error: `Stopped` with why there is none."""
         place = (settings.service, settings.identifier)
         async with self._locks[place]:
-            session = self._open.get(place) or _stored(settings)
+            session = self._newest(settings)
             if session is None or session.ends_at - SPARE <= self._now():
                 session = await self.renewed(settings, session)
             self._open[place] = session
             return session
+
+    async def replaced(self, settings: BlueskySettings) -> Session:
+        """A new session instead of the present one. Error: `Stopped` with why there is none."""
+        place = (settings.service, settings.identifier)
+        async with self._locks[place]:
+            session = await self.renewed(settings, self._newest(settings))
+            self._open[place] = session
+            return session
+
+    def _newest(self, settings: BlueskySettings) -> Session | None:
+        """Another process may have renewed the stored one, or this one its own."""
+        place = (settings.service, settings.identifier)
+        known = [one for one in (self._open.get(place), _stored(settings)) if one]
+        usable = [one for one in known if one.access != self._refused.get(place)]
+        if not usable and known:
+            # Its refresh token may still be good.
+            return replace(known[0], ends_at=datetime.fromtimestamp(0, UTC))
+        return max(usable, key=lambda one: one.ends_at, default=None)
 
     def forget(self, settings: BlueskySettings) -> None:
         """The server no longer accepts the session: the next `get` opens another."""
         place = (settings.service, settings.identifier)
         session = self._open.get(place)
         if session is not None:
-            ended = datetime.fromtimestamp(0, UTC)
-            self._open[place] = Session(session.did, session.access, session.refresh, ended)
+            self._refused[place] = session.access
 
     async def renewed(self, settings: BlueskySettings, last: Session | None = None) -> Session:
         """A new session, by the last one's refresh token or by the password. Error: `Stopped`."""
@@ -120,6 +140,12 @@ def _session(answer: Answer) -> Session:
         raise Stopped(Unavailable(reason=reason, evidence=evidence(answer)))
     access = str(fields["accessJwt"])
     return Session(str(fields["did"]), access, str(fields["refreshJwt"]), _ends_at(access))
+
+
+def session_ends(settings: BlueskySettings) -> datetime:
+    """When the stored session ends; long ago when there is none."""
+    session = _stored(settings)
+    return datetime.fromtimestamp(0, UTC) if session is None else session.ends_at
 
 
 def _stored(settings: BlueskySettings) -> Session | None:

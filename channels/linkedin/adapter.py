@@ -18,7 +18,7 @@ from channels.linkedin.errors import (
 )
 from channels.linkedin.health import probed
 from channels.linkedin.images import upload_all
-from channels.linkedin.token import refreshed
+from channels.linkedin.token import refresh_at, refreshed
 from channels.outcome import (
     AccessLost,
     Delivered,
@@ -226,6 +226,9 @@ class LinkedIn:
 
     async def probe(self, account: Account[LinkedInSettings]) -> Health:
         return await probed(self._http, account.settings, self._now())
+
+    def refresh_at(self, account: Account[LinkedInSettings]) -> datetime | None:
+        return refresh_at(account.settings)
 
     async def refresh(
         self, account: Account[LinkedInSettings]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from channels.exchange import Answer, ask
@@ -11,6 +11,18 @@ from channels.http import HttpClient
 from channels.linkedin.api import LinkedInSettings
 from channels.linkedin.errors import RECONNECT, evidence
 from channels.outcome import AccessLost, AccessReason, Evidence, Unavailable
+
+# Of sixty days: time enough to tell a person when it fails.
+AHEAD = timedelta(days=20)
+
+
+def refresh_at(settings: LinkedInSettings) -> datetime | None:
+    """See `channels.base.Refreshes`."""
+    if not (settings.refresh_token and settings.client_secret):
+        return None
+    if settings.access_expires_at is None:
+        return datetime.fromtimestamp(0, UTC)
+    return settings.access_expires_at - AHEAD
 
 
 async def refreshed(

@@ -131,6 +131,35 @@ async def update_settings(
     await go_on(connection, account_id, now)
 
 
+async def renew(
+    connection: AsyncConnection,
+    vault: Vault,
+    *,
+    account_id: str,
+    before: ChannelSettings,
+    settings: ChannelSettings,
+    now: int,
+) -> bool:
+    """Put renewed credentials in the place of `before` and change nothing else; the next probe
+    comes soon, and says when they end. False when others were put there meanwhile."""
+    row = (
+        (
+            await connection.execute(
+                select(accounts).where(accounts.c.id == account_id).with_for_update()
+            )
+        )
+        .mappings()
+        .one()
+    )
+    held = type(before).model_validate({**row["settings"], **vault.open(row["secrets"])})
+    if held != before or row["archived_at"] is not None:
+        return False
+    plain, sealed = split_settings(settings, vault)
+    values = {"settings": plain, "secrets": sealed, "checked_at": None}
+    await _change(connection, account_id, now, values)
+    return True
+
+
 async def pause(connection: AsyncConnection, account_id: str, until: int | None, now: int) -> None:
     """Pause by hand until a moment, or until resumed."""
     values = {"paused_until": until or FOREVER, "pause_reason": BY_HAND}

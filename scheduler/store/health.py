@@ -236,7 +236,7 @@ async def go_on(connection: Connection, account_id: str, now: int) -> None:
             updated_at=now,
         )
     )
-    for what in ("vanished", "access", "degraded", "down"):
+    for what in ("vanished", "access", "degraded", "down", "renewal"):
         await resolve(connection, f"account:{account_id}:{what}", now)
 
 

@@ -136,7 +136,7 @@ async def test_one_session_serves_many_posts(
 
 
 async def test_ending_session_is_renewed_without_the_password(
-    adapter: Bluesky, platform: tuple[BlueskySandbox, Account[Any]]
+    adapter: Bluesky, platform: tuple[BlueskySandbox, Account[Any]], http: HttpClient
 ) -> None:
     sandbox, account = platform
     session = {
@@ -149,7 +149,8 @@ async def test_ending_session_is_renewed_without_the_password(
     assert sandbox.sessions_opened == 0
     used_up = {"refresh_jwt": SecretStr(token())}  # of the wrong kind
     account = replace(account, settings=account.settings.model_copy(update=used_up))
-    changed = await adapter.refresh(account)
+    restarted = Bluesky(Tools(http=http, now=lambda: datetime.now(UTC)))
+    changed = await restarted.refresh(account)
     assert isinstance(changed, dict)
     assert sandbox.sessions_opened == 1
 
@@ -182,6 +183,12 @@ async def test_refresh_says_what_to_keep(
     assert isinstance(changed, dict)
     settings = BlueskySettings.model_validate({**dict(account.settings), **changed})
     assert settings.did == DID
+    at_first = adapter.refresh_at(account)
+    assert at_first is not None
+    assert at_first < datetime.now(UTC), "no session is stored yet"
+    then = adapter.refresh_at(replace(account, settings=settings))
+    assert then is not None
+    assert then > datetime.now(UTC)
     sandbox.faults.add(Fault(FaultName.TOKEN_DEAD))
     lost = await adapter.refresh(account)
     assert isinstance(lost, AccessLost)
