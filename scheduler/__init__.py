@@ -12,6 +12,7 @@ The flow, and the files that show it::
     decide.py     outcome + history -> decision (pure): done, retry, reroute, hold, look
     retry.py      when next (pure)            reroute.py   which fallback account (pure)
     reconcile.py  unconfirmed deliveries are looked for before anything else
+    campaigns.py  posts that follow one date (pure): mover.py moves them, recurring.py repeats them
     health.py     probes; a page counts as gone only after a second confirmation
 
 SQL is the truth, Redis is the doorbell: everything in Redis can be derived again from SQL, so

@@ -120,8 +120,13 @@ class Recurring:
         now = self.campaigner.clock.micros()
         rule = rule_of(row)
         story = Story.model_validate(row["story"])
-        upto = local_of(moment(now) + AHEAD, row["zone"]) + _lead(story)
         done = datetime.fromisoformat(row["done_until"])
+        try:
+            lead = _lead(story)
+        except RefusedError as refused:  # its template is not in this release
+            await self._refused(row, done, refused)
+            return 0
+        upto = local_of(moment(now) + AHEAD, row["zone"]) + lead
         planned = 0
         for occurrence in rule.between(done, upto, row["exceptions"]):
             try:
