@@ -35,7 +35,8 @@ _SETTLED = {State.DELIVERED, State.ACCEPTED, State.UNCONFIRMED, State.HELD}
 _CLOSED = {State.REROUTED, State.FAILED}
 
 # A person may bring a failed delivery back; an undone reroute, or a digest that cannot go out
-# either, reopens its parents. Nothing else leaves a final state.
+# either, reopens its parents; and a post may be cancelled while its digest waits. Nothing else
+# leaves a final state.
 TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
     {
         State.SCHEDULED: frozenset({State.ARMED, State.HELD, State.CANCELLED, *_CLOSED}),
@@ -48,7 +49,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
         ),
         State.UNCONFIRMED: frozenset({State.DELIVERED, State.SCHEDULED, State.HELD}),
         State.HELD: frozenset({State.SCHEDULED, State.DELIVERED, State.CANCELLED, *_CLOSED}),
-        State.REROUTED: frozenset({State.SCHEDULED, State.HELD}),
+        State.REROUTED: frozenset({State.SCHEDULED, State.HELD, State.CANCELLED}),
         State.FAILED: frozenset({State.SCHEDULED, State.REROUTED}),
         State.DELIVERED: frozenset(),
         State.CANCELLED: frozenset(),

@@ -14,8 +14,10 @@ from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, HoldReason, State
 from scheduler.doorbell import Doorbell
+from scheduler.gathering import Gatherer
 from scheduler.refusals import RefusedError, conflict, invalid, not_found
-from scheduler.store import desk, reroutes
+from scheduler.roster import Roster
+from scheduler.store import desk, digests, reroutes
 from scheduler.store.alerts import resolve
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
@@ -46,8 +48,10 @@ class Desk:
     """Carries out decisions; `actor` says whose. Errors of all: RefusedError, nothing changed."""
 
     database: Database
+    roster: Roster
     clock: Clock
     doorbell: Doorbell
+    zone: str
     grace_us: int  # how long a delivery brought back may take when its deadline has passed
 
     async def cancel(self, delivery_id: str, actor: str) -> None:
@@ -58,11 +62,17 @@ class Desk:
             await self._cancel(connection, delivery, now, actor)
 
     async def cancel_post(self, post_id: str, actor: str) -> None:
-        """Cancel every delivery that still can be; refused when none can."""
+        """Cancel every delivery that still can be, and its place in digests that wait; refused
+        when there is none."""
+        everyone = await self.roster.everyone()
         async with self.database.write() as connection:
             now = self.clock.micros()
             every = await self._of_post(connection, post_id)
             waiting = [one for one in every if one.state in _WAITS and not may_be_leaving(one, now)]
+            gatherer = Gatherer(zone=self.zone, now=now)
+            for digest in await digests.waiting_with(connection, [post_id]):
+                if not may_be_leaving(digest, now):
+                    waiting += await gatherer.leave(connection, digest, post_id, everyone)
             if not waiting:
                 raise nothing_left(every, now)
             for delivery in waiting:

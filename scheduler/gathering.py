@@ -65,23 +65,24 @@ class Gatherer:
         await self._write(connection, digest, target, origin, route.note)
         return digest
 
-    async def take_out(
+    async def leave(
         self,
         connection: Connection,
         digest: Delivery,
-        parent: Delivery,
-        *,
-        target: Member,
-        origin: Member | None,
-        note: str,
-    ) -> None:
-        """The digest says less; an empty one is cancelled."""
-        await digests.remove_item(connection, digest.id, parent.id)
+        post_id: str,
+        everyone: Mapping[str, Member],
+    ) -> list[Delivery]:
+        """The digest no longer speaks of this post; the deliveries that stood in it for it."""
+        gathered = await digests.parents_of(connection, digest.id)
+        parents = [one for one in gathered if one.post_id == post_id]
+        for parent in parents:
+            await digests.remove_item(connection, digest.id, parent.id)
         if await digests.parents_of(connection, digest.id):
-            await self._write(connection, digest, target, origin, note)
-            return
-        new = columns(digest, State.CANCELLED, self.now, cause="nothing is left to gather")
-        await write_changes(connection, [Change(digest, digest.token, new)], self.now)
+            await self.refresh(connection, digest, everyone)
+        else:
+            new = columns(digest, State.CANCELLED, self.now, cause="nothing is left to gather")
+            await write_changes(connection, [Change(digest, digest.token, new)], self.now)
+        return parents
 
     async def refresh(
         self, connection: Connection, digest: Delivery, everyone: Mapping[str, Member]

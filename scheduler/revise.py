@@ -22,13 +22,14 @@ from scheduler.deliveries import Delivery, HoldReason, State
 from scheduler.desk import leaving, may_be_leaving, nothing_left
 from scheduler.doorbell import Doorbell
 from scheduler.drafts import Draft, Revision
+from scheduler.gathering import Gatherer
 from scheduler.placeholders import fill
 from scheduler.plan import Plan, make_plan, refuse_unfit
 from scheduler.posts import problems_of
 from scheduler.refusals import conflict, invalid, not_found
 from scheduler.roster import Member, Roster
 from scheduler.settings import Settings
-from scheduler.store import campaigns, desk, media, posts
+from scheduler.store import campaigns, desk, digests, media, posts
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
@@ -62,7 +63,10 @@ class Reviser:
                     "read it again and redo the change",
                     "version",
                 )
-            waiting = _waiting(await desk.locked_of_post(connection, post_id), now)
+            every = await desk.locked_of_post(connection, post_id)
+            gathered = await digests.waiting_with(connection, [post_id])
+            waiting = _waiting([*every, *gathered], now)
+            waiting = [one for one in waiting if one.post_id == post_id]
             draft = _applied(revision, row)
             when = _when(draft, revision, row, now, self.settings)
             changed = await self._changed_row(connection, dict(row), draft, when)
@@ -72,6 +76,9 @@ class Reviser:
             plan = refuse_unfit(make_plan(post, _members_of(waiting, members), {}, now), named=True)
             values = {**changed, "version": row["version"] + 1, "updated_at": now}
             await desk.update_post(connection, post_id, values)
+            for digest in gathered:  # on another road, in the same words
+                gatherer = Gatherer(zone=self.settings.zone, now=now)
+                await gatherer.refresh(connection, digest, members)
             for delivery in waiting:
                 await self._follow(connection, delivery, when, row["due_at"], now)
             await self._follow_comments(connection, waiting, plan, when, now)

@@ -80,6 +80,8 @@ async def open_services(
             intake=intake,
             desk=Desk(
                 database=database,
+                roster=roster,
+                zone=settings.zone,
                 clock=time,
                 doorbell=bell,
                 grace_us=int(settings.default_deadline_hours * 3_600_000_000),

@@ -108,11 +108,6 @@ class Undo:
         everyone: dict[str, Member],
         now: int,
     ) -> None:
-        target = everyone.get(digest.account_id)
-        if not takes_more(digest) or target is None:
+        if not takes_more(digest):
             raise conflict(f"its digest is {digest.state} already", "nothing is left to undo")
-        route = await reroutes.route_of(connection, parent.account_id)
-        await Gatherer(zone=self.zone, now=now).take_out(
-            connection, digest, parent,
-            target=target, origin=everyone.get(parent.account_id), note=route.note,
-        )  # fmt: skip
+        await Gatherer(zone=self.zone, now=now).leave(connection, digest, parent.post_id, everyone)

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from channels.sandbox.faults import FaultName
 from scheduler.care import comeback_of, doctor_of, plan_b_of, undo_of
+from scheduler.drafts import Revision
 from scheduler.refusals import RefusedError
 from scheduler.store import accounts, routes
 from scheduler.store.tables import deliveries, pages, posts
@@ -244,3 +245,28 @@ async def test_a_list_gets_no_more_mails_a_week_than_its_owner_allows(engine: En
     assert (digest.account_id, await states(engine, ids)) == (newsletter, [["rerouted"]] * 2)
     taken = [(await engine.rows(post))[1].account_id for post in essential]
     assert taken == [newsletter, engine.accounts["blog"]]
+
+
+async def test_a_post_that_is_cancelled_leaves_the_digest_too(engine: Engine) -> None:
+    ids = await queue(engine, 9, 10)
+    await vanish(engine)
+    await engine.services.desk.cancel_post(ids[0], "tests")
+    (digest,) = await digest_of(engine)
+    assert "At 9" not in digest.content["body"]
+    assert "At 10" in digest.content["body"]
+    await engine.services.desk.cancel_post(ids[1], "tests")
+    (digest,) = await digest_of(engine)
+    assert digest.state == "cancelled"
+    assert await states(engine, ids) == [["cancelled"]] * 2
+    with pytest.raises(RefusedError):
+        await engine.services.desk.cancel_post(ids[1], "tests")
+
+
+async def test_a_post_that_is_changed_reads_so_in_the_digest(engine: Engine) -> None:
+    ids = await queue(engine, 9, 10)
+    await vanish(engine)
+    revision = Revision.model_validate({"title": "An hour later"})
+    await engine.services.reviser.revise(ids[0], revision, "tests")
+    (digest,) = await digest_of(engine)
+    assert "An hour later" in digest.content["body"]
+    assert "At 9" not in digest.content["body"]
