@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import redis
 
@@ -24,6 +25,10 @@ from scheduler.logs import configure
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
 from tests.support.servers import Postgres, postgres_server, redis_server
+
+# A busy machine is no counterexample.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 _numbers = itertools.count(1)
 
