@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "basket": "drill",
     "token": "token",
     "doctor": "doctor",
+    "contacts": "contacts",
     "backup": "backup",
     "restore": "backup",
 }

@@ -86,12 +86,20 @@ async def change(
     )
 
 
-async def belongings(connection: AsyncConnection, contact_id: str) -> dict[str, list[RowMapping]]:
-    """Everything else we hold about somebody, by table."""
-    found: dict[str, list[RowMapping]] = {}
-    for table in (addresses, memberships, consents, recipients):
-        statement = select(table).where(table.c.contact_id == contact_id)
-        found[table.name] = list((await connection.execute(statement)).mappings().all())
+async def belongings(
+    connection: AsyncConnection, ids: Sequence[str]
+) -> dict[str, dict[str, list[RowMapping]]]:
+    """Everything else we hold about people: rows by contact id and table."""
+    tables = (addresses, memberships, consents, recipients)
+    found: dict[str, dict[str, list[RowMapping]]] = {
+        contact_id: {table.name: [] for table in tables} for contact_id in ids
+    }
+    for table in tables:
+        statement = select(table).where(table.c.contact_id.in_(ids))
+        for row in (await connection.execute(statement)).mappings():
+            found[row["contact_id"]][table.name].append(row)
+    for held in found.values():
+        held["consents"].sort(key=lambda row: int(row["id"]))
     return found
 
 

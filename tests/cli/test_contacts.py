@@ -1,0 +1,77 @@
+"""`contacts import` and `contacts export`, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import estafette
+
+LIST = "0190-list"
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A migrated installation with one list."""
+    directory = tmp_path / "data"
+    estafette("migrate", data_dir=directory)
+    with sqlite3.connect(directory / "estafette.db") as database:
+        database.execute(
+            "INSERT INTO lists (id, name, language, created_at) VALUES (?, 'Letter', 'fr', 1)",
+            [LIST],
+        )
+    database.close()
+    return directory
+
+
+def _file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "people.csv"
+    path.write_text(text, encoding="cp1252")
+    return path
+
+
+def test_people_come_in_and_go_out(data_dir: Path, tmp_path: Path) -> None:
+    path = _file(tmp_path, "Courriel;Prénom;Ville\na@x.org;Amélie;Nîmes\nbad;B;\n")
+    seen = estafette("contacts", "import", path, "--list", LIST, "--preview", data_dir=data_dir)
+    assert seen.returncode == 0, seen.stderr
+    assert "semicolon" in seen.stdout
+    assert "cp1252" in seen.stdout
+    assert "Amélie" in seen.stdout
+    asked = estafette("contacts", "import", path, "--list", LIST, data_dir=data_dir)
+    assert asked.returncode == 2
+    assert "--yes" in asked.stderr
+    done = estafette("contacts", "import", path, "--list", LIST, "--yes", data_dir=data_dir)
+    assert done.returncode == 1, done.stderr
+    assert "2 rows: 1 added, 1 not taken." in done.stdout
+    assert "people.csv.rejected.csv" in done.stdout
+    lines = estafette("contacts", "export", "--format", "jsonl", data_dir=data_dir)
+    (person,) = map(json.loads, lines.stdout.splitlines())
+    assert (person["email"], person["name"], person["attributes"]) == (
+        "a@x.org", "Amélie", {"ville": "Nîmes"},
+    )  # fmt: skip
+    out = tmp_path / "out.csv"
+    written = estafette("contacts", "export", out, "--list", LIST, data_dir=data_dir)
+    assert written.returncode == 0, written.stderr
+    assert "a@x.org,Amélie" in out.read_text(encoding="utf-8")
+    assert estafette("contacts", "export", out, data_dir=data_dir).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--list", "nowhere"], f"there are: {LIST} (Letter)"),
+        (["--list", LIST, "--map", "Nom"], "write HEADING=MEANING"),
+        (["--list", LIST, "--map", "Courriel=ignore"], "map one to email"),
+    ],
+)
+def test_what_cannot_be_imported_is_one_sentence(
+    data_dir: Path, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    path = _file(tmp_path, "Courriel;Nom\na@x.org;A\n")
+    done = estafette("contacts", "import", path, *arguments, "--yes", data_dir=data_dir)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
