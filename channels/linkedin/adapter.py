@@ -34,7 +34,9 @@ from channels.outcome import (
 from channels.steps import Stopped
 
 READ_BACK_TIMEOUT = 10.0
-LISTED = 20
+# The finder gives at most 100 a page; so many pages hold a very busy page's day.
+LISTED = 100
+MAX_PAGES = 10
 CLOCK_SLACK = timedelta(minutes=2)
 # A duplicate this young is an earlier attempt of ours; an older one is another post.
 SAME_POST = timedelta(days=2)
@@ -165,30 +167,37 @@ class LinkedIn:
         self, message: Message, account: Account[LinkedInSettings], *, key: str, since: datetime
     ) -> Delivered | Finding:
         settings = account.settings
-        query = f"author={encoded(settings.author)}&q=author&count={LISTED}&sortBy=LAST_MODIFIED"
+        for page in range(MAX_PAGES):
+            # What is published meanwhile pushes ours further back, never past the next page.
+            posts = await self._listed(settings, start=page * LISTED)
+            if posts is None:
+                return Finding.UNKNOWN
+            recent = [post for post in posts if _created(post) >= since - CLOCK_SLACK]
+            found = _ours(recent, message, settings)
+            if found is not None:
+                return found
+            if len(recent) < LISTED:
+                return Finding.ABSENT
+        return Finding.UNKNOWN
+
+    async def _listed(
+        self, settings: LinkedInSettings, *, start: int
+    ) -> list[dict[str, Any]] | None:
+        """A page of the organisation's posts, newest first; None when it could not be read."""
+        query = (
+            f"author={encoded(settings.author)}&q=author&start={start}&count={LISTED}"
+            "&sortBy=LAST_MODIFIED"
+        )
         try:
             answer = await fetch(
                 self._http, settings, f"posts?{query}", self._now(), restli_method="FINDER"
             )
         except Stopped:
-            return Finding.UNKNOWN
+            return None
         listed = answer.fields.get("elements")
         if not isinstance(listed, list):
-            return Finding.UNKNOWN
-        posts = [post for post in listed if isinstance(post, dict)]
-        recent = [post for post in posts if _created(post) >= since - CLOCK_SLACK]
-        for post in recent:
-            shown = little_text.plain(str(post.get("commentary", "")))
-            cut = bool(shown) and little_text.cut_short(shown, message.text)
-            if post.get("lifecycleState") == "PUBLISHED" and (
-                cut or little_text.same(shown, message.text)
-            ):
-                urn = str(post.get("id", ""))
-                return Delivered(
-                    remote_id=urn, url=settings.permalink(urn), note=CUT_NOTE if cut else ""
-                )
-        # A full page of newer posts may hide ours behind it.
-        return Finding.UNKNOWN if len(recent) >= LISTED else Finding.ABSENT
+            return None
+        return [post for post in listed if isinstance(post, dict)]
 
     async def edit(
         self, message: Message, account: Account[LinkedInSettings], *, remote_id: str
@@ -243,3 +252,19 @@ def _created(post: Mapping[str, Any]) -> datetime:
 
 
 ADAPTER = LinkedIn
+
+
+def _ours(
+    posts: Sequence[Mapping[str, Any]], message: Message, settings: LinkedInSettings
+) -> Delivered | None:
+    """The post among these that says what the message says, whole or cut short."""
+    for post in posts:
+        said = little_text.plain(str(post.get("commentary", "")))
+        cut = bool(said) and little_text.cut_short(said, message.text)
+        if post.get("lifecycleState") == "PUBLISHED" and (
+            cut or little_text.same(said, message.text)
+        ):
+            urn = str(post.get("id", ""))
+            note = CUT_NOTE if cut else ""
+            return Delivered(remote_id=urn, url=settings.permalink(urn), note=note)
+    return None

@@ -161,10 +161,11 @@ class LinkedInSandbox(Sandbox):
         if query.get("author") != AUTHOR:
             return forbidden()
         count = min(int(query.get("count", "10")), 100)
-        newest = self.ledger.entries(self.name, ORGANIZATION, kind="post", newest=count)
+        start = int(query.get("start", "0"))
+        newest = self.ledger.entries(self.name, ORGANIZATION, kind="post", newest=start + count)
         return web.json_response(
-            {"paging": {"start": 0, "count": count, "links": []},
-             "elements": [_as_post(entry) for entry in newest]}
+            {"paging": {"start": start, "count": count, "links": []},
+             "elements": [_as_post(entry) for entry in newest[start:]]}
         )  # fmt: skip
 
     async def _edit(self, request: web.Request) -> web.StreamResponse:

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -151,12 +151,12 @@ async def measure(pid: int, port: int, secret: str, seconds: float) -> None:
             sys.stdout.write(_line(f"steady {rate:.0f}/s", steady, seconds, _cpu(pid) - used))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--database-url", default="")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     cores = sorted(os.sched_getaffinity(0))
     if options.serve is not None:
         os.sched_setaffinity(0, cores[:1])

@@ -11,6 +11,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +87,14 @@ async def _once(kind: str, what: str, count: int, concurrency: int) -> dict[str,
             return await spike(url, directory, count, concurrency)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--concurrency", type=int, default=50)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--what", choices=["spike", "light"], default="spike")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     for kind in args.database or ["sqlite", "postgresql"]:
         rows = [
             uvloop.run(_once(kind, args.what, args.count, args.concurrency))

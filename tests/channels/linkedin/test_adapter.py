@@ -24,7 +24,7 @@ from channels.base import (
     Withdraws,
 )
 from channels.http import HttpClient
-from channels.linkedin.adapter import LinkedIn
+from channels.linkedin.adapter import LISTED, MAX_PAGES, LinkedIn
 from channels.linkedin.api import LinkedInSettings
 from channels.linkedin.sandbox import ORGANIZATION, TOKEN, LinkedInSandbox
 from channels.outcome import (
@@ -194,15 +194,32 @@ async def test_second_send_of_a_lost_answer_is_the_first_post(
     assert len(posts(platform)) == 1
 
 
-async def test_find_cannot_tell_behind_a_full_page_of_newer_posts(
-    adapter: LinkedIn, account: Account[Any]
+async def test_find_reads_on_behind_full_pages_of_newer_posts(
+    adapter: LinkedIn, account: Account[Any], platform: LinkedInSandbox
 ) -> None:
-    for number in range(20):
-        await adapter.send(replace(HELLO, text=f"Post {number}"), account, key=str(number))
+    await adapter.send(HELLO, account, key="k")
+    _publish_more(platform, 2 * LISTED + 5)
+    assert isinstance(await adapter.find(HELLO, account, key="k", since=a_minute_ago()), Delivered)
+    sought = replace(HELLO, text="Not there")
+    assert await adapter.find(sought, account, key="k", since=a_minute_ago()) is Finding.ABSENT
+
+
+async def test_find_cannot_tell_behind_more_pages_than_it_reads(
+    adapter: LinkedIn, account: Account[Any], platform: LinkedInSandbox
+) -> None:
+    _publish_more(platform, LISTED * MAX_PAGES)
     sought = replace(HELLO, text="Not there")
     assert await adapter.find(sought, account, key="k", since=a_minute_ago()) is Finding.UNKNOWN
     later = datetime.now(UTC) + timedelta(hours=1)
     assert await adapter.find(sought, account, key="k", since=later) is Finding.ABSENT
+
+
+def _publish_more(platform: LinkedInSandbox, count: int) -> None:
+    for number in range(count):
+        platform.ledger.write(
+            "linkedin", ORGANIZATION, kind="post", remote_id=f"urn:li:share:9{number:06}",
+            text=f"Post {number}", payload={"commentary": f"Post {number}"},
+        )  # fmt: skip
 
 
 async def test_words_are_edited_and_the_post_withdrawn(
