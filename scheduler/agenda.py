@@ -12,7 +12,7 @@ from icalendar import Calendar, Event
 
 from channels.words import shorten, to_plain
 from scheduler.campaign_answers import readable
-from scheduler.campaigns import Row, frame_at
+from scheduler.campaigns import Row, frame_now
 from scheduler.clock import moment
 from scheduler.deliveries import State
 
@@ -74,7 +74,7 @@ def _entry(planned: Planned, host: str, words: Mapping[str, str]) -> Event:
 
 def _anchor(campaign: Row, host: str) -> Event:
     """The moment that a campaign turns on."""
-    at = frame_at(campaign, campaign["updated_at"]).anchor.instant
+    at = frame_now(campaign).anchor.instant
     event = _event(
         f"campaign-{campaign['id']}@{host}", at, campaign, summary=_clean(campaign["name"])
     )

@@ -19,7 +19,7 @@ from channels.base import Message, Part, Post
 from channels.base import Reroute as RerouteWords
 from channels.media import shown
 from scheduler.attempt import Armed
-from scheduler.campaigns import read_post
+from scheduler.campaigns import read_post, reread_post
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
@@ -183,7 +183,7 @@ class Armer:
             return None
         told = await campaigns.of_posts(self.database, rows.values())
         at = delivery.first_sent_at or delivery.due_at  # as it read when it left
-        read = read_post(rows[delivery.post_id], self.media_dir, told, at)
+        read = reread_post(rows[delivery.post_id], self.media_dir, told, at)
         post = _words(read, delivery, origins)
         return member, await self._message(post, member, delivery.part, None)
 

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from channels.base import Post
 from scheduler.answers import PostAnswer, ProblemAnswer, stamp, stamp_or_none
-from scheduler.campaigns import Effect, Row, frame_at, placement_of, read_post
+from scheduler.campaigns import Effect, Row, frame_now, placement_of, reread_post
 from scheduler.clock import moment
 from scheduler.content import to_post
 from scheduler.corrections import Correction
@@ -142,7 +142,7 @@ def summary(row: Row) -> CampaignSummary:
     """`row`: a full row of campaigns."""
     fields = dict(row["fields"])
     hours = fields.pop("hours", None)
-    anchor = frame_at(row, row["updated_at"]).anchor
+    anchor = frame_now(row).anchor
     return {
         "id": row["id"],
         "name": row["name"],
@@ -203,7 +203,7 @@ def readable(row: Row, campaign: Row | None, at: int) -> Post:
     """A row of `posts` as it reads at a moment; as it was written, where what it speaks of does
     not exist any more."""
     try:
-        return read_post(row, Path(), {} if campaign is None else {campaign["id"]: campaign}, at)
+        return reread_post(row, Path(), {} if campaign is None else {campaign["id"]: campaign}, at)
     except UnknownPlaceholderError:
         return to_post(row, Path())
 

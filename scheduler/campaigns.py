@@ -88,22 +88,35 @@ def frame_of(anchor_local: str, zone: str, fields: Mapping[str, Any]) -> Frame:
     )
 
 
+def frame_now(campaign: Row) -> Frame:
+    """What the campaign's placeholders stand for. No clock is asked: another machine's, a little
+    behind, must not bring an old date back."""
+    return frame_of(campaign["anchor_local"], campaign["zone"], campaign["fields"])
+
+
 def frame_at(campaign: Row, at: int) -> Frame:
-    """What the campaign's placeholders stood for at a moment (microseconds since 1970)."""
+    """What the campaign's placeholders stood for at a past moment (microseconds since 1970)."""
     told = next((was for was in campaign["history"] if at < was["until"]), campaign)
     return frame_of(told["anchor_local"], told["zone"], told["fields"])
 
 
 def read_post(row: Row, media_dir: Path, campaigns: Mapping[str, Row], at: int) -> Post:
-    """A row of `posts` as it reads at a moment: of a campaign, with its placeholders filled.
+    """A row of `posts` as it will read at a moment: of a campaign, with its placeholders filled.
     Error: UnknownPlaceholderError."""
+    post = to_post(row, media_dir)
+    campaign = campaigns.get(row["campaign_id"])
+    return post if campaign is None else fill(post, frame_now(campaign), moment(at))
+
+
+def reread_post(row: Row, media_dir: Path, campaigns: Mapping[str, Row], at: int) -> Post:
+    """As `read_post`, for what left then: as the campaign stood at that moment."""
     post = to_post(row, media_dir)
     campaign = campaigns.get(row["campaign_id"])
     return post if campaign is None else fill(post, frame_at(campaign, at), moment(at))
 
 
 def filled_rows(rows: Iterable[Row], campaigns: Mapping[str, Row], at: int) -> list[Row]:
-    """Rows of `posts` as they read at a moment, for what is made of several of them. Error:
+    """Rows of `posts` as they will read at a moment, for what is made of several of them. Error:
     UnknownPlaceholderError."""
     return [_filled_row(row, campaigns.get(row["campaign_id"]), at) for row in rows]
 
@@ -111,7 +124,7 @@ def filled_rows(rows: Iterable[Row], campaigns: Mapping[str, Row], at: int) -> l
 def _filled_row(row: Row, campaign: Row | None, at: int) -> Row:
     if campaign is None:
         return row
-    frame = frame_at(campaign, at)
+    frame = frame_now(campaign)
     language = row["content"].get("language", "en")
 
     def filled(words: Row) -> dict[Any, Any]:

@@ -25,7 +25,7 @@ from scheduler.campaigner import (
     refuse_if_leaving,
     stored_fields,
 )
-from scheduler.campaigns import Effect, Fate, Placed, Row, effects_of, fingerprint, frame_at
+from scheduler.campaigns import Effect, Fate, Placed, Row, effects_of, fingerprint, frame_now
 from scheduler.clock import moment
 from scheduler.content import to_post
 from scheduler.corrections import Correction, corrections_of
@@ -62,7 +62,7 @@ class Outlook:
 
     @property
     def answer(self) -> MovePreview:
-        told = frame_at(self.campaign, self.now).anchor
+        told = frame_now(self.campaign).anchor
         new = self.wanted.anchor
         return {
             "token": self.token,
@@ -158,7 +158,7 @@ def _wanted(campaign: Row, shift: Shift, now: int) -> Frame:
         raise invalid(
             "body", "there is nothing to change", "send `anchor`, `zone`, `fields` or `hours`"
         )
-    told = frame_at(campaign, now)
+    told = frame_now(campaign)
     zone = shift.zone or campaign["zone"]
     anchor = told.anchor
     if shift.anchor is not None or zone != campaign["zone"]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from channels.base import Part, Post
 from scheduler.answers import ProblemAnswer
-from scheduler.campaigns import frame_at, unplaced
+from scheduler.campaigns import frame_now, unplaced
 from scheduler.changes import Change, columns
 from scheduler.clock import Clock, micros, moment
 from scheduler.content import draft_of, media_ids, to_content, to_post
@@ -110,7 +110,7 @@ class Reviser:
             return post
         campaign = await campaigns.get(connection, row["campaign_id"])
         assert campaign is not None  # campaigns are never deleted
-        frame = frame_at(campaign, now)
+        frame = frame_now(campaign)
         refuse_unknown(post, frame)
         return fill(post, frame, moment(max(row["due_at"], now)))
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.base import Part
-from scheduler.campaigns import Effect, Fate, Placed, effects_of, fingerprint, frame_of
+from scheduler.campaigns import (
+    Effect,
+    Fate,
+    Placed,
+    effects_of,
+    filled_rows,
+    fingerprint,
+    frame_of,
+    read_post,
+    reread_post,
+)
 from scheduler.clock import micros
 from scheduler.corrections import corrections_of
 from scheduler.deliveries import Delivery, HoldReason, LatePolicy, State
@@ -194,3 +205,14 @@ def test_the_last_word_of_each_account_decides() -> None:
     effects = effects_of(moved, words, frame(now), NOW + 30, RULES)
     (offered,) = corrections_of(moved, effects, frame(now), {"a", "b"})
     assert (offered.accounts, offered.post_ids) == (("b",), ("p0",))
+
+
+def test_a_clock_that_is_behind_brings_no_old_date_back() -> None:
+    told, now = datetime(2027, 5, 2, 9), datetime(2027, 5, 9, 9)
+    moved = campaign(now, history=[{"until": NOW, **campaign(told)}])
+    post = row(0, now, Placement())
+    behind = NOW - 2_000_000
+    assert read_post(post, Path(), {"c": moved}, behind).body == "dimanche 9 mai 2027"
+    assert reread_post(post, Path(), {"c": moved}, behind).body == "dimanche 2 mai 2027"
+    (filled,) = filled_rows([post], {"c": moved}, behind)
+    assert filled["content"]["body"] == "dimanche 9 mai 2027"
