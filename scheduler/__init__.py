@@ -13,7 +13,10 @@ The flow, and the files that show it::
     retry.py      when next (pure)            reroute.py   which fallback account (pure)
     reconcile.py  unconfirmed deliveries are looked for before anything else
     campaigns.py  posts that follow one date (pure): mover.py moves them, recurring.py repeats them
-    health.py     probes; a page counts as gone only after a second confirmation
+    health.py     probes and visits; a page counts as gone only after a second confirmation
+    plan_b.py     its queue takes another road: roads.py looks, gathering.py makes digests,
+                  undo.py takes back, comeback.py catches up, drill.py rehearses
+    teller.py     alerts reach people, once: by mail and by signed webhook
 
 SQL is the truth, Redis is the doorbell: everything in Redis can be derived again from SQL, so
 that losing it costs milliseconds, never a post. The claim, not the queue, is what makes a send

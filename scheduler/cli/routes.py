@@ -44,12 +44,31 @@ def set_(
         list[str] | None,
         typer.Option("--kind", metavar="KIND=MODE", help="As promotional=digest; repeatable."),
     ] = None,
+    digest_hour: Annotated[
+        int, typer.Option(min=0, max=23, help="Local hour of the day's digest.")
+    ] = 18,
+    worth_hours: Annotated[
+        int, typer.Option(min=1, help="For how long after its time a post is worth rerouting.")
+    ] = 48,
+    weekly_mails: Annotated[
+        int, typer.Option(min=0, help="Mails a week that reroutes may add to one list.")
+    ] = 7,
     *,
+    last_resort: Annotated[
+        bool, typer.Option("--last-resort", help="With every fallback closed: on the own site.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write an account's plan B."""
-    kinds = dict(_pair(text) for text in mode or ())
-    body = {"fallbacks": fallbacks, "kinds": kinds, "note": note}
+    body = {
+        "fallbacks": fallbacks,
+        "kinds": dict(_pair(text) for text in mode or ()),
+        "note": note,
+        "digest_hour": digest_hour,
+        "worth_hours": worth_hours,
+        "weekly_mails": weekly_mails,
+        "last_resort": last_resort,
+    }
     _print(
         talk(find_place(*context.obj), lambda api: api.put(f"/routes/{account_id}", body)),
         as_json=as_json,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import select
 
 from channels.outcome import Outcome
@@ -20,10 +21,11 @@ from scheduler.clock import Clock
 from scheduler.drafts import Draft
 from scheduler.services import Services, open_services
 from scheduler.settings import Settings
-from scheduler.store import accounts
+from scheduler.store import accounts, tokens
 from scheduler.store.tables import accounts as account_table
 from scheduler.store.tables import alerts, deliveries
 from scheduler.store.tokens import Caller, Scope
+from scheduler.web.app import create_app
 from scheduler.worker import Worker
 
 CONNECTED = {"facebook", "linkedin"}
@@ -159,3 +161,15 @@ async def opened(
 async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
     async with opened(settings, practice) as engine:
         yield engine
+
+
+@pytest.fixture
+async def api(engine: Engine) -> AsyncIterator[TestClient[Any, Any]]:
+    """The API of the engine's services, with a token that may do everything."""
+    async with engine.services.database.write() as connection:
+        made = await tokens.create(
+            connection, name="tests", scopes=[Scope.ADMIN], now=engine.services.clock.micros()
+        )
+    headers = {"Authorization": f"Bearer {made.secret}"}
+    async with TestClient(TestServer(create_app(engine.services)), headers=headers) as client:
+        yield client

@@ -4,16 +4,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 from yarl import URL
 
 from channels.sandbox.server import PracticeServer
 from scheduler.care import drill_of, plan_b_of, scales_of
 from scheduler.settings import Settings
-from scheduler.store import tokens
 from scheduler.store.tables import accounts
-from scheduler.store.tokens import Scope
-from scheduler.web.app import create_app
 from tests.engine.conftest import Engine, opened
 from tests.engine.test_digest import queue, route
 
@@ -23,17 +20,6 @@ async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[
     here = settings.model_copy(update={"practice_port": URL(practice.url).port})
     async with opened(here, practice) as engine:
         yield engine
-
-
-@pytest.fixture
-async def api(engine: Engine) -> AsyncIterator[TestClient[Any, Any]]:
-    async with engine.services.database.write() as connection:
-        made = await tokens.create(
-            connection, name="tests", scopes=[Scope.ADMIN], now=engine.services.clock.micros()
-        )
-    headers = {"Authorization": f"Bearer {made.secret}"}
-    async with TestClient(TestServer(create_app(engine.services)), headers=headers) as client:
-        yield client
 
 
 async def test_the_dry_run_says_what_then_happens(engine: Engine) -> None:
