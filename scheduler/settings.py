@@ -5,6 +5,7 @@ Every setting is described in `deploy/env.example`; a test compares the two.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="ESTAFETTE_", env_file=".env", env_file_encoding="utf-8", extra="ignore",
-        frozen=True,
+        frozen=True, hide_input_in_errors=True,
     )  # fmt: skip
 
     data_dir: Path = Field(Path("data"), description="Where the database, media and keys live.")
@@ -49,6 +50,11 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Signs unsubscribe links, hashes suppressed addresses; empty: a file in"
         " data_dir. Never change it.",
+    )
+    apps: SecretStr = Field(
+        SecretStr("{}"),
+        description="Our applications at platforms where people log in to connect a page, as JSON:"
+        ' {"ADAPTER": {"app_id": "…", …}, …}; needs public_url.',
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe events to log."
@@ -112,6 +118,17 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+
+    @field_validator("apps")
+    @classmethod
+    def _by_adapter(cls, value: SecretStr) -> SecretStr:
+        try:
+            held = json.loads(value.get_secret_value())
+        except ValueError:
+            held = None
+        if not isinstance(held, dict) or not all(isinstance(app, dict) for app in held.values()):
+            raise ValueError('apps must be JSON objects by adapter: {"adapter": {"…": "…"}}')
+        return value
 
     @field_validator("alert_smtp_url")
     @classmethod

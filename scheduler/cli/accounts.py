@@ -72,6 +72,22 @@ def connect(
 
 
 @app.command()
+def login(
+    context: typer.Context,
+    adapter: Annotated[str, typer.Argument(help="As `estafette accounts channels` names it.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """A link, good once, to connect accounts by logging in at their platform in a browser."""
+    body = {"adapter": adapter}
+    found = talk(find_place(*context.obj), lambda api: api.post("/logins", body))
+    if as_json:
+        print_json(found)
+    else:
+        print_fields(found, {"Open": "url", "Until": "expires_at", "Sends back to": "redirect_uri"})
+
+
+@app.command()
 def probe(context: typer.Context, account_id: AccountId, *, as_json: Json = False) -> None:
     """Look at an account with its credentials, now. Exit code 1 when it is not healthy."""
 

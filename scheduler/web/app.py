@@ -20,6 +20,7 @@ from scheduler.web.api import (
     deliveries,
     drills,
     events,
+    logins,
     media,
     plan_b,
     posts,
@@ -27,6 +28,7 @@ from scheduler.web.api import (
     routes,
     tokens,
 )
+from scheduler.web.connect import setup_connect
 from scheduler.web.endpoint import MAX_JSON, Endpoint, add_routes
 from scheduler.web.feed import Feed
 from scheduler.web.hooks import setup_hooks
@@ -46,6 +48,7 @@ _MODULES = (
     agenda,
     deliveries,
     accounts,
+    logins,
     routes,
     plan_b,
     drills,
@@ -80,6 +83,7 @@ def create_app(services: Services) -> web.Application:
         add_routes(app, endpoints, prefix)
     docs.add_routes(app, api_endpoints(), API)
     setup_pages(app)
+    setup_connect(app)
     setup_hooks(app, services)
     press = Press()
     setup_unsubscribe(app, services, press)

@@ -20,6 +20,7 @@ _PAGES = (
     "/api/v1/docs",
     "/static",
     "/blog",
+    "/connect",
 )
 # Readers' links, and what platforms call.
 _BELOW = ("/static/", "/blog/", "/pages/", "/u/", "/hooks/", "/connect/")
