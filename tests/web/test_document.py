@@ -23,7 +23,16 @@ _PAGES = (
     "/connect",
 )
 # Readers' links, and what platforms call.
-_BELOW = ("/static/", "/blog/", "/pages/", "/u/", "/hooks/", "/connect/")
+_BELOW = (
+    "/static/",
+    "/blog/",
+    "/pages/",
+    "/u/",
+    "/signup/",
+    "/confirm/",
+    "/hooks/",
+    "/connect/",
+)
 
 
 def _routes(app: web.Application) -> set[tuple[str, str]]:
