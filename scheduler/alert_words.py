@@ -35,6 +35,10 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "{account} is only partly visible",
         "Look at the page with a phone and with a computer, without being logged in.",
     ),
+    "redis.lost": (
+        "Redis does not answer; publishing goes on from SQL alone",
+        "Start Redis again; nothing has to be repaired afterwards.",
+    ),
     "account.platform-down": (
         "The platform of {account} does not answer",
         "Nothing to do: posts go out when it answers again.",
@@ -105,6 +109,10 @@ FRENCH: Final[Mapping[str, tuple[str, str]]] = {
     "account.degraded": (
         "{account} n’est visible qu’en partie",
         "Regardez la page avec un téléphone et avec un ordinateur, sans être connecté.",
+    ),
+    "redis.lost": (
+        "Redis ne répond plus ; les publications continuent à partir de la base de données",
+        "Relancez Redis ; il n’y aura rien à réparer ensuite.",
     ),
     "account.platform-down": (
         "La plateforme de {account} ne répond pas",

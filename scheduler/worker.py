@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, ClassVar
@@ -34,6 +34,7 @@ from scheduler.foresight import Foresight
 from scheduler.journal import Journal, left_behind
 from scheduler.late import LateRules
 from scheduler.limits import BreakerPolicy
+from scheduler.lookout import Lookout
 from scheduler.queue import QUEUE, ArqDoorbell, redis_settings, serialize
 from scheduler.reconcile import LookPolicy, Reconciler
 from scheduler.recurring import Recurring
@@ -122,7 +123,7 @@ class Worker:
                 self._duties.tell(),
                 self._duties.renew(),
                 self._duties.plan_ahead(),
-                *([] if self._redis_url is None else [self._arq_loop(self._redis_url)]),
+                *([] if self._redis_url is None else self._with_redis(self._redis_url)),
             )
         ]
         if isinstance(self._services.doorbell, ArqDoorbell):
@@ -153,6 +154,13 @@ class Worker:
 
     async def _move(self, delivery: Delivery, move: Move) -> None:
         await self.doctor.plan_b.move(delivery, move)
+
+    def _with_redis(self, url: str) -> list[Coroutine[Any, Any, None]]:
+        services = self._services
+        lookout = Lookout(
+            database=services.database, clock=services.clock, settings=services.settings, url=url
+        )
+        return [self._arq_loop(url), lookout.run()]
 
     async def _arq_loop(self, url: str) -> None:
         """Arq's worker, started again whenever Redis took it down."""

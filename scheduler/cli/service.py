@@ -82,6 +82,7 @@ async def _run(settings: Settings, stop: asyncio.Event, *, practice: bool) -> No
         async with open_database(settings) as database:
             await migrate(database)
         redis_url = await stack.enter_async_context(doorbell(settings))
+        settings = settings.model_copy(update={"redis_url": redis_url or "none"})
         services = await stack.enter_async_context(_services(settings, redis_url))
         practice_url = ""
         if practice:

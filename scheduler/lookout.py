@@ -1,0 +1,82 @@
+"""Whether Redis answers. Losing it is an inconvenience, and still nobody is left to find out by
+chance: a metric, an alert while it lasts, and the alert closed when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+from redis.exceptions import RedisError
+
+from scheduler import metrics
+from scheduler.clock import Clock
+from scheduler.queue import open_pool
+from scheduler.settings import Settings
+from scheduler.store.alerts import raise_alert, resolve
+from scheduler.store.db import Database
+
+log = structlog.get_logger()
+
+FACT = "redis:lost"
+EVERY = 5.0
+ANSWER_WITHIN = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookout:
+    """Looks at one Redis."""
+
+    database: Database
+    clock: Clock
+    settings: Settings
+    url: str
+
+    async def run(self) -> None:
+        """Look until cancelled; writes only when something changed."""
+        was: bool | None = None
+        while True:
+            answers = await self.answers()
+            metrics.REDIS_UP.set(answers)
+            if answers is not was:
+                try:
+                    await self.tell(lost=not answers)
+                except Exception:  # the database may be away too: tell it at the next look
+                    log.exception("lookout.failed")
+                else:
+                    was = answers
+            await asyncio.sleep(EVERY)
+
+    async def answers(self) -> bool:
+        """One ping."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                pool = await open_pool(self.url, self.settings)
+                try:
+                    await pool.ping()
+                finally:
+                    await pool.aclose()
+        except (RedisError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def tell(self, *, lost: bool) -> None:
+        """Open the alert, or close it."""
+        now = self.clock.micros()
+        async with self.database.write() as connection:
+            if not lost:
+                await resolve(connection, FACT, now)
+                return
+            await raise_alert(
+                connection,
+                self.database,
+                fact=FACT,
+                kind="redis.lost",
+                severity="warning",
+                data={
+                    "title": "Redis does not answer",
+                    "cause": "Redis does not answer; publishing goes on from SQL alone",
+                    "action": "start Redis again; nothing has to be repaired afterwards",
+                },
+                now=now,
+            )

@@ -1,0 +1,32 @@
+"""Redis gone is an inconvenience that is told."""
+
+from sqlalchemy import select
+
+from scheduler.clock import Clock
+from scheduler.lookout import Lookout
+from scheduler.settings import Settings
+from scheduler.store.db import Database
+from scheduler.store.tables import alerts
+
+
+async def _open(database: Database) -> list[str]:
+    async with database.read() as connection:
+        statement = select(alerts.c.kind).where(alerts.c.resolved_at.is_(None))
+        return list((await connection.execute(statement)).scalars())
+
+
+async def test_says_that_redis_is_gone_and_that_it_is_back(
+    database: Database, redis_url: str
+) -> None:
+    settings = Settings(redis_url=redis_url)
+    lookout = Lookout(database=database, clock=Clock(), settings=settings, url=redis_url)
+    assert await lookout.answers()
+    gone = Lookout(
+        database=database, clock=Clock(), settings=settings, url="unix:///nowhere/redis.sock"
+    )
+    assert not await gone.answers()
+    await gone.tell(lost=True)
+    await gone.tell(lost=True)
+    assert await _open(database) == ["redis.lost"]
+    await lookout.tell(lost=False)
+    assert await _open(database) == []
