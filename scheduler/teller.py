@@ -61,7 +61,11 @@ class Teller:
             if await self._mail(fresh):
                 await store.mark_told(self.database, [alert.id for alert in fresh], now)
         calls = await store.due_calls(self.database, now)
-        await asyncio.gather(*(self._call(call) for call in calls))
+        for ended in await asyncio.gather(
+            *(self._call(call) for call in calls), return_exceptions=True
+        ):
+            if isinstance(ended, Exception):  # one hook's trouble is not the others'
+                log.error("hook.failed", exc_info=ended)
 
     async def _queue_hooks(self, alerts: Sequence[Alert], now: int) -> None:
         async with self.database.read() as connection:

@@ -12,6 +12,7 @@ from channels.outcome import AccessReason, Health, HealthStatus
 from scheduler.deliveries import HoldReason, State
 from scheduler.diagnosis import Known, Verdict
 from scheduler.limits import FOREVER
+from scheduler.plan import BY_HAND
 from scheduler.store.alerts import amend, raise_alert, resolve, tell
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
@@ -104,7 +105,7 @@ async def judge_and_mark(
             update(accounts).where(accounts.c.id == account_id).values(**values)
         )
         if verdict in {Verdict.BACK, Verdict.DEGRADED}:
-            await go_on(connection, account_id, now)
+            await go_on(connection, account_id, now, well=verdict is Verdict.BACK)
             if row["status"] == HealthStatus.VANISHED:
                 await _tell_return(connection, row, now)
         await _alert(connection, database, row, health, verdict, now)
@@ -125,11 +126,11 @@ def _marks(row: RowMapping, health: Health, verdict: Verdict, now: int) -> dict[
     }
     match verdict:
         case Verdict.SUSPECT:
-            values |= {"suspected_at": now, "paused_until": FOREVER, "pause_reason": "suspected"}
+            values |= {"suspected_at": now, **_pause(row, "suspected", now)}
         case Verdict.VANISHED:
-            values |= {**status, "paused_until": FOREVER, "pause_reason": "vanished"}
+            values |= {**status, **_pause(row, "vanished", now)}
         case Verdict.LOST:
-            values |= {**status, "paused_until": FOREVER, "pause_reason": "access-lost"}
+            values |= {**status, **_pause(row, "access-lost", now)}
             values["suspected_at"] = None  # without access nobody can tell
         case Verdict.PASSING if row["status"] != health.status:
             values |= status
@@ -140,6 +141,13 @@ def _marks(row: RowMapping, health: Health, verdict: Verdict, now: int) -> dict[
         case Verdict.NOTHING | Verdict.WAIT | Verdict.PASSING | Verdict.STILL_DOWN:
             pass
     return values
+
+
+def _pause(row: RowMapping, reason: str, now: int) -> dict[str, Any]:
+    """A pause without end; a person's own is left alone, so that no probe ends it."""
+    if row["pause_reason"] == BY_HAND and (row["paused_until"] or 0) > now:
+        return {}
+    return {"paused_until": FOREVER, "pause_reason": reason}
 
 
 async def _alert(
@@ -213,9 +221,10 @@ def _line(
     }
 
 
-async def go_on(connection: Connection, account_id: str, now: int) -> None:
+async def go_on(connection: Connection, account_id: str, now: int, *, well: bool = True) -> None:
     """The account is back: what was held for it alone goes on, and its alerts end; what took
-    another road stays there. What a person paused stays held while that pause lasts."""
+    another road stays there. What a person paused stays held while that pause lasts. `well`:
+    visitors see all of it."""
     paused = select(accounts.c.id).where(accounts.c.id == account_id, accounts.c.paused_until > now)
     await connection.execute(
         update(deliveries)
@@ -236,7 +245,8 @@ async def go_on(connection: Connection, account_id: str, now: int) -> None:
             updated_at=now,
         )
     )
-    for what in ("vanished", "access", "degraded", "down", "renewal"):
+    over = ("vanished", "access", "down", "last-resort", *(("degraded",) if well else ()))
+    for what in over:
         await resolve(connection, f"account:{account_id}:{what}", now)
 
 

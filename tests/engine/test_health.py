@@ -9,6 +9,7 @@ from sqlalchemy import select
 from channels.outcome import HealthStatus
 from channels.sandbox.faults import FaultName
 from scheduler.care import doctor_of
+from scheduler.store.accounts import pause as pause_by_hand
 from scheduler.store.tables import accounts, events
 from tests.engine.conftest import PATIENCE, Engine
 
@@ -148,3 +149,25 @@ async def test_a_post_for_a_vanished_page_takes_the_other_road_at_once(engine: E
                     break
                 await asyncio.sleep(0.02)
     assert alert.count == 1
+
+
+async def test_a_page_that_returns_stays_paused_if_a_person_paused_it(engine: Engine) -> None:
+    async with engine.services.database.write() as connection:
+        await pause_by_hand(connection, engine.accounts["facebook"], None, 1)
+    engine.fault("facebook", FaultName.PAGE_GONE)
+    await probe(engine)
+    await asyncio.sleep(engine.services.settings.confirm_gone_after)
+    assert (await probe(engine)).status == S.VANISHED
+    engine.mend("facebook")
+    account = await probe(engine)
+    assert (account.status, account.pause_reason) == (S.HEALTHY, "by hand")
+
+
+async def test_a_page_that_stays_partly_visible_is_told_once(engine: Engine) -> None:
+    engine.fault("facebook", FaultName.PHONE_ONLY)
+    await probe(engine)
+    engine.fault("facebook", FaultName.SERVER_ERROR)
+    assert (await probe(engine)).status == S.PLATFORM_DOWN
+    engine.practice.platforms["facebook"].faults.clear(FaultName.SERVER_ERROR)
+    assert (await probe(engine)).status == S.DEGRADED
+    assert [alert.kind for alert in await engine.alerts()] == ["account.degraded"]
