@@ -245,7 +245,14 @@ async def go_on(connection: Connection, account_id: str, now: int, *, well: bool
             updated_at=now,
         )
     )
-    over = ("vanished", "access", "down", "last-resort", *(("degraded",) if well else ()))
+    over = (
+        "vanished",
+        "access",
+        "down",
+        "renewal",
+        "last-resort",
+        *(("degraded",) if well else ()),
+    )
     for what in over:
         await resolve(connection, f"account:{account_id}:{what}", now)
 
