@@ -1,7 +1,11 @@
 """Alerts as people read them."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+import scheduler
 from scheduler.alert_words import ENGLISH, FRENCH, LABELS
 from scheduler.alerts import Alert, grouped, mail_words, notice, payload
 from scheduler.foresight import DAY, gap, warning
@@ -25,6 +29,17 @@ def alert(
 def test_both_languages_say_the_same_kinds() -> None:
     assert ENGLISH.keys() == FRENCH.keys()
     assert LABELS["en"].keys() == LABELS["fr"].keys()
+
+
+def test_every_kind_that_the_code_raises_has_words() -> None:
+    raised = {
+        kind
+        for file in Path(scheduler.__file__).parent.glob("**/*.py")
+        for call in re.findall(r"(?:raise_alert|tell)\((.*?)data=", file.read_text(), re.DOTALL)
+        for kind in re.findall(r'kind="([^"]+)"', call)
+    }
+    assert len(raised) > 5
+    assert raised <= ENGLISH.keys()
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
