@@ -27,37 +27,50 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = url
         self.is_postgresql = url.startswith("postgresql")
-        if self.is_postgresql:
-            self.engine: AsyncEngine = create_async_engine(
-                url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True
-            )
-        else:
-            self.engine = create_async_engine(
-                url, pool_size=pool_size, max_overflow=0, connect_args={"timeout": 30}
-            )
-            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
-            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+        options: dict[str, Any] = (
+            {"max_overflow": pool_size, "pool_pre_ping": True}
+            if self.is_postgresql
+            else {"max_overflow": 0, "connect_args": {"timeout": 30}, "pool_reset_on_return": None}
+        )
+        self._writing: AsyncEngine = create_async_engine(url, pool_size=pool_size, **options)
+        # Reads without BEGIN and COMMIT around them: on SQLite each is a hop to another thread
+        # and back, on PostgreSQL a round trip.
+        self._reading: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            **options,
+        )
+        if not self.is_postgresql:
+            event.listen(self._writing.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self._writing.sync_engine, "begin", _begin_sqlite)
+            event.listen(self._reading.sync_engine, "connect", _prepare_sqlite)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that will write: on SQLite it takes the writer's lock at once, so that it
         waits for its turn instead of failing half-way."""
-        async with self.engine.connect() as connection:
-            await connection.execution_options(estafette_write=True)
-            async with connection.begin():
-                yield connection
+        async with self._writing.connect() as connection, connection.begin():
+            yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        async with self.engine.connect() as connection, connection.begin():
+        """For reading: each statement sees what is committed when it starts."""
+        async with self._reading.connect() as connection:
             yield connection
+
+    async def reader(self) -> AsyncConnection:
+        """A connection for reading, for its caller to keep and close."""
+        return await self._reading.connect()
 
     def insert(self, table: Table) -> Insert:
         """An INSERT that knows ON CONFLICT on both engines."""
         return postgresql_insert(table) if self.is_postgresql else sqlite_insert(table)
 
     async def close(self) -> None:
-        await self.engine.dispose()
+        await self._writing.dispose()
+        await self._reading.dispose()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -76,8 +89,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Any) -> None:
-    write = connection.get_execution_options().get("estafette_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def sqlite_version() -> tuple[int, ...]:

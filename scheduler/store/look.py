@@ -88,8 +88,7 @@ class _PostgresLook:
 
     async def seen(self, ids: Sequence[str]) -> dict[str, Seen]:
         if self._connection is None:
-            self._connection = await self._database.engine.connect()
-            await self._connection.execution_options(isolation_level="AUTOCOMMIT")
+            self._connection = await self._database.reader()
         try:
             rows = await self._connection.execute(self._STATEMENT, {"ids": list(ids)})
         except Exception:
