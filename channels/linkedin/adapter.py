@@ -6,9 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from channels.base import Account, Capabilities, ChannelSettings, Message, Part, Post, Tools
+from channels.base import (
+    Account,
+    Candidate,
+    Capabilities,
+    ChannelSettings,
+    Message,
+    Part,
+    Post,
+    Tools,
+)
 from channels.exchange import Answer, NoAnswer
-from channels.linkedin import content, little_text
+from channels.linkedin import content, little_text, oauth
 from channels.linkedin.api import LinkedInSettings, call, encoded, fetch
 from channels.linkedin.errors import (
     duplicate_of,
@@ -18,6 +27,7 @@ from channels.linkedin.errors import (
 )
 from channels.linkedin.health import probed
 from channels.linkedin.images import upload_all
+from channels.linkedin.oauth import LinkedInApp
 from channels.linkedin.token import refresh_at, refreshed
 from channels.outcome import (
     AccessLost,
@@ -44,7 +54,7 @@ CUT_NOTE = "LinkedIn shows only the beginning of the text"
 
 
 class LinkedIn:
-    """The adapter; see `channels.base.Publishes` for its promises."""
+    """See `channels.base`: `Publishes`, `Withdraws`, `Connects` and `Refreshes`."""
 
     name: ClassVar[str] = "linkedin"
     channel: ClassVar[str] = "linkedin"
@@ -57,6 +67,7 @@ class LinkedIn:
         settles_after=timedelta(minutes=3),
     )
     settings_type: ClassVar[type[ChannelSettings]] = LinkedInSettings
+    app_type: ClassVar[type[ChannelSettings]] = LinkedInApp
 
     def __init__(self, tools: Tools) -> None:
         self._http = tools.http
@@ -235,6 +246,16 @@ class LinkedIn:
 
     async def probe(self, account: Account[LinkedInSettings]) -> Health:
         return await probed(self._http, account.settings, self._now())
+
+    def authorize_url(self, app: LinkedInApp, *, redirect_uri: str, state: str) -> str:
+        return oauth.authorize_url(app, redirect_uri=redirect_uri, state=state)
+
+    async def exchange(
+        self, app: LinkedInApp, *, code: str, redirect_uri: str
+    ) -> Sequence[Candidate] | AccessLost | Unavailable:
+        return await oauth.exchanged(
+            self._http, app, code=code, redirect_uri=redirect_uri, now=self._now()
+        )
 
     def refresh_at(self, account: Account[LinkedInSettings]) -> datetime | None:
         return refresh_at(account.settings)

@@ -21,14 +21,14 @@ ROLES = frozenset(
         "DIRECT_SPONSORED_CONTENT_POSTER",
     }
 )
-_ACLS = "organizationAcls?q=roleAssignee&state=APPROVED&count=100"
+ACLS = "organizationAcls?q=roleAssignee&state=APPROVED&count=100"
 
 
 async def probed(http: HttpClient, settings: LinkedInSettings, now: datetime) -> Health:
     """The roles first: they need nothing but a live token, so a 404 on the page after them means
     that the page is gone, not that the token is dead."""
     try:
-        acls = await fetch(http, settings, _ACLS, now, restli_method="FINDER")
+        acls = await fetch(http, settings, ACLS, now, restli_method="FINDER")
         page = await call(http, settings, "GET", f"organizations/{settings.organization_id}")
     except Stopped as stopped:
         return unwell(_about_the_api(stopped.outcome), settings.ends_at)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import html
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from aiohttp import web
 
+from channels.linkedin.practice_login import Client, Login
 from channels.linkedin.practice_rules import (
     EVERYWHERE,
     PUBLISHING,
@@ -37,9 +38,12 @@ from channels.sandbox.server import (
 )
 
 ORGANIZATION = "2414183"
+THEIRS = "7731920"  # a page that the practice person may only look at
+NAMES = {ORGANIZATION: "Atelier Rosa", THEIRS: "Union des commerçants"}
 AUTHOR = f"urn:li:organization:{ORGANIZATION}"
 TOKEN = "practice-linkedin-token"  # noqa: S105 -- opens nothing real
 REFRESH_TOKEN = "practice-linkedin-refresh"  # noqa: S105 -- opens nothing real
+CLIENT = Client("practice-app", "practice-linkedin-app-secret", TOKEN, REFRESH_TOKEN)
 VERSIONS = frozenset({"202601", "202603", "202604", "202606", "202607", "202609"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -72,7 +76,7 @@ class LinkedInSandbox(Sandbox):
         app.router.add_get("/rest/images/{urn}", self._image)
         app.router.add_get("/rest/organizationAcls", self._acls)
         app.router.add_get("/rest/organizations/{number}", self._organization)
-        app.router.add_post("/oauth/v2/accessToken", self._refresh)
+        app.add_routes(Login(CLIENT, self._refresh).routes())
         app.router.add_get("/feed/update/{urn}", self._public_page)
         return app
 
@@ -81,13 +85,19 @@ class LinkedInSandbox(Sandbox):
             "organization_id": ORGANIZATION,
             "access_token": TOKEN,
             "refresh_token": REFRESH_TOKEN,
-            "client_id": "practice-app",
-            "client_secret": "practice-linkedin-app-secret",
+            **self.practice_app(base_url),
+        }
+        return [PracticeAccount("linkedin", "Atelier Rosa on LinkedIn", settings)]
+
+    def practice_app(self, base_url: str) -> Mapping[str, str]:
+        """What to connect accounts with, as `LinkedInApp` takes it."""
+        return {
+            "client_id": CLIENT.id,
+            "client_secret": CLIENT.secret,
             "api_url": base_url,
             "oauth_url": f"{base_url}/oauth/v2",
             "public_url": base_url,
         }
-        return [PracticeAccount("linkedin", "Atelier Rosa on LinkedIn", settings)]
 
     # --- What every call has to get past ---------------------------------------------------------
 
@@ -242,13 +252,14 @@ class LinkedInSandbox(Sandbox):
             "state": "APPROVED",
             "organization": AUTHOR,
         }
-        return web.json_response({"elements": [] if lost else [acl]})
+        looks_on = {**acl, "role": "ANALYST", "organization": f"urn:li:organization:{THEIRS}"}
+        return web.json_response({"elements": [looks_on] if lost else [acl, looks_on]})
 
     async def _organization(self, request: web.Request) -> web.StreamResponse:
-        if request.match_info["number"] != ORGANIZATION or self._gone():
+        number = request.match_info["number"]
+        if number not in NAMES or (number == ORGANIZATION and self._gone()):
             return not_found("the organization")
-        name = "Atelier Rosa"
-        return web.json_response({"id": int(ORGANIZATION), "localizedName": name})
+        return web.json_response({"id": int(number), "localizedName": NAMES[number]})
 
     async def _refresh(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()

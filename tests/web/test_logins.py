@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from channels.facebook.practice.graph import LE_PETIT_CAFE
 from channels.facebook.sandbox import FacebookSandbox
+from channels.linkedin.sandbox import ORGANIZATION, LinkedInSandbox
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.server import PracticeServer
 from scheduler.logins import LASTS
@@ -45,7 +46,12 @@ async def services(
     """Services that know an application at the practice Facebook."""
     platform = practice.platforms["facebook"]
     assert isinstance(platform, FacebookSandbox)
-    apps = {"facebook": dict(platform.practice_app(f"{practice.url}/facebook"))}
+    other = practice.platforms["linkedin"]
+    assert isinstance(other, LinkedInSandbox)
+    apps = {
+        "facebook": dict(platform.practice_app(f"{practice.url}/facebook")),
+        "linkedin": dict(other.practice_app(f"{practice.url}/linkedin")),
+    }
     settings = Settings(
         data_dir=tmp_path,
         database_url=database_url,
@@ -124,6 +130,23 @@ async def test_a_signed_in_person_connects_the_page_they_may_publish_on(
     assert (account["name"], account["status"]) == ("Le Petit Café", "healthy")
     (member,) = (await services.roster.everyone()).values()
     assert dict(member.account.settings)["page_id"] == LE_PETIT_CAFE.id
+
+
+async def test_a_login_that_ends_tells_when_from_the_first_day(
+    browser: Browser, services: Services
+) -> None:
+    await browser.sign_in(await token(services, Scope.ADMIN))
+    asked = await browser.open("/connect/linkedin", status=303)
+    async with ClientSession() as platform:
+        back = await platform.post(asked, data={"answer": "yes"}, allow_redirects=False)
+    where = urlsplit(back.headers["Location"])
+    assert "ANALYST" in await browser.open(f"{where.path}?{where.query}")
+    path = "/connect/linkedin/accounts"
+    answer = await browser.client.post(path, data={"page": ORGANIZATION})
+    assert answer.status == 200
+    (account,) = await rows(services)
+    assert account["name"] == "Atelier Rosa"
+    assert account["expires_at"] > services.clock.micros() + 300 * 86_400_000_000
 
 
 async def test_a_page_one_may_only_look_at_is_refused_with_the_remedy(
