@@ -46,11 +46,12 @@ async def page(
     """Contacts in the order of their ids, which is that of their arrival; `after` an id."""
     statement = select(contacts).order_by(contacts.c.id).limit(limit)
     if list_id is not None or state is not None:
-        statement = statement.join(memberships, memberships.c.contact_id == contacts.c.id)
-    if list_id is not None:
-        statement = statement.where(memberships.c.list_id == list_id)
-    if state is not None:
-        statement = statement.where(memberships.c.state == state).distinct()
+        members = select(memberships.c.contact_id)
+        if list_id is not None:
+            members = members.where(memberships.c.list_id == list_id)
+        if state is not None:
+            members = members.where(memberships.c.state == state)
+        statement = statement.where(contacts.c.id.in_(members))
     if after is not None:
         statement = statement.where(contacts.c.id > after)
     return (await connection.execute(statement)).mappings().all()

@@ -30,6 +30,7 @@ _BELOW = (
     "/u/",
     "/signup/",
     "/confirm/",
+    "/preferences/",
     "/hooks/",
     "/connect/",
 )

@@ -1,0 +1,128 @@
+"""Lists: what people sign up for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from scheduler.answers import Row, stamp
+from scheduler.drafts import Language, Name, Strict, Text
+from scheduler.refusals import Refusal, not_found
+from scheduler.store import lists
+from scheduler.store.db import Connection
+from scheduler.store.tokens import Scope
+from scheduler.web.api.shapes import ById
+from scheduler.web.endpoint import Call, Endpoints
+
+endpoints = Endpoints("lists")
+
+_ONE = (Refusal.NOT_FOUND,)
+_Wording = Annotated[
+    Text,
+    Field(max_length=1000, description="What people agree to; empty: the usual sentence."),
+]
+
+
+class ListDraft(Strict):
+    """A list to be."""
+
+    name: Name
+    description: Annotated[Text, Field(max_length=1000)] = ""
+    language: Language | Annotated[str, Field(max_length=0)] = ""
+    wording: _Wording = ""
+    open: Annotated[bool, Field(description="People may sign up.")] = True
+
+
+class ListChange(Strict):
+    """What to change of a list: only the fields sent."""
+
+    name: Name | None = None
+    description: Annotated[Text, Field(max_length=1000)] | None = None
+    language: Language | None = None
+    wording: _Wording | None = None
+    open: bool | None = None
+
+
+class ListAnswer(TypedDict):
+    """A list. The list of an account has the account's id; `signup` is the page to sign up at."""
+
+    id: str
+    name: str
+    description: str
+    language: str
+    wording: str
+    open: bool
+    signup: str
+    subscribed: int
+    pending: int
+    unsubscribed: int
+    created_at: str
+
+
+class ListList(TypedDict):
+    """All lists, oldest first."""
+
+    lists: list[ListAnswer]
+
+
+@endpoints.get("/lists", scope=Scope.READ)
+async def index(call: Call) -> ListList:
+    """All lists, and how many people are on them."""
+    async with call.services.database.read() as connection:
+        rows = await lists.listed(connection)
+        counts = await lists.counts(connection)
+    return {"lists": [_answer(call, row, counts.get(row["id"], {})) for row in rows]}
+
+
+@endpoints.post("/lists", scope=Scope.WRITE, status=201)
+async def create(call: Call, body: ListDraft) -> ListAnswer:
+    """Make a list."""
+    async with call.services.database.write() as connection:
+        list_id = await lists.create(
+            connection, body.model_dump(), now=call.services.clock.micros()
+        )
+        return await _one(call, connection, list_id)
+
+
+@endpoints.get("/lists/{id}", scope=Scope.READ, refusals=_ONE)
+async def read(call: Call, path: ById) -> ListAnswer:
+    """One list; an account's is made when it is first asked for."""
+    async with call.services.database.write() as connection:
+        return await _one(call, connection, path.id)
+
+
+@endpoints.patch("/lists/{id}", scope=Scope.WRITE, refusals=_ONE)
+async def change(call: Call, path: ById, body: ListChange) -> ListAnswer:
+    """Change a list; another wording holds for those who sign up from now on."""
+    values = body.model_dump(exclude_none=True)
+    async with call.services.database.write() as connection:
+        await _one(call, connection, path.id)
+        await lists.change(connection, path.id, values)
+        return await _one(call, connection, path.id)
+
+
+async def _one(call: Call, connection: Connection, list_id: str) -> ListAnswer:
+    services = call.services
+    row = await lists.find(connection, services.database, list_id, now=services.clock.micros())
+    if row is None:
+        raise not_found("list", list_id)
+    counts: dict[str, Any] = await lists.counts(connection)
+    return _answer(call, row, counts.get(list_id, {}))
+
+
+def _answer(call: Call, row: Row, counts: dict[str, int]) -> ListAnswer:
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "description": row["description"],
+        "language": row["language"],
+        "wording": row["wording"],
+        "open": row["open"],
+        "signup": f"{call.services.settings.effective_public_url}/signup/{row['id']}",
+        "subscribed": counts.get("subscribed", 0),
+        "pending": counts.get("pending", 0),
+        "unsubscribed": counts.get("unsubscribed", 0),
+        "created_at": stamp(row["created_at"]),
+    }
