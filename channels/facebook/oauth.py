@@ -41,10 +41,12 @@ BEGIN_AGAIN = "Begin again: open the login once more."
 
 
 class GraphApp(ChannelSettings):
-    """Our app at Meta, which people authorise. `dialog_url`: where they log in."""
+    """Our app at Meta, which people authorise. `dialog_url`: where they log in. `verify_token`:
+    agreed with Meta for the app's webhook, which only Messenger needs."""
 
     app_id: Annotated[str, Field(pattern=r"^\d+$")]
     app_secret: SecretStr
+    verify_token: SecretStr | None = None
     version: Annotated[str, Field(pattern=r"^v\d{1,2}\.\d$")] = "v26.0"
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] = "https://graph.facebook.com"
     dialog_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] = "https://www.facebook.com"

@@ -11,8 +11,8 @@ from html import escape
 from aiohttp import web
 from yarl import URL
 
-from channels.linkedin.oauth import SCOPES
-
+# What the product “Community Management API” lets an app ask for.
+SCOPES = ("r_organization_social", "rw_organization_admin", "w_organization_social")
 CODE_SECONDS = 1800.0
 
 _DIALOG = """<!doctype html>

@@ -15,7 +15,8 @@ from channels.facebook.oauth import GraphApp
 from channels.facebook.practice.graph import LE_PETIT_CAFE
 from channels.facebook.sandbox import FacebookSandbox
 from channels.http import HttpClient
-from channels.messenger.adapter import MessengerAdapter
+from channels.messenger.adapter import MessengerAdapter, MessengerSettings
+from channels.messenger.sandbox import VERIFY_TOKEN, MessengerSandbox
 from channels.outcome import AccessLost, AccessReason, Delivered, HealthStatus, Unavailable
 from channels.sandbox.server import PracticeServer
 
@@ -167,3 +168,21 @@ def test_messenger_asks_for_its_own_permission(http: HttpClient, app: GraphApp) 
     assert isinstance(messenger, Connects)
     url = messenger.authorize_url(app, redirect_uri=BACK, state="s")
     assert parse_qs(urlsplit(url).query)["scope"] == ["pages_messaging,pages_show_list"]
+
+
+async def test_what_was_agreed_for_the_webhook_comes_with_the_inbox(
+    practice: PracticeServer, http: HttpClient
+) -> None:
+    platform = practice.platforms["messenger"]
+    assert isinstance(platform, MessengerSandbox)
+    held = platform.practice_app(f"{practice.url}/messenger")
+    app = GraphApp.model_validate({**held, "verify_token": VERIFY_TOKEN})
+    messenger = MessengerAdapter(Tools(http=http, now=lambda: datetime.now(UTC)))
+    url = messenger.authorize_url(app, redirect_uri=BACK, state="s")
+    code = (await log_in(http, url))["code"]
+    candidates = await messenger.exchange(app, code=code, redirect_uri=BACK)
+    assert isinstance(candidates, list)
+    settings = MessengerSettings.model_validate(candidates[0].settings)
+    asked = {"hub.mode": "subscribe", "hub.verify_token": VERIFY_TOKEN, "hub.challenge": "7"}
+    assert messenger.challenge(asked, Account(id="a", name="Inbox", settings=settings)) == "7"
+    assert VERIFY_TOKEN not in repr(candidates)
