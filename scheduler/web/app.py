@@ -36,6 +36,7 @@ from scheduler.web.feed import Feed
 from scheduler.web.hooks import setup_hooks
 from scheduler.web.keys import SERVICES
 from scheduler.web.pages import setup_pages
+from scheduler.web.preferences import setup_preferences
 from scheduler.web.public import Press
 from scheduler.web.signup import setup_signup
 from scheduler.web.site import setup_site
@@ -92,6 +93,7 @@ def create_app(services: Services) -> web.Application:
     press = Press()
     setup_unsubscribe(app, services, press)
     setup_signup(app, services, press)
+    setup_preferences(app, services, press)
     setup_site(
         app,
         pages=services.pages,

@@ -92,6 +92,7 @@ class _Unsubscribe:
             fields=ONE_CLICK,
             button=words["leave"],
             hint=words["leave_hint"],
+            manage=f"/u/{request.match_info['token']}/manage",
         )
 
     def _not_on(self, request: web.Request) -> web.Response:

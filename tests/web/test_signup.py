@@ -234,6 +234,53 @@ async def test_a_relay_that_is_down_delays_the_mail_and_loses_none(house: House)
     assert (await house.link()).startswith("/confirm/")
 
 
+async def _joined(house: House) -> str:
+    """Subscribe the reader; the path of their preferences, which they asked for by mail."""
+    await house.send(await house.form())
+    await house.client.post(await house.link(), data={"confirm": "yes"})
+    mail = house.relay.ledger.entries("newsletter")[-1].text.replace("=\r\n", "")
+    unsubscribe = re.search(r"(/u/[\w-]+)", mail)
+    assert unsubscribe is not None
+    asked = await house.client.post(f"{unsubscribe[1]}/manage")
+    assert "Regardez votre messagerie" in await asked.text()
+    assert await house.mailer.send_due() == 1
+    mail = house.relay.ledger.entries("newsletter")[-1].text.replace("=\r\n", "")
+    found = re.search(r"(/preferences/[\w-]+)", mail)
+    assert found is not None
+    return found[1]
+
+
+async def test_readers_choose_see_what_we_know_and_take_it_away(house: House) -> None:
+    path = await _joined(house)
+    page = await (await house.client.get(path)).text()
+    assert "amelie@example.org" in page
+    assert "La lettre" in page
+    saved = await house.client.post(path, data={"do": "save", "name": "A", "language": "en"})
+    assert "Saved." in await saved.text()
+    assert await house.state() == "unsubscribed"
+    back = {"do": "save", f"list-{house.list_id}": "yes", "name": "A", "language": "en"}
+    await house.client.post(path, data=back)
+    assert await house.state() == "subscribed"
+    data = await (await house.client.get(f"{path}/data.json")).json()
+    assert (data["email"], data["name"]) == ("amelie@example.org", "A")
+    assert [one["action"] for one in data["consents"]] == ["subscribe", "unsubscribe", "subscribe"]
+
+
+async def test_readers_erase_themselves_and_opening_the_page_does_not(house: House) -> None:
+    path = await _joined(house)
+    await house.client.get(path)
+    assert len(await house.rows(contacts)) == 1
+    gone = await house.client.post(path, data={"do": "erase"})
+    assert "Tout est effacé" in await gone.text()
+    for table in (contacts, memberships, consents, service_mails):
+        assert await house.rows(table) == []
+    (barred,) = await house.rows(suppressions)
+    assert barred["hash"] == fingerprint(house.mailer.key, "amelie@example.org")
+    assert (await house.client.get(path)).status == 404
+    for forged in ("/preferences/forged", "/preferences/forged/data.json"):
+        assert (await house.client.get(forged)).status == 404
+
+
 async def test_a_closed_or_unknown_list_and_a_forged_link_are_told_kindly(house: House) -> None:
     async with house.services.database.write() as connection:
         await lists.change(connection, house.list_id, {"open": False})

@@ -1,0 +1,162 @@
+"""`/preferences/{token}`: what a reader receives, what we know of them, and an end to it.
+
+The link comes by mail alone, on the reader's request: the links of a newsletter travel on when it
+is forwarded, and may unsubscribe but show nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from scheduler.audience.exporting import person
+from scheduler.audience.links import UnsubscribeLinks, unseal
+from scheduler.audience.signup import AGAIN_AFTER, PREFERENCES
+from scheduler.audience.wording import version_of
+from scheduler.services import Services
+from scheduler.store import audience, contacts, lists, service_mails
+from scheduler.store.audience import Action, Consent, Standing
+from scheduler.store.db import Connection
+from scheduler.web.public import Press, form_of, key_of, reader_language
+from scheduler.web.reader_phrases import PHRASES
+
+log = structlog.get_logger()
+_FORM = "/preferences"
+
+
+def setup_preferences(app: web.Application, services: Services, press: Press) -> None:
+    """Serve the page, and the button that asks for its link."""
+    handlers = _Preferences(services, press)
+    app.router.add_post("/u/{token}/manage", handlers.send_link)
+    app.router.add_get("/preferences/{token}", handlers.show)
+    app.router.add_post("/preferences/{token}", handlers.act)
+    app.router.add_get("/preferences/{token}/data.json", handlers.data)
+
+
+class _Preferences:
+    def __init__(self, services: Services, press: Press) -> None:
+        self._services, self._press = services, press
+        self._key = key_of(services)
+        self._links = UnsubscribeLinks(services.settings.effective_public_url, self._key)
+
+    async def send_link(self, request: web.Request) -> web.Response:
+        """Mail the link to the address that we know."""
+        named = self._links.read(request.match_info["token"])
+        if named is None:
+            return self._unknown(request)
+        contact_id, list_id = named
+        database = self._services.database
+        language = reader_language(request)
+        async with database.write() as connection:
+            known = await contacts.get(connection, contact_id)
+            if known is not None and known["email"]:
+                await service_mails.ask(
+                    connection,
+                    database,
+                    contact_id=contact_id,
+                    list_id=list_id,
+                    kind=PREFERENCES,
+                    language=language,
+                    now=self._services.clock.micros(),
+                    again_after=AGAIN_AFTER,
+                )
+        return self._press.notice(request, "data_mailed", "data_mailed_text", language=language)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """What we send them and know of them."""
+        async with self._services.database.read() as connection:
+            known = await self._known(request, connection)
+        return self._unknown(request) if known is None else self._page(request, known)
+
+    async def data(self, request: web.Request) -> web.Response:
+        """Everything we hold about them, to take away."""
+        async with self._services.database.read() as connection:
+            known = await self._known(request, connection)
+        if known is None:
+            return self._unknown(request)
+        return web.json_response(
+            known, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        )
+
+    async def act(self, request: web.Request) -> web.Response:
+        """Save their choices, or erase them."""
+        form = await form_of(request)
+        async with self._services.database.write() as connection:
+            known = await self._known(request, connection)
+            if known is None:
+                return self._unknown(request)
+            if form.get("do") == "erase":
+                await self._erase(connection, known["id"])
+            elif form.get("do") == "save":
+                await self._save(connection, known, form)
+                known = await self._known(request, connection)
+                assert known is not None  # the transaction saw them
+        if form.get("do") == "erase":
+            return self._press.notice(
+                request, "erased", "erased_text",
+                language=reader_language(request, known["language"]),
+            )  # fmt: skip
+        return self._page(request, known, saved=form.get("do") == "save")
+
+    async def _erase(self, connection: Connection, contact_id: str) -> None:
+        await contacts.erase(
+            connection,
+            self._services.database,
+            contact_id=contact_id,
+            key=self._key,
+            now=self._services.clock.micros(),
+        )
+        log.info("reader.erased", contact=contact_id)
+
+    async def _save(
+        self, connection: Connection, known: dict[str, Any], form: dict[str, str]
+    ) -> None:
+        now = self._services.clock.micros()
+        values = {"name": " ".join(form.get("name", "").replace("\x00", "").split())[:200]}
+        if form.get("language") in PHRASES:
+            values["language"] = form["language"]
+        await contacts.change(connection, known["id"], values, now=now)
+        for one in known["lists"]:
+            ids = {"contact_id": known["id"], "list_id": one["list_id"]}
+            if f"list-{one['list_id']}" not in form:
+                await audience.unsubscribe(connection, **ids, source=_FORM, now=now)
+            elif one["state"] == Standing.UNSUBSCRIBED:
+                consent = Consent(
+                    action=Action.SUBSCRIBE, at=now, form=_FORM, source=_FORM, wording=one["name"],
+                    wording_version=version_of(one["name"]),
+                    confirmed_at=now,
+                )  # fmt: skip
+                await audience.subscribe(
+                    connection, self._services.database, **ids, consent=consent, now=now
+                )
+
+    async def _known(self, request: web.Request, connection: Connection) -> dict[str, Any] | None:
+        """Everything about whom the link names, each list with its name."""
+        words = unseal(self._key, PREFERENCES, request.match_info["token"])
+        found = None if not words else await person(connection, words[0])
+        if found is not None:
+            names = {row["id"]: row["name"] for row in await lists.listed(connection)}
+            found["lists"] = [{**one, "name": names[one["list_id"]]} for one in found["lists"]]
+        return found
+
+    def _page(
+        self, request: web.Request, known: dict[str, Any], *, saved: bool = False
+    ) -> web.Response:
+        return self._press.page(
+            request,
+            "preferences.html",
+            "preferences",
+            language=reader_language(request, known["language"]),
+            saved=saved,
+            email=known["email"],
+            name=known["name"],
+            lists=known["lists"],
+            data=f"/preferences/{request.match_info['token']}/data.json",
+        )
+
+    def _unknown(self, request: web.Request) -> web.Response:
+        return self._press.notice(
+            request, "unknown", "unknown_text", language=reader_language(request), status=404
+        )
