@@ -18,10 +18,10 @@ from typing import Any
 import hypothesis
 import pytest
 import redis
+import structlog
 
 from channels.sandbox.ledger import Ledger
 from channels.sandbox.server import PracticeServer
-from scheduler.logs import configure
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
 from tests.support.servers import Postgres, postgres_server, redis_server
@@ -47,8 +47,16 @@ async def _migrated(url: str) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _logs() -> None:
-    """As in production: plain tracebacks, no local variables."""
-    configure("warning")
+    """Plain tracebacks, as in production: the default prints the local variables, and slowly."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(
+                colors=False, exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
+    )
 
 
 @pytest.fixture(scope="session")
