@@ -372,7 +372,8 @@ class Refreshes(Channel, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """One addressee of a broadcast. `id` is ours and stable; `unsubscribe_url` is theirs alone."""
+    """One addressee of a broadcast. `id` is ours and stable; `unsubscribe_url` is theirs alone;
+    `return_tag`, letters and digits, names them in the address that bounces come back to."""
 
     id: str
     address: str
@@ -380,6 +381,7 @@ class Recipient:
     language: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     unsubscribe_url: str = ""
+    return_tag: str = ""
 
 
 class Courier(Protocol):

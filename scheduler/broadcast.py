@@ -28,6 +28,7 @@ from channels.outcome import (
     Unconfirmed,
 )
 from scheduler.audience.links import UnsubscribeLinks, audience_key
+from scheduler.audience.returns import tag_of
 from scheduler.books import Books, taken_over
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
@@ -287,6 +288,7 @@ class _Run:
             language=claimed.language,
             attributes=claimed.attributes,
             unsubscribe_url=self._desk.link(claimed.contact_id, self._account.id),
+            return_tag=tag_of(self._desk.key, claimed.contact_id),
         )
         try:
             return await courier.send(recipient, key=f"{self._delivery.id}/{claimed.contact_id}")

@@ -76,6 +76,8 @@ class Letter:
     ) -> None:
         self._settings = settings
         self._sender = (settings.envelope_from or settings.from_address).encode("ascii")
+        # A tag needs a mailbox made for bounces: the plain sender's may know no `+`.
+        self._bounces = settings.envelope_from.partition("@") if settings.envelope_from else None
         self._mailto = settings.unsubscribe_mailto or settings.from_address
         self._signer = Signer(settings.dkim) if settings.dkim else None
         self._domain = settings.domain
@@ -109,11 +111,17 @@ class Letter:
         body = self._body.fill(values)
         signature = self._signer.sign(head, body) if self._signer else b""
         return Mail(
-            self._sender,
+            self._returns_to(recipient.return_tag),
             address.encode("ascii"),
             message_id,
             b"".join((signature, head, b"\r\n", body)),
         )
+
+    def _returns_to(self, tag: str) -> bytes:
+        if not tag or self._bounces is None:
+            return self._sender
+        local, _, domain = self._bounces
+        return f"{local}+{tag}@{domain}".encode("ascii")
 
 
 def _unsubscribe(url: str, mailto: str) -> bytes:

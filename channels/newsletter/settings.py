@@ -104,8 +104,9 @@ class NewsletterSettings(ChannelSettings):
     """One newsletter.
 
     `publisher` is the identity and postal address that the law wants in the footer. `list_id` is
-    the List-Id of RFC 2919 (`news.example.org`). `envelope_from` receives bounces,
-    `unsubscribe_mailto` unsubscribes by mail; both default to `from_address`. `message_id_domain`
+    the List-Id of RFC 2919 (`news.example.org`). `envelope_from` receives bounces, at
+    `local+tag@domain`, where the tag names the reader; `unsubscribe_mailto` unsubscribes by mail;
+    both default to `from_address`, which gets no tag. `message_id_domain`
     is ours and defaults to that of `from_address`; it also names us to the relay (EHLO).
     `timeout` is in seconds, for each answer of a relay.
     """

@@ -101,6 +101,19 @@ async def unsubscribe(
     return True
 
 
+async def leave_everything(
+    connection: AsyncConnection, *, contact_id: str, source: str, now: int
+) -> None:
+    """Take somebody off every list they are on."""
+    joined = select(memberships.c.list_id).where(
+        memberships.c.contact_id == contact_id, memberships.c.state != Standing.UNSUBSCRIBED
+    )
+    for list_id in (await connection.execute(joined)).scalars().all():
+        await unsubscribe(
+            connection, contact_id=contact_id, list_id=list_id, source=source, now=now
+        )
+
+
 async def subscribe(
     connection: AsyncConnection,
     database: Database,

@@ -27,6 +27,7 @@ from scheduler.web.api import (
     plan_b,
     posts,
     recurrences,
+    returns,
     routes,
     tokens,
 )
@@ -59,6 +60,7 @@ _MODULES = (
     alerts,
     lists,
     contacts,
+    returns,
     media,
     events,
     tokens,

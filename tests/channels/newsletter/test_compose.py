@@ -232,3 +232,11 @@ def test_the_dkim_signature_verifies_and_protects_what_matters(key: rsa.RSAPriva
 def test_the_key_is_never_shown(key: rsa.RSAPrivateKey) -> None:
     assert "PRIVATE KEY" not in repr(_signed_settings(key))
     assert "PRIVATE KEY" not in _signed_settings(key).model_dump_json()
+
+
+def test_bounces_come_back_to_an_address_that_names_the_reader() -> None:
+    tagged = reader(return_tag="abc234")
+    own = _letter(settings(envelope_from="bounces@example.org")).to(tagged, key="k")
+    assert own.sender == b"bounces+abc234@example.org"
+    shared = _letter(settings()).to(tagged, key="k")
+    assert shared.sender == settings().from_address.encode()

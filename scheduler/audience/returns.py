@@ -1,0 +1,159 @@
+"""What comes back by mail: bounces (RFC 3464) and complaints (RFC 5965), read without I/O.
+
+Reports can be forged by anybody. One counts only when the mail it speaks of, or the address it was
+sent back to, carries the tag that we signed for its reader.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from base64 import b32decode, b32encode
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.message import EmailMessage, Message
+from enum import StrEnum
+from hashlib import sha256
+from uuid import UUID
+
+_SIGNATURE = 8
+_STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
+# In an address: `bounces+{tag}@…`, whatever the case a server on the way gave it.
+_TAG = re.compile(r"\+([a-z2-7]{39})@", re.IGNORECASE)
+# Full, slow, blocked or too large says nothing about whether the mailbox exists.
+_NO_SUCH_READER = frozenset({"5.1.1", "5.1.0", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
+
+
+class Kind(StrEnum):
+    """What a returned mail says."""
+
+    GONE = "no-such-address"
+    DELAYED = "delayed"
+    REFUSED = "refused"
+    COMPLAINT = "complaint"
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A report about one reader, whose tag was ours. `status`: RFC 3463, empty for complaints."""
+
+    kind: Kind
+    contact_id: str
+    status: str = ""
+    detail: str = ""
+
+
+def tag_of(key: bytes, contact_id: str) -> str:
+    """39 letters and digits for the envelope's sender: they name a contact and are signed. Empty
+    for an id that is no UUID, of which nothing can be told."""
+    try:
+        named = UUID(contact_id).bytes
+    except ValueError:
+        return ""
+    return b32encode(named + _signature(key, named)).decode().rstrip("=").lower()
+
+
+def contact_of(key: bytes, tag: str) -> str | None:
+    """The contact that a tag names, None if we did not make it."""
+    try:
+        data = b32decode(tag.upper() + "=" * (-len(tag) % 8))
+    except ValueError:
+        return None
+    named, signature = data[:16], data[16:]
+    if len(named) != 16 or not hmac.compare_digest(signature, _signature(key, named)):
+        return None
+    return str(UUID(bytes=named))
+
+
+def _signature(key: bytes, named: bytes) -> bytes:
+    return hmac.new(key, b"bounce " + named, sha256).digest()[:_SIGNATURE]
+
+
+def read(key: bytes, mail: bytes) -> Returned | None:
+    """What a mail reports; None for answers, automatic replies, and reports that are not about a
+    mail of ours."""
+    message = message_from_bytes(mail, policy=policy.default)
+    report = message.get_content_type() == "multipart/report"
+    kind = str(message.get_param("report-type", "")).lower() if report else ""
+    contact_id = _reader(key, message)
+    if contact_id is None or not report:
+        return None
+    if kind == "feedback-report":
+        return _complaint(message, contact_id)
+    return _bounce(message, contact_id) if kind == "delivery-status" else None
+
+
+def _reader(key: bytes, message: EmailMessage) -> str | None:
+    """By the address it came back to, else by the headers of the mail it encloses."""
+    for name in ("X-Original-To", "Delivered-To", "To"):
+        for value in message.get_all(name, ()):
+            if (found := _tagged(key, str(value))) is not None:
+                return found
+    for part in message.walk():
+        if part.get_content_type() in {"message/rfc822", "text/rfc822-headers"}:
+            enclosed = _inside(part)
+            for name in ("Return-Path", "X-Envelope-From"):
+                if (found := _tagged(key, str(enclosed.get(name, "")))) is not None:
+                    return found
+        if part.get_content_type() == "message/feedback-report":
+            sender = _inside(part).get("Original-Mail-From", "")
+            if (found := _tagged(key, str(sender))) is not None:
+                return found
+    return None
+
+
+def _tagged(key: bytes, text: str) -> str | None:
+    found = _TAG.search(text)
+    return None if found is None else contact_of(key, found[1])
+
+
+def _complaint(message: EmailMessage, contact_id: str) -> Returned | None:
+    for part in message.walk():
+        if part.get_content_type() == "message/feedback-report":
+            said = str(_inside(part).get("Feedback-Type", "")).strip().lower()
+            if said == "not-spam":
+                return None
+            return Returned(Kind.COMPLAINT, contact_id, detail=said)
+    return None
+
+
+def _bounce(message: EmailMessage, contact_id: str) -> Returned | None:
+    for part in message.walk():
+        if part.get_content_type() != "message/delivery-status":
+            continue
+        blocks = part.get_payload()
+        for block in blocks if isinstance(blocks, list) else ():
+            if isinstance(block, Message) and "Action" in block:
+                return _verdict(block, contact_id)
+    return None
+
+
+def _verdict(block: Message, contact_id: str) -> Returned | None:
+    """One recipient's fate: RFC 3464, section 2.3."""
+    action = str(block["Action"]).strip().lower()
+    found = _STATUS.search(str(block.get("Status", "")))
+    status = "" if found is None else found[0]
+    detail = " ".join(str(block.get("Diagnostic-Code", "")).split())[:300]
+    if action == "delayed":
+        return Returned(Kind.DELAYED, contact_id, status, detail)
+    if action != "failed":
+        return None
+    kind = Kind.GONE if _no_such_reader(status, detail) else Kind.REFUSED
+    return Returned(kind, contact_id, status, detail)
+
+
+def _no_such_reader(status: str, detail: str) -> bool:
+    """Some servers give a general status, and the exact one with the words they were told."""
+    if status == "5.0.0":
+        inner = _STATUS.search(detail)
+        status = status if inner is None else inner[0]
+    return status in _NO_SUCH_READER
+
+
+def _inside(part: Message) -> Message:
+    """What a part encloses: the parser takes some of them apart and leaves others as text."""
+    payload = part.get_payload()
+    if isinstance(payload, list) and payload and isinstance(payload[0], Message):
+        return payload[0]
+    data = part.get_payload(decode=True)
+    return message_from_bytes(data if isinstance(data, bytes) else b"")

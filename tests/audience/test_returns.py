@@ -1,0 +1,84 @@
+"""Bounces and complaints: read as servers write them, believed only with our own tag."""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduler.audience.returns import Kind, contact_of, read, tag_of
+
+KEY = b"a key"
+READER = "0190f3c2-7b1a-7c3d-8e4f-0123456789ab"
+TAG = tag_of(KEY, READER)
+
+
+def _bounce(status: str, *, action: str = "failed", tag: str = TAG, words: str = "") -> bytes:
+    return (
+        "From: MAILER-DAEMON@mx.example.net\r\n"
+        f"To: bounces+{tag}@shop.example.org\r\n"
+        "Subject: Undelivered Mail Returned to Sender\r\n"
+        "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: text/plain\r\n\r\nSorry. 5.1.1 is not what counts here.\r\n"
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+        "Reporting-MTA: dns; mx.example.net\r\n\r\n"
+        "Final-Recipient: rfc822; ann@example.net\r\n"
+        f"Action: {action}\r\nStatus: {status}\r\nDiagnostic-Code: smtp; {words}\r\n\r\n"
+        "--b\r\nContent-Type: text/rfc822-headers\r\n\r\nSubject: Our letter\r\n\r\n--b--\r\n"
+    ).encode()
+
+
+def _complaint(kind: str = "abuse", tag: str = TAG) -> bytes:
+    return (
+        "From: fbl@provider.example\r\nTo: abuse@shop.example.org\r\nMIME-Version: 1.0\r\n"
+        'Content-Type: multipart/report; report-type=feedback-report; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: text/plain\r\n\r\nThis is an abuse report.\r\n"
+        "--b\r\nContent-Type: message/feedback-report\r\n\r\n"
+        f"Feedback-Type: {kind}\r\nUser-Agent: X/1\r\nVersion: 1\r\n"
+        f"Original-Mail-From: <bounces+{tag}@shop.example.org>\r\n\r\n"
+        "--b\r\nContent-Type: message/rfc822\r\n\r\n"
+        "From: letter@shop.example.org\r\nSubject: Our letter\r\n\r\nHello\r\n--b--\r\n"
+    ).encode()
+
+
+def test_a_tag_names_its_reader_whatever_case_it_comes_back_in() -> None:
+    assert contact_of(KEY, TAG) == contact_of(KEY, TAG.upper()) == READER
+    assert len(f"bounces+{TAG}") <= 64
+    for wrong in ("", "x", "1" * 39, TAG[:-2], ("b" if TAG[0] == "a" else "a") + TAG[1:]):
+        assert contact_of(KEY, wrong) is None
+    assert contact_of(b"another", TAG) is None
+    assert tag_of(KEY, "no uuid") == ""
+
+
+@pytest.mark.parametrize(
+    ("mail", "kind"),
+    [
+        (_bounce("5.1.1"), Kind.GONE),
+        (_bounce("5.0.0", words="550 5.1.1 no such user"), Kind.GONE),
+        (_bounce("5.0.0", words="550 go away"), Kind.REFUSED),
+        (_bounce("5.2.2"), Kind.REFUSED),
+        (_bounce("5.7.1", words="550 5.1.1 in a trace"), Kind.REFUSED),
+        (_bounce("4.4.1", action="delayed"), Kind.DELAYED),
+        (_bounce("5.1.1", tag=TAG.upper()), Kind.GONE),
+        (_complaint(), Kind.COMPLAINT),
+    ],
+)
+def test_a_report_says_what_became_of_its_reader(mail: bytes, kind: Kind) -> None:
+    found = read(KEY, mail)
+    assert found is not None
+    assert (found.kind, found.contact_id) == (kind, READER)
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        b"",
+        b"\xff\xfe not a mail",
+        _bounce("2.0.0", action="delivered"),
+        _bounce("5.1.1", tag=tag_of(b"another", READER)),
+        _complaint(tag=tag_of(b"another", READER)),
+        _complaint("not-spam"),
+        f"To: bounces+{TAG}@x.org\r\nAuto-Submitted: auto-replied\r\n\r\nI am away.".encode(),
+    ],
+)
+def test_what_is_forged_or_no_report_is_ignored(mail: bytes) -> None:
+    assert read(KEY, mail) is None
