@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
 import aiohttp
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from channels.base import (
     Account,
@@ -25,9 +25,10 @@ from channels.base import (
     Message,
     Part,
     Post,
+    Receipt,
     Tools,
 )
-from channels.facebook import oauth
+from channels.facebook import oauth, signature
 from channels.facebook.check import problems
 from channels.facebook.errors import Verdict
 from channels.facebook.graph import Form, Graph, GraphSettings, Refusal, Road, Success, road
@@ -35,6 +36,7 @@ from channels.facebook.lookup import look_for
 from channels.facebook.oauth import GraphApp
 from channels.facebook.probe import probe_page
 from channels.facebook.render import MAX_PHOTOS, PHOTO_MAX_BYTES, PHOTO_TYPES, TEXT_LIMIT, rendered
+from channels.facebook.webhook import receipts_in
 from channels.outcome import (
     Accepted,
     AccessLost,
@@ -57,13 +59,15 @@ _READ_BACK = {"fields": "id,permalink_url"}
 
 
 class FacebookSettings(GraphSettings):
-    """One page. `www_url`: where readers see it and its posts."""
+    """One page. `www_url`: where readers see it and its posts. `verify_token`: agreed with Meta
+    when the webhook is set up; without it and the app secret no webhook is accepted."""
 
+    verify_token: SecretStr | None = None
     www_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] = "https://www.facebook.com"
 
 
 class FacebookAdapter:
-    """See `channels.base`: `Publishes`, `Withdraws`, `Connects` and `HasPage`."""
+    """See `channels.base`: `Publishes`, `Withdraws`, `Connects`, `Receives` and `HasPage`."""
 
     name: ClassVar[str] = "facebook"
     channel: ClassVar[str] = "facebook"
@@ -123,6 +127,15 @@ class FacebookAdapter:
         return await oauth.exchange(
             self._tools, app, code=code, redirect_uri=redirect_uri, scopes=SCOPES, tasks=TASKS
         )
+
+    def challenge(self, query: Mapping[str, str], account: Account[Any]) -> str | None:
+        return signature.challenge(query, account.settings.verify_token)
+
+    def verified(self, headers: Mapping[str, str], raw_body: bytes, account: Account[Any]) -> bool:
+        return signature.verified(headers, raw_body, account.settings.app_secret)
+
+    def receipts(self, raw_body: bytes, account: Account[Any]) -> Sequence[Receipt]:
+        return receipts_in(raw_body, account.settings.page_id)
 
     async def probe(self, account: Account[Any]) -> Health:
         return await probe_page(self._graph, road(account.settings), scopes=SCOPES)

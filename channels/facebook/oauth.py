@@ -42,7 +42,7 @@ BEGIN_AGAIN = "Begin again: open the login once more."
 
 class GraphApp(ChannelSettings):
     """Our app at Meta, which people authorise. `dialog_url`: where they log in. `verify_token`:
-    agreed with Meta for the app's webhook, which only Messenger needs."""
+    agreed with Meta for the app's webhook."""
 
     app_id: Annotated[str, Field(pattern=r"^\d+$")]
     app_secret: SecretStr
@@ -229,6 +229,8 @@ def _after(answer: Mapping[str, Any]) -> str | None:
 
 def _candidate(page: Mapping[str, Any], app: GraphApp, tasks: frozenset[str]) -> Candidate:
     theirs = tuple(str(task) for task in page.get("tasks") or ())
+    word = app.verify_token
+    agreed = {} if word is None else {"verify_token": word.get_secret_value()}
     return Candidate(
         remote_id=page["id"],
         name=page["name"],
@@ -239,6 +241,7 @@ def _candidate(page: Mapping[str, Any], app: GraphApp, tasks: frozenset[str]) ->
             "app_secret": app.app_secret.get_secret_value(),
             "version": app.version,
             "base_url": app.base_url,
+            **agreed,
         },
         tasks=theirs,
         problem=None if tasks & set(theirs) else _no_task(page["name"], tasks),

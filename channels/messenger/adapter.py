@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -104,13 +103,9 @@ class MessengerAdapter:
     async def exchange(
         self, app: GraphApp, *, code: str, redirect_uri: str
     ) -> Sequence[Candidate] | AccessLost | Unavailable:
-        found = await oauth.exchange(
+        return await oauth.exchange(
             self._tools, app, code=code, redirect_uri=redirect_uri, scopes=SCOPES, tasks=TASKS
         )
-        if isinstance(found, AccessLost | Unavailable) or app.verify_token is None:
-            return found
-        agreed = {"verify_token": app.verify_token.get_secret_value()}
-        return [replace(page, settings={**page.settings, **agreed}) for page in found]
 
     async def probe(self, account: Account[Any]) -> Health:
         way = road(account.settings)

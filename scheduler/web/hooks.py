@@ -1,8 +1,8 @@
 """`/hooks/{account_id}`: where platforms call us back.
 
 Nothing in a body counts before its signature holds, on the very bytes that came. An application at
-a platform has one address for all its pages: accounts of the same adapter whose secret signed the
-same bytes get their part of them too.
+a platform has one address for all its pages: every account whose secret signed the same bytes
+gets its part of them.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ class Hooks:
             raise _forged("the signature is not the platform's")
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
-                for one in await self._signed_alike(request, member, raw):
+                for one in await self._signed_alike(request, raw):
                     await self._taker.take(one, _receiver(one).receipts(raw, one.account))
         except TimeoutError as error:
             raise RefusedError(Refusal.UNAVAILABLE, "not stored in time; send it again") from error
         return web.Response(text="ok")
 
-    async def _signed_alike(self, request: web.Request, member: Member, raw: bytes) -> list[Member]:
+    async def _signed_alike(self, request: web.Request, raw: bytes) -> list[Member]:
         everyone = await request.app[SERVICES].roster.everyone()
         return [
             one
             for one in everyone.values()
-            if one.channel is member.channel
-            and _receiver(one).verified(request.headers, raw, one.account)
+            if isinstance(one.channel, Receives)
+            and one.channel.verified(request.headers, raw, one.account)
         ]
 
 

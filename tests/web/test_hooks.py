@@ -234,6 +234,32 @@ async def test_news_of_arrival_settles_what_waits_for_certainty(
     assert len(lines) == (after == "delivered")
 
 
+async def test_one_address_also_serves_the_pages_posts(
+    inbox: Inbox, practice: PracticeServer
+) -> None:
+    account = next(one for one in practice.accounts() if one.adapter == "facebook")
+    page = await connect(inbox.services, account.name, "facebook", **account.settings)
+    async with inbox.services.database.write() as connection:
+        await connection.execute(accounts.update().values(checked_at=1))
+    value = {"item": "status", "verb": "remove", "post_id": "104_7", "created_time": 1_790_000_000}
+    change = {"field": "feed", "value": value}
+    entry = {"id": account.settings["page_id"], "time": 1, "changes": [change, {"field": "name"}]}
+    body = json.dumps({"object": "page", "entry": [entry]}).encode()
+    key = inbox.settings["app_secret"].encode()
+    signature = f"sha256={hmac.new(key, body, hashlib.sha256).hexdigest()}"
+    for address in (inbox.id, page):
+        answer = await inbox.client.post(
+            f"/hooks/{address}", data=body, headers={"X-Hub-Signature-256": signature}
+        )
+        assert answer.status == 200
+    (line,) = await inbox.all(select(events).where(events.c.kind == "account.removal-told"))
+    assert (line["account_id"], line["data"]) == (page, {"remote_id": "104_7"})
+    (row,) = await inbox.all(select(accounts).where(accounts.c.id == page))
+    assert row["checked_at"] is None
+    (other,) = await inbox.all(select(accounts).where(accounts.c.id == inbox.id))
+    assert other["checked_at"] == 1
+
+
 async def told(inbox: Inbox, kind: ReceiptKind, **words: Any) -> None:
     """A receipt that Messenger does not send, as another channel would."""
     (member,) = (await inbox.services.roster.members([inbox.id])).values()
