@@ -151,7 +151,7 @@ async def delivered(database: Database, count: int) -> None:
         async with database.read() as connection:
             if (await connection.execute(statement)).scalar_one() >= count:
                 return
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.25)
 
 
 async def lateness(database: Database) -> list[int]:
