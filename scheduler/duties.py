@@ -65,18 +65,18 @@ class Duties:
 
     async def heartbeat(self) -> None:
         """Say that this worker lives, and learn how many others do."""
-        started_at = self.clock.micros()
+        await _forever("heartbeat", self.settings.heartbeat_interval, self.beat)
 
-        async def beat() -> None:
-            now = self.clock.micros()
-            await claims.heartbeat(
-                self.database, worker=self.worker, host=socket.gethostname(), pid=os.getpid(),
-                started_at=started_at, now=now,
-            )  # fmt: skip
-            since = now - int(self.settings.worker_dead_after * SECOND)
-            self.dispatcher.workers_alive = max(1, await claims.alive(self.database, since))
-
-        await _forever("heartbeat", self.settings.heartbeat_interval, beat)
+    async def beat(self) -> None:
+        """One sign of life. Needed before the first claim: who was never heard of counts as dead,
+        and the leader would give its claims back."""
+        now = self.clock.micros()
+        await claims.heartbeat(
+            self.database, worker=self.worker, host=socket.gethostname(), pid=os.getpid(),
+            started_at=now, now=now,
+        )  # fmt: skip
+        since = now - int(self.settings.worker_dead_after * SECOND)
+        self.dispatcher.workers_alive = max(1, await claims.alive(self.database, since))
 
     async def sweep(self) -> None:
         """The leader's rounds."""

@@ -109,6 +109,7 @@ class Worker:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
         """Work until the context ends, then stop in good order within the grace time."""
+        await self._duties.beat()
         await self._take_over_own_dead()
         loops = [
             asyncio.create_task(work)
