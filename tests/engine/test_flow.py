@@ -1,9 +1,11 @@
 """From a post accepted to what stands on the platforms."""
 
+from sqlalchemy import select
+
 from channels.outcome import HealthStatus
 from channels.sandbox.faults import FaultName
 from scheduler.store.db import Database
-from scheduler.store.tables import deliveries
+from scheduler.store.tables import deliveries, workers
 from tests.engine.conftest import Engine
 
 
@@ -105,3 +107,8 @@ async def test_a_first_comment_follows_its_post_and_never_repeats_it(engine: Eng
         post = await engine.post("facebook", first_comment="Opening hours below")
         await engine.settled(post, "delivered", "delivered")
     assert len(engine.ledger("facebook")) == 2
+
+
+async def test_a_worker_is_known_to_live_before_it_claims(engine: Engine) -> None:
+    async with engine.worker() as worker, engine.services.database.read() as connection:
+        assert worker.id in (await connection.execute(select(workers.c.id))).scalars().all()
