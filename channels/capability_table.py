@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from channels.base import Broadcasts, Capabilities, Channel, Refreshes, Tools, Withdraws
+from channels.abilities import Refreshes, Withdraws
+from channels.base import Broadcasts, Capabilities, Channel, Tools
 from channels.http import HttpClient
 from channels.registry import Registry
 

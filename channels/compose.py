@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from channels.base import Part, Post
 from channels.outcome import Problem, Severity
+from channels.posts import Part, Post
 from channels.words import Measure, Rewrite, read_more, reroute_note, shorten, to_plain
 
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from channels.base import Capabilities, Channel, Media, Post
+from channels.base import Capabilities, Channel
+from channels.posts import Media, Post
 
 # What to turn a picture into, in this order, when the channel does not take it as it is.
 _PREFERRED = ("image/jpeg", "image/png", "image/webp", "image/gif")

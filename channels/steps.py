@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
-from channels.base import Media
 from channels.outcome import (
     AccessLost,
     Gone,
@@ -16,6 +15,7 @@ from channels.outcome import (
     Rejected,
     Throttled,
 )
+from channels.posts import Media
 
 
 class Stopped(Exception):  # noqa: N818 -- not an error: it carries an outcome

@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
-from channels.base import Post, Reroute
+from channels.posts import Post, Reroute
 
 ELLIPSIS = "…"
 

@@ -15,9 +15,9 @@ from typing import Any
 import structlog
 import uuid_utils
 
-from channels.base import Message, Part, Post
-from channels.base import Reroute as RerouteWords
 from channels.media import shown
+from channels.posts import Message, Part, Post
+from channels.posts import Reroute as RerouteWords
 from scheduler.attempt import Armed
 from scheduler.campaigns import read_post, reread_post
 from scheduler.changes import Change, columns, event

@@ -9,8 +9,9 @@ from typing import Any, Protocol, cast
 
 import structlog
 
-from channels.base import Broadcasts, Message, Publishes
+from channels.base import Broadcasts, Publishes
 from channels.outcome import Outcome, Unconfirmed
+from channels.posts import Message
 from scheduler.changes import evidence_json, outcome_name
 from scheduler.clock import Clock
 from scheduler.decide import Decision, Rules, decide

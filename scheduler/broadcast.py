@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from channels.base import Account, Broadcasts, Courier, Message, Recipient
+from channels.base import Account, Broadcasts, Courier, Recipient
 from channels.outcome import (
     Delivered,
     Outcome,
@@ -27,6 +27,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Message
 from scheduler.audience.links import UnsubscribeLinks, audience_key
 from scheduler.audience.returns import tag_of
 from scheduler.books import Books, taken_over

@@ -8,7 +8,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from channels.base import Post
+from channels.posts import Post
 from scheduler.answers import PostAnswer, ProblemAnswer, stamp, stamp_or_none
 from scheduler.campaigns import Effect, Row, frame_now, placement_of, reread_post
 from scheduler.clock import moment

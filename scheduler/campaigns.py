@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from channels.base import Part, Post
+from channels.posts import Part, Post
 from scheduler.clock import micros, moment
 from scheduler.content import to_post
 from scheduler.deliveries import Delivery, HoldReason, LatePolicy, State

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from channels.base import Part
+from channels.posts import Part
 from scheduler.campaigns import filled_rows
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery

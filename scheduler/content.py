@@ -1,4 +1,4 @@
-"""A post's texts as they are stored: one JSON object a post, and back into `channels.base.Post`.
+"""A post's texts as they are stored: one JSON object a post, and back into `channels.posts.Post`.
 
 Shape: `title, body, summary, link, language, tags[], media[{id, content_type, alt, url, width,
 height, size, sha256}], poll{question, options[], days}, actions[{label, url}], first_comment,
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from channels.base import Action, Kind, Media, Poll, Post, Variant
+from channels.posts import Action, Kind, Media, Poll, Post, Variant
 from scheduler.clock import moment
 from scheduler.drafts import Words
 from scheduler.refusals import FieldError, Refusal, RefusedError

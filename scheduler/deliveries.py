@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from channels.base import Part
+from channels.posts import Part
 
 
 class State(StrEnum):

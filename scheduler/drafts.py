@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from channels.base import Kind
+from channels.posts import Kind
 from scheduler.deliveries import LatePolicy
 
 MAX_BODY = 100_000  # characters: a long article is 20,000

@@ -12,7 +12,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from channels.base import Part, Reroute
+from channels.posts import Part, Reroute
 from channels.words import reroute_note, shorten
 from scheduler.answers import stamp
 from scheduler.campaigns import filled_rows

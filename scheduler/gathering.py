@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from channels.base import Part, Reroute
+from channels.posts import Part, Reroute
 from channels.words import reroute_note
 from scheduler.campaigns import filled_rows
 from scheduler.changes import Change, columns

@@ -13,7 +13,8 @@ from typing import Any
 
 import structlog
 
-from channels.base import Account, Channel, HasPage
+from channels.abilities import HasPage
+from channels.base import Account, Channel
 from channels.http import HttpClient
 from channels.outcome import Health, HealthStatus
 from scheduler.clock import Clock, micros

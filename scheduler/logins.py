@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from channels.base import Candidate, Channel, ChannelSettings, Connects
+from channels.abilities import Candidate, Connects
+from channels.base import Channel, ChannelSettings
 from channels.outcome import AccessLost, Unavailable
 from channels.registry import UnknownChannelError
 from scheduler.admission import admit

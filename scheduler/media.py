@@ -20,8 +20,9 @@ from typing import Any
 import uuid_utils
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from channels.base import Capabilities, Channel, Media, Post
+from channels.base import Capabilities, Channel
 from channels.media import VariantPlan, plan_variant, showing, shown
+from channels.posts import Media, Post
 
 MAX_UPLOAD_BYTES = 40 * 1024 * 1024
 MAX_PIXELS = 80_000_000

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from channels.base import Kind
+from channels.posts import Kind
 from scheduler.campaign_answers import (
     MovedCampaign,
     MovePreview,

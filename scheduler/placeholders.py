@@ -13,7 +13,7 @@ from babel import Locale
 from babel.dates import format_date, format_skeleton, format_timedelta
 from pydantic import Field
 
-from channels.base import Action, Poll, Post, Variant
+from channels.posts import Action, Poll, Post, Variant
 from scheduler.drafts import Text
 from scheduler.opening import Hours, clock_time, hours_in_words, locale_of
 from scheduler.placement import Anchor, local_of

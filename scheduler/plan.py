@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from channels.base import Message, Part, Post
 from channels.media import foreseen
 from channels.outcome import HealthStatus, Problem, Severity
+from channels.posts import Message, Part, Post
 from scheduler.refusals import FieldError, Refusal, RefusedError, invalid
 from scheduler.roster import Member
 

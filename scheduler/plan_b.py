@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from channels.base import Part
+from channels.posts import Part
 from scheduler import metrics
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock

@@ -14,7 +14,7 @@ from typing import Any
 
 import uuid_utils
 
-from channels.base import Post
+from channels.posts import Post
 from scheduler.answers import AcceptedAnswer, ProblemAnswer, post_answer, problem_answer
 from scheduler.clock import Clock
 from scheduler.content import media_ids, to_content, to_post

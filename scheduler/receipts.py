@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 import structlog
 
-from channels.base import Receipt, ReceiptKind
+from channels.abilities import Receipt, ReceiptKind
 from scheduler.audience.suppression import fingerprint
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock, micros

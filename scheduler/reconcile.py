@@ -16,8 +16,9 @@ from typing import Any, cast
 import structlog
 import uuid_utils
 
-from channels.base import Message, Publishes
+from channels.base import Publishes
 from channels.outcome import Delivered, Finding
+from channels.posts import Message
 from scheduler import metrics
 from scheduler.arming import Armer
 from scheduler.changes import Change, Columns, columns, event

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from channels.base import Refreshes
+from channels.abilities import Refreshes
 from channels.outcome import AccessLost, HealthStatus, Unavailable
 from scheduler.answers import stamp_or_none
 from scheduler.clock import Clock, micros

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from channels.base import Kind
+from channels.posts import Kind
 
 
 class Mode(StrEnum):

@@ -12,7 +12,7 @@ from typing import Any
 import uuid_utils
 from pydantic import ValidationError
 
-from channels.base import Part, Post
+from channels.posts import Part, Post
 from scheduler.answers import ProblemAnswer
 from scheduler.campaigns import frame_now, unplaced
 from scheduler.changes import Change, columns

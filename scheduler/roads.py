@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from channels.base import Kind, Part, Post, Reroute
 from channels.media import foreseen
 from channels.outcome import HealthStatus, Severity
+from channels.posts import Kind, Part, Post, Reroute
 from scheduler.campaigns import read_post
 from scheduler.deliveries import Delivery, State
 from scheduler.digest import slot_after, week_of

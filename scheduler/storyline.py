@@ -8,7 +8,7 @@ from typing import Any
 
 import uuid_utils
 
-from channels.base import Post
+from channels.posts import Post
 from scheduler.clock import micros, moment
 from scheduler.content import to_content, to_post
 from scheduler.placeholders import Frame, fill, known_names, unknown_in

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from channels.base import Account, Courier, Message, Recipient
+from channels.base import Account, Courier, Recipient
 from channels.newsletter.adapter import Newsletter
 from channels.newsletter.sandbox import PracticeRelay
 from channels.outcome import (
@@ -22,6 +22,7 @@ from channels.outcome import (
     Throttled,
     Unavailable,
 )
+from channels.posts import Message
 from channels.sandbox.faults import Fault, FaultName
 from scheduler.audience.suppression import fingerprint
 from scheduler.broadcast import Broadcaster

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Part
+from channels.posts import Part
 from scheduler.campaigns import (
     Effect,
     Fate,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from channels.base import Action, Poll, Post, Variant
+from channels.posts import Action, Poll, Post, Variant
 from scheduler.opening import Hours, hours_in_words
 from scheduler.placeholders import (
     Frame,

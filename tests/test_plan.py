@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from channels.base import Account, Kind, Media, Part, Post, Tools, Variant
+from channels.base import Account, Tools
 from channels.http import HttpClient
+from channels.posts import Kind, Media, Part, Post, Variant
 from channels.registry import Registry
 from scheduler.drafts import Draft
 from scheduler.plan import BY_HAND, choose, make_plan, outline, refuse_unfit

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from channels.base import Kind
 from channels.outcome import Problem
+from channels.posts import Kind
 from scheduler.care import plan_b_of, undo_of
 from scheduler.decide import Move
 from scheduler.deliveries import State

@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Kind
+from channels.posts import Kind
 from scheduler.reroute import Covered, Mode, Route, Taken, Unplaced, choose
 
 ROUTE = Route(fallbacks=("mail", "blog"))

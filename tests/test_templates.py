@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from channels.base import Post
+from channels.posts import Post
 from scheduler.clock import moment
 from scheduler.content import to_content, to_post
 from scheduler.opening import Hours

@@ -13,17 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import field_validator
 
-from channels.base import (
-    Account,
-    Capabilities,
-    ChannelSettings,
-    Media,
-    Message,
-    Page,
-    Part,
-    Post,
-    Tools,
-)
+from channels.base import Account, Capabilities, ChannelSettings, Page, Tools
 from channels.blog.article import IMAGE_TYPES, article, article_problems, own_slug
 from channels.blog.stop import lost_picture
 from channels.outcome import (
@@ -37,6 +27,7 @@ from channels.outcome import (
     Problem,
     Rejected,
 )
+from channels.posts import Media, Message, Part, Post
 
 _NO_SITE = "this process serves no built-in site"
 _NO_SITE_REMEDY = "start the service with its own database, or connect WordPress or Ghost"

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from channels.base import Action, Capabilities, Media, Message, Part, Poll, Post
+from channels.base import Capabilities
 from channels.outcome import Problem, Severity
+from channels.posts import Action, Media, Message, Part, Poll, Post
 from channels.words import reroute_note, shorten, slugify, to_html, to_plain
 
 SUMMARY_LENGTH = 200

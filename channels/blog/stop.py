@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from channels.base import Media
 from channels.outcome import (
     AccessLost,
     Evidence,
@@ -15,6 +14,7 @@ from channels.outcome import (
     Throttled,
     Unavailable,
 )
+from channels.posts import Media
 
 
 class Stop(Exception):  # noqa: N818 -- it carries an outcome, which may be no error

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from channels.base import Account, Capabilities, ChannelSettings, Media, Message, Part, Post, Tools
+from channels.base import Account, Capabilities, ChannelSettings, Tools
 from channels.bluesky import content
 from channels.bluesky.errors import evidence, name_of, outcome_of, session_expired
 from channels.bluesky.session import (
@@ -34,13 +34,14 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Media, Message, Part, Post
 from channels.steps import Stopped, picture_bytes, unwell
 
 UPLOAD_TIMEOUT = 120.0
 
 
 class Bluesky:
-    """See `channels.base.Publishes` and `channels.base.Refreshes`."""
+    """See `channels.base.Publishes` and `channels.abilities.Refreshes`."""
 
     name: ClassVar[str] = "bluesky"
     channel: ClassVar[str] = "bluesky"

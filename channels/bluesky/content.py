@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from channels.base import Message, Part, Post
 from channels.compose import compose, empty_problem, hashtags, shortened_problem
 from channels.outcome import Problem, Severity
+from channels.posts import Message, Part, Post
 from channels.words import byte_length, campaign_rewrite, grapheme_length, shorten, to_plain
 
 COLLECTION = "app.bsky.feed.post"

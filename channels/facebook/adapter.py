@@ -16,18 +16,8 @@ from typing import Annotated, Any, ClassVar
 import aiohttp
 from pydantic import Field, SecretStr
 
-from channels.base import (
-    Account,
-    Candidate,
-    Capabilities,
-    ChannelSettings,
-    Media,
-    Message,
-    Part,
-    Post,
-    Receipt,
-    Tools,
-)
+from channels.abilities import Candidate, Receipt
+from channels.base import Account, Capabilities, ChannelSettings, Tools
 from channels.facebook import oauth, signature
 from channels.facebook.check import problems
 from channels.facebook.errors import Verdict
@@ -49,6 +39,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Media, Message, Part, Post
 
 UPLOAD_TIMEOUT = 120.0
 TASKS = frozenset({"CREATE_CONTENT", "MODERATE", "MANAGE"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from channels.base import Media, Message, Part
 from channels.compose import empty_problem, shortened_problem
 from channels.facebook.render import (
     COMMENT_LIMIT,
@@ -15,6 +14,7 @@ from channels.facebook.render import (
     TEXT_LIMIT,
 )
 from channels.outcome import Problem, Severity
+from channels.posts import Media, Message, Part
 from channels.words import utf16_length
 
 

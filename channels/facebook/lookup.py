@@ -10,9 +10,9 @@ from typing import Any
 
 from yarl import URL
 
-from channels.base import Message, Part
 from channels.facebook.graph import Graph, Refusal, Road
 from channels.outcome import Delivered, Finding
+from channels.posts import Message, Part
 
 PAGE_LENGTH = 25
 MAX_PAGES = 20

@@ -15,7 +15,8 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr
 from yarl import URL
 
-from channels.base import Candidate, ChannelSettings, Tools
+from channels.abilities import Candidate
+from channels.base import ChannelSettings, Tools
 from channels.exchange import NoAnswer, ask
 from channels.facebook.errors import Circumstances, error_in, outcome
 from channels.facebook.probe import read_token

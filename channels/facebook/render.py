@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from channels.base import Message, Part, Post
 from channels.compose import compose, hashtags
+from channels.posts import Message, Part, Post
 from channels.words import campaign_rewrite, utf16_length
 
 TEXT_LIMIT = 63_206  # UTF-16 units, as far as known: the API pages do not state it

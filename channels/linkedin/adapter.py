@@ -6,16 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from channels.base import (
-    Account,
-    Candidate,
-    Capabilities,
-    ChannelSettings,
-    Message,
-    Part,
-    Post,
-    Tools,
-)
+from channels.abilities import Candidate
+from channels.base import Account, Capabilities, ChannelSettings, Tools
 from channels.exchange import Answer, NoAnswer
 from channels.linkedin import content, little_text, oauth
 from channels.linkedin.api import LinkedInSettings, call, encoded, fetch
@@ -41,6 +33,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Message, Part, Post
 from channels.steps import Stopped
 
 READ_BACK_TIMEOUT = 10.0

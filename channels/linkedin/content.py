@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from channels.base import Media, Message, Part, Post
 from channels.compose import compose, empty_problem, hashtags, shortened_problem
 from channels.linkedin import little_text
 from channels.outcome import Problem, Severity
+from channels.posts import Media, Message, Part, Post
 from channels.words import campaign_rewrite, shorten, to_plain
 
 TEXT_LIMIT = 3000

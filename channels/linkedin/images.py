@@ -11,12 +11,12 @@ from datetime import datetime
 
 from yarl import URL
 
-from channels.base import Media
 from channels.exchange import Answer, ask
 from channels.http import HttpClient
 from channels.linkedin.api import LinkedInSettings, call, encoded, fetch, succeeded
 from channels.linkedin.errors import evidence
 from channels.outcome import Evidence, Problem, Rejected, Unavailable
+from channels.posts import Media
 from channels.steps import Stopped, picture_bytes
 
 # Seconds between looks at a picture that is being processed; about half a minute in all.

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr
 from yarl import URL
 
-from channels.base import Candidate, ChannelSettings
+from channels.abilities import Candidate
+from channels.base import ChannelSettings
 from channels.exchange import Answer, ask
 from channels.http import HttpClient
 from channels.linkedin.api import Address, LinkedInSettings, fetch
@@ -57,7 +58,7 @@ def authorize_url(app: LinkedInApp, *, redirect_uri: str, state: str) -> str:
 async def exchanged(
     http: HttpClient, app: LinkedInApp, *, code: str, redirect_uri: str, now: datetime
 ) -> Sequence[Candidate] | AccessLost | Unavailable:
-    """See `channels.base.Connects`."""
+    """See `channels.abilities.Connects`."""
     token = await _token(http, app, code, redirect_uri)
     if not isinstance(token, Answer):
         return token

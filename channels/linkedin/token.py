@@ -17,7 +17,7 @@ AHEAD = timedelta(days=20)
 
 
 def refresh_at(settings: LinkedInSettings) -> datetime | None:
-    """See `channels.base.Refreshes`."""
+    """See `channels.abilities.Refreshes`."""
     if not (settings.refresh_token and settings.client_secret):
         return None
     if settings.access_expires_at is None:
@@ -28,7 +28,7 @@ def refresh_at(settings: LinkedInSettings) -> datetime | None:
 async def refreshed(
     http: HttpClient, settings: LinkedInSettings, now: datetime
 ) -> Mapping[str, Any] | AccessLost | Unavailable:
-    """See `channels.base.Refreshes`."""
+    """See `channels.abilities.Refreshes`."""
     if not (settings.refresh_token and settings.client_secret):
         return _lost("LinkedIn gives this app no refresh token", Evidence())
     form = {

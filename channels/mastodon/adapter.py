@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import aiohttp
 from pydantic import Field, SecretStr
 
-from channels.base import Account, Capabilities, ChannelSettings, Media, Message, Part, Post, Tools
+from channels.base import Account, Capabilities, ChannelSettings, Tools
 from channels.exchange import Answer, NoAnswer, ask
 from channels.mastodon import content
 from channels.mastodon.errors import evidence, outcome_of
@@ -27,6 +27,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Media, Message, Part, Post
 from channels.steps import Stopped, picture_bytes, unwell
 
 LISTED = 40
@@ -50,7 +51,7 @@ class MastodonSettings(ChannelSettings):
 
 
 class Mastodon:
-    """See `channels.base.Publishes` and `channels.base.Withdraws`."""
+    """See `channels.base.Publishes` and `channels.abilities.Withdraws`."""
 
     name: ClassVar[str] = "mastodon"
     channel: ClassVar[str] = "mastodon"

@@ -9,9 +9,9 @@ from typing import Any
 
 import nh3
 
-from channels.base import Message, Part, Post
 from channels.compose import compose, empty_problem, hashtags, shortened_problem
 from channels.outcome import Problem, Severity
+from channels.posts import Message, Part, Post
 from channels.words import campaign_rewrite, grapheme_length
 
 # The default of every instance; larger ones say so at /api/v2/instance.

@@ -14,19 +14,8 @@ from typing import Any, ClassVar
 from pydantic import SecretStr
 from yarl import URL
 
-from channels.base import (
-    Account,
-    Candidate,
-    Capabilities,
-    ChannelSettings,
-    Courier,
-    Message,
-    Part,
-    Post,
-    Receipt,
-    Recipient,
-    Tools,
-)
+from channels.abilities import Candidate, Receipt
+from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
 from channels.facebook import oauth, signature
 from channels.facebook.errors import Verdict
 from channels.facebook.graph import Graph, GraphSettings, Refusal, Road, road
@@ -49,6 +38,7 @@ from channels.outcome import (
     Unconfirmed,
     Unreachable,
 )
+from channels.posts import Message, Part, Post
 
 TASKS = frozenset({"MESSAGING", "MODERATE", "MANAGE"})
 SCOPES = frozenset({"pages_messaging"})

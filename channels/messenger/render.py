@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from channels.base import Action, Message, Part, Post
 from channels.compose import compose, empty_problem, shortened_problem
 from channels.outcome import Problem, Severity
+from channels.posts import Action, Message, Part, Post
 from channels.words import campaign_rewrite, utf16_length
 
 TEXT_LIMIT = 2000

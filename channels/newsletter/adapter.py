@@ -6,18 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from channels.base import (
-    Account,
-    Capabilities,
-    ChannelSettings,
-    Courier,
-    Media,
-    Message,
-    Part,
-    Post,
-    Recipient,
-    Tools,
-)
+from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
 from channels.newsletter.compose import Letter
 from channels.newsletter.headers import UnsafeHeaderError
 from channels.newsletter.relay import Road, look
@@ -32,6 +21,7 @@ from channels.outcome import (
     Severity,
     Unreachable,
 )
+from channels.posts import Media, Message, Part, Post
 
 # Gmail shows the first 102 KB of HTML and hides the rest, the unsubscribe link with it.
 CLIPPED_AT = 102 * 1024

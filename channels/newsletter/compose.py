@@ -16,10 +16,11 @@ from datetime import datetime
 from email.utils import format_datetime
 from hashlib import blake2b
 
-from channels.base import Media, Message, Recipient
+from channels.base import Recipient
 from channels.newsletter.dkim import Signer
 from channels.newsletter.headers import UnsafeHeaderError, envelope, field, mailbox, phrase
 from channels.newsletter.settings import NewsletterSettings
+from channels.posts import Media, Message
 
 # `{{name}}`, `{{city|your town}}`: a recipient's own value, or the words after the bar.
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*(?:\|([^{}]*))?\}\}")

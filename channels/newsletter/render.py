@@ -11,9 +11,10 @@ import css_inline
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from channels.base import Account, Media, Message, Part, Post
+from channels.base import Account
 from channels.newsletter.compose import UNSUBSCRIBE, content_id, impersonal, plain_subject
 from channels.newsletter.settings import NewsletterSettings
+from channels.posts import Media, Message, Part, Post
 from channels.words import campaign_rewrite, reroute_note, shorten, to_html, to_plain
 
 PREHEADER_LENGTH = 110

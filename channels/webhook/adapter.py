@@ -17,9 +17,10 @@ from pydantic import Field, SecretStr, field_validator
 from standardwebhooks.webhooks import Webhook
 from yarl import URL
 
-from channels.base import Account, Capabilities, ChannelSettings, Message, Part, Post, Tools
+from channels.base import Account, Capabilities, ChannelSettings, Tools
 from channels.exchange import Answer, NoAnswer, ask
 from channels.outcome import Delivered, Finding, Health, HealthStatus, Outcome, Problem, Rejected
+from channels.posts import Message, Part, Post
 from channels.steps import unwell
 from channels.webhook import content
 from channels.webhook.errors import evidence, outcome_of

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from channels.base import Message, Part, Post
 from channels.compose import compose, empty_problem
 from channels.outcome import Problem, Severity
+from channels.posts import Message, Part, Post
 from channels.words import campaign_rewrite, reroute_note, slugify, to_html
 
 MAX_MEDIA = 20

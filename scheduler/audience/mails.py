@@ -7,8 +7,9 @@ from typing import Any
 
 import structlog
 
-from channels.base import Broadcasts, Post, Recipient
+from channels.base import Broadcasts, Recipient
 from channels.outcome import Delivered, Outcome, RecipientOutcome, Unconfirmed, Unreachable
+from channels.posts import Post
 from scheduler.audience.links import UnsubscribeLinks, audience_key, seal
 from scheduler.audience.signup import CONFIRM, HOUR, PREFERENCES
 from scheduler.clock import Clock

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from channels.base import Part
+from channels.posts import Part
 from scheduler.deliveries import State
 from scheduler.store.claims import CHUNK
 from scheduler.store.db import Database

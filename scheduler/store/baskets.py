@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping, func, select
 
-from channels.base import Part
+from channels.posts import Part
 from scheduler.deliveries import Delivery, State
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection, Database

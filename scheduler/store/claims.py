@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from sqlalchemy import RowMapping, bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from channels.base import Part
+from channels.posts import Part
 from scheduler.deliveries import Delivery, HoldReason, State
 from scheduler.store.db import Database
 from scheduler.store.tables import deliveries, leases, workers

@@ -9,7 +9,7 @@ from typing import Any
 import uuid_utils
 from sqlalchemy import RowMapping, delete, insert, select, update
 
-from channels.base import Kind, Part
+from channels.posts import Kind, Part
 from scheduler.deliveries import Delivery, LatePolicy, State
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection

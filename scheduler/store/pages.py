@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from channels.base import Media, Page
+from channels.base import Page
+from channels.posts import Media
 from scheduler.clock import micros, moment
 from scheduler.store.db import Database
 from scheduler.store.tables import pages

@@ -8,7 +8,7 @@ from typing import Any
 import uuid_utils
 from sqlalchemy import RowMapping, func, insert, or_, select
 
-from channels.base import Kind, Part
+from channels.posts import Kind, Part
 from scheduler.deliveries import Delivery, State
 from scheduler.reroute import HOUR, Mode, Route
 from scheduler.store.claims import to_delivery

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 
-from channels.base import Media
+from channels.posts import Media
 from scheduler.store.pages import SITE_PATH, StoredPage
 
 # Widths, in pixels, of a picture's variants: a phone, a phone with a dense screen, the column of

@@ -26,12 +26,13 @@ from pathlib import Path
 import aiosmtplib
 import uvloop
 
-from channels.base import Account, Message, Post, Tools
+from channels.base import Account, Tools
 from channels.http import HttpClient
 from channels.newsletter.adapter import Newsletter
 from channels.newsletter.compose import Letter
 from channels.newsletter.settings import NewsletterSettings
 from channels.outcome import Delivered
+from channels.posts import Message, Post
 from scheduler.broadcast import Broadcaster
 from scheduler.clock import Clock
 from scheduler.store.db import Database

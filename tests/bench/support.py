@@ -17,9 +17,10 @@ import uuid_utils
 from sqlalchemy import func, insert, select
 from yarl import URL
 
-from channels.base import Account, Part
+from channels.base import Account
 from channels.facebook.graph import road
 from channels.outcome import HealthStatus
+from channels.posts import Part
 from scheduler.content import to_post
 from scheduler.deliveries import State
 from scheduler.services import Services, open_services

@@ -18,16 +18,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, SecretStr
 
-from channels.base import (
-    Account,
-    Broadcasts,
-    Channel,
-    Message,
-    Post,
-    Publishes,
-    Recipient,
-    SiteStore,
-)
+from channels.base import Account, Broadcasts, Channel, Publishes, Recipient, SiteStore
 from channels.http import HttpClient, Reply
 from channels.outcome import (
     AccessLost,
@@ -40,6 +31,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Message, Post
 from channels.registry import ADAPTERS
 from channels.sandbox.faults import FaultName
 from channels.sandbox.ledger import Entry

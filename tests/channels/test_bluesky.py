@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import SecretStr
 
-from channels.base import Account, Media, Message, Part, Poll, Post, Refreshes, Tools
+from channels.abilities import Refreshes
+from channels.base import Account, Tools
 from channels.bluesky import content
 from channels.bluesky.adapter import Bluesky
 from channels.bluesky.sandbox import DID, PASSWORD, BlueskySandbox, refresh_token, token
@@ -33,6 +34,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Media, Message, Part, Poll, Post
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.ledger import Entry, Ledger
 from channels.sandbox.server import PracticeAccount, PracticeServer

@@ -13,18 +13,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from channels.base import (
-    Action,
-    Broadcasts,
-    Media,
-    Part,
-    Poll,
-    Publishes,
-    Reroute,
-    Tools,
-    Variant,
-    Withdraws,
-)
+from channels.abilities import Withdraws
+from channels.base import Broadcasts, Publishes, Tools
 from channels.outcome import (
     Accepted,
     AccessLost,
@@ -37,6 +27,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Action, Media, Part, Poll, Reroute, Variant
 from channels.registry import Registry
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.ledger import Ledger

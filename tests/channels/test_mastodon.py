@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pydantic import SecretStr
 
-from channels.base import Account, Media, Message, Part, Poll, Post, Tools
+from channels.base import Account, Tools
 from channels.http import HttpClient
 from channels.mastodon import content
 from channels.mastodon.adapter import Mastodon, MastodonSettings
@@ -27,6 +27,7 @@ from channels.outcome import (
     Throttled,
     Unconfirmed,
 )
+from channels.posts import Media, Message, Part, Poll, Post
 from channels.sandbox.ledger import Ledger
 from channels.sandbox.server import PracticeServer
 from tests.channels.conformance import Bench

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Capabilities, Channel, Media, Post, Variant
+from channels.base import Capabilities, Channel
 from channels.media import VariantPlan, foreseen, plan_variant
+from channels.posts import Media, Post, Variant
 
 JPEG, PNG, GIF, WEBP = "image/jpeg", "image/png", "image/gif", "image/webp"
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from channels.base import Account, Media, Message, Part, Poll, Post, Tools
+from channels.base import Account, Tools
 from channels.http import HttpClient
 from channels.outcome import (
     AccessLost,
@@ -24,6 +24,7 @@ from channels.outcome import (
     Throttled,
     Unconfirmed,
 )
+from channels.posts import Media, Message, Part, Poll, Post
 from channels.sandbox.faults import FaultName
 from channels.webhook import content
 from channels.webhook.adapter import WebhookChannel, WebhookSettings

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Post, Reroute
+from channels.posts import Post, Reroute
 from channels.words import (
     ELLIPSIS,
     byte_length,

@@ -16,11 +16,12 @@ from random import Random
 
 import uuid_utils
 
-from channels.base import Account, Post, Tools
+from channels.base import Account, Tools
 from channels.http import HttpClient
 from channels.newsletter.adapter import Newsletter
 from channels.newsletter.settings import NewsletterSettings
 from channels.outcome import Delivered
+from channels.posts import Post
 from scheduler.broadcast import Broadcaster
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, State

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from channels.base import Account, Part, Post
+from channels.base import Account
 from channels.outcome import Severity
+from channels.posts import Part, Post
 from scheduler.store.alerts import raise_alert
 from tests.engine.conftest import Engine
 from tests.engine.test_digest import queue, route, states, vanish

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-from channels.base import Account, Media, Post, Tools
+from channels.base import Account, Tools
 from channels.blog.wordpress.adapter import WordPressAdapter
 from channels.blog.wordpress.site import WordPressSettings
 from channels.http import HttpClient
@@ -28,6 +28,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Media, Post
 from tests.peers import wordpress
 from tests.peers.proxy import Proxy, Spoil
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from channels.base import Media, Page
+from channels.base import Page
+from channels.posts import Media
 from scheduler.store.db import Database
 from scheduler.store.pages import PageStore
 

@@ -17,7 +17,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import insert, select
 
-from channels.base import Receipt, ReceiptKind
+from channels.abilities import Receipt, ReceiptKind
 from channels.messenger.sandbox import VERIFY_TOKEN, MessengerSandbox
 from channels.sandbox.server import PracticeServer
 from scheduler.care import taker_of

@@ -16,7 +16,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
-from channels.base import Media, Page
+from channels.base import Page
+from channels.posts import Media
 from scheduler.media import store_upload
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate

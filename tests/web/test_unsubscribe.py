@@ -13,8 +13,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import select
 
-from channels.base import Courier, Message, Recipient
+from channels.base import Courier, Recipient
 from channels.outcome import Delivered, Outcome, RecipientOutcome
+from channels.posts import Message
 from scheduler.audience.links import UnsubscribeLinks, audience_key
 from scheduler.broadcast import broadcaster
 from scheduler.services import Services

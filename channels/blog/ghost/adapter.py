@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import nh3
 
-from channels.base import Account, Capabilities, ChannelSettings, Media, Message, Part, Post, Tools
+from channels.base import Account, Capabilities, ChannelSettings, Tools
 from channels.blog.article import IMAGE_TYPES, article, article_problems, figure, own_slug
 from channels.blog.ghost.errors import evidence_of, read_refusal
 from channels.blog.ghost.site import GhostSettings, Sites
@@ -28,6 +28,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Media, Message, Part, Post
 from channels.words import shorten
 
 TITLE_LIMIT = 255

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from channels.base import Account, Capabilities, ChannelSettings, Message, Part, Post, Tools
+from channels.base import Account, Capabilities, ChannelSettings, Tools
 from channels.blog.article import IMAGE_TYPES, article, article_problems, figure, own_slug
 from channels.blog.stop import Stop, health_of
 from channels.blog.wordpress.errors import NEW_ROLE, code_of, read_refusal
@@ -28,6 +28,7 @@ from channels.outcome import (
     Problem,
     Unconfirmed,
 )
+from channels.posts import Message, Part, Post
 
 _POSTS = "/wp/v2/posts"
 _FIELDS = "id,link,slug,status"

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from channels.base import Account, Media
+from channels.base import Account
 from channels.blog.stop import Stop, lost_picture
 from channels.blog.wordpress.errors import code_of, read_refusal
 from channels.blog.wordpress.site import Sites, WordPressSettings
 from channels.outcome import Unavailable
+from channels.posts import Media
 
 _SUFFIX = {"image/jpeg": "jpg", "image/png": "png", "image/gif": "gif", "image/webp": "webp"}
 _KNOWN_TERMS = 2000

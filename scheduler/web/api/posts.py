@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, Field
 from typing_extensions import TypedDict
 
-from channels.base import Message
+from channels.posts import Message
 from scheduler.answers import (
     AcceptedAnswer,
     PostAnswer,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from channels.base import Kind
+from channels.posts import Kind
 from scheduler.care import drill_of
 from scheduler.drafts import MediaId, Strict, Text
 from scheduler.refusals import Refusal, RefusedError, not_found

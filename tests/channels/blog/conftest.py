@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from channels.base import Media, Tools
+from channels.base import Tools
 from channels.http import HttpClient
+from channels.posts import Media
 from tests.channels.replay import Replay
 
 NOON = datetime(2026, 5, 2, 12, 0, tzinfo=UTC)

@@ -10,18 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from channels.base import (
-    Account,
-    Action,
-    Media,
-    Poll,
-    Post,
-    Publishes,
-    Reroute,
-    Tools,
-    Variant,
-    Withdraws,
-)
+from channels.abilities import Withdraws
+from channels.base import Account, Publishes, Tools
 from channels.blog.adapter import BlogAdapter, BlogSettings
 from channels.blog.article import article, own_slug
 from channels.http import HttpClient
@@ -33,6 +23,7 @@ from channels.outcome import (
     Rejected,
     Severity,
 )
+from channels.posts import Action, Media, Poll, Post, Reroute, Variant
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
 from scheduler.store.pages import PageStore

@@ -12,7 +12,7 @@ import jwt
 import pytest
 from pydantic import ValidationError
 
-from channels.base import Account, Media, Message, Post, Tools
+from channels.base import Account, Tools
 from channels.blog.ghost.adapter import GhostAdapter
 from channels.blog.ghost.site import GhostSettings
 from channels.outcome import (
@@ -29,6 +29,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Media, Message, Post
 from tests.channels.blog.conftest import NOON
 from tests.channels.replay import Replay, recorded
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from channels.base import Account, Media, Message, Post, Publishes, Tools, Withdraws
+from channels.abilities import Withdraws
+from channels.base import Account, Publishes, Tools
 from channels.blog.ghost.adapter import GhostAdapter
 from channels.blog.wordpress.adapter import WordPressAdapter
 from channels.http import HttpClient
@@ -27,6 +28,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Media, Message, Post
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.ledger import Entry, Ledger
 from channels.sandbox.server import PracticeServer

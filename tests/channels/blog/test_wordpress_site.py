@@ -9,11 +9,12 @@ import pytest
 from pydantic import ValidationError
 from yarl import URL
 
-from channels.base import Account, Post, Tools
+from channels.base import Account, Tools
 from channels.blog.stop import Stop
 from channels.blog.wordpress.adapter import WordPressAdapter
 from channels.blog.wordpress.site import Root, WordPressSettings, moved
 from channels.outcome import AccessLost, AccessReason, Delivered
+from channels.posts import Post
 from tests.channels.blog.test_wordpress_wire import POSTS, REPLIES, account
 from tests.channels.replay import Recorded, Replay
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from channels.base import Account, Media, Post, Tools
+from channels.base import Account, Tools
 from channels.blog.wordpress.adapter import WordPressAdapter
 from channels.blog.wordpress.site import WordPressSettings
 from channels.outcome import (
@@ -25,6 +25,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Media, Post
 from tests.channels.blog.conftest import NOON
 from tests.channels.replay import Replay, recorded
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from channels.base import Account, HasPage, Media, Message, Part, Post, Publishes, Withdraws
+from channels.abilities import HasPage, Withdraws
+from channels.base import Account, Publishes
 from channels.facebook.adapter import FacebookAdapter, FacebookSettings
 from channels.facebook.sandbox import FacebookSandbox
 from channels.http import HttpClient
@@ -28,6 +29,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Media, Message, Part, Post
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.ledger import Entry
 

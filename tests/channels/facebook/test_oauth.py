@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr
 
-from channels.base import Account, Connects, Message, Tools
+from channels.abilities import Connects
+from channels.base import Account, Tools
 from channels.facebook.adapter import FacebookAdapter, FacebookSettings
 from channels.facebook.oauth import GraphApp
 from channels.facebook.practice.graph import LE_PETIT_CAFE
@@ -18,6 +19,7 @@ from channels.http import HttpClient
 from channels.messenger.adapter import MessengerAdapter, MessengerSettings
 from channels.messenger.sandbox import VERIFY_TOKEN, MessengerSandbox
 from channels.outcome import AccessLost, AccessReason, Delivered, HealthStatus, Unavailable
+from channels.posts import Message
 from channels.sandbox.server import PracticeServer
 
 BACK = "https://estafette.example/connect/facebook"

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.base import Media, Message, Part, Post, Reroute
 from channels.compose import hashtags
 from channels.facebook.check import problems
 from channels.facebook.render import (
@@ -20,6 +19,7 @@ from channels.facebook.render import (
     rendered,
 )
 from channels.outcome import Severity
+from channels.posts import Media, Message, Part, Post, Reroute
 from channels.words import utf16_length
 
 PHOTO = Media(id="m", content_type="image/jpeg", alt="The terrace", path=Path("terrace.jpg"))

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from channels.base import Account, Media, Message, Part, Tools
+from channels.base import Account, Tools
 from channels.facebook.adapter import FacebookAdapter, FacebookSettings
 from channels.facebook.oauth import GraphApp
 from channels.facebook.practice.graph import APP_SECRET, LE_PETIT_CAFE
@@ -35,6 +35,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Media, Message, Part
 from channels.sandbox.faults import Fault, FaultName
 from tests.channels.replay import Replay, recorded
 

@@ -12,17 +12,8 @@ import pytest
 from PIL import Image
 from pydantic import SecretStr
 
-from channels.base import (
-    Account,
-    Media,
-    Message,
-    Poll,
-    Post,
-    Publishes,
-    Refreshes,
-    Tools,
-    Withdraws,
-)
+from channels.abilities import Refreshes, Withdraws
+from channels.base import Account, Publishes, Tools
 from channels.http import HttpClient
 from channels.linkedin.adapter import LISTED, MAX_PAGES, LinkedIn
 from channels.linkedin.api import LinkedInSettings
@@ -37,6 +28,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
+from channels.posts import Media, Message, Poll, Post
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.ledger import Entry
 

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr
 
-from channels.base import Account, Connects
+from channels.abilities import Connects
+from channels.base import Account
 from channels.http import HttpClient
 from channels.linkedin.adapter import LinkedIn
 from channels.linkedin.api import LinkedInSettings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from channels.base import Account, Message, Tools
+from channels.base import Account, Tools
 from channels.http import HttpClient
 from channels.linkedin.adapter import LinkedIn
 from channels.linkedin.api import LinkedInSettings
@@ -24,6 +24,7 @@ from channels.outcome import (
     Throttled,
     Unconfirmed,
 )
+from channels.posts import Message
 from tests.channels.linkedin.conftest import NOW
 from tests.channels.replay import Recorded, Replay, recorded
 

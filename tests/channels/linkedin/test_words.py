@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Media, Part, Poll, Post, Reroute, Variant
 from channels.linkedin import content, little_text, practice_rules, version
 from channels.outcome import Severity
+from channels.posts import Media, Part, Poll, Post, Reroute, Variant
 
 ALPHABET = st.sampled_from([*"ab 1 \n/", *little_text.RESERVED, "&", "😀", "é"])
 

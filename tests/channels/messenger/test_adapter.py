@@ -9,17 +9,8 @@ from typing import Any
 
 import pytest
 
-from channels.base import (
-    Account,
-    Action,
-    Broadcasts,
-    FindsRecipient,
-    Message,
-    Poll,
-    Post,
-    Receives,
-    Recipient,
-)
+from channels.abilities import Receives
+from channels.base import Account, Broadcasts, FindsRecipient, Recipient
 from channels.http import HttpClient
 from channels.messenger.adapter import MessengerAdapter
 from channels.messenger.practice.people import Person
@@ -37,6 +28,7 @@ from channels.outcome import (
     Unconfirmed,
     Unreachable,
 )
+from channels.posts import Action, Message, Poll, Post
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.ledger import Entry
 from channels.sandbox.server import PracticeServer

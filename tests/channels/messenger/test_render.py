@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.base import Action, Media, Message, Part, Poll, Post, Reroute
 from channels.messenger.render import (
     TEMPLATE_LIMIT,
     TEXT_LIMIT,
@@ -19,6 +18,7 @@ from channels.messenger.render import (
     rendered,
 )
 from channels.outcome import Severity
+from channels.posts import Action, Media, Message, Part, Poll, Post, Reroute
 from channels.words import utf16_length
 
 POST = Post(id="p1", title="We open again", body="On **Monday** at nine.")

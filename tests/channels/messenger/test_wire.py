@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from channels.base import Account, Message, Recipient, Tools
+from channels.base import Account, Recipient, Tools
 from channels.facebook.practice.graph import LE_PETIT_CAFE
 from channels.http import HttpClient
 from channels.messenger.adapter import MessengerAdapter, MessengerCourier, MessengerSettings
@@ -28,6 +28,7 @@ from channels.outcome import (
     Unconfirmed,
     Unreachable,
 )
+from channels.posts import Message
 from channels.sandbox.faults import Fault, FaultName
 from tests.channels.replay import Recorded, Replay, recorded
 

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from channels.base import Account, Post, Recipient, Tools
+from channels.base import Account, Recipient, Tools
 from channels.http import HttpClient
 from channels.newsletter.adapter import Newsletter
 from channels.newsletter.sandbox import PracticeRelay
 from channels.newsletter.settings import NewsletterSettings
+from channels.posts import Post
 from channels.sandbox.ledger import Ledger
 
 NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Media, Reroute
 from channels.newsletter.compose import Letter
 from channels.newsletter.headers import UnsafeHeaderError, envelope, phrase
 from channels.newsletter.settings import NewsletterSettings
+from channels.posts import Media, Reroute
 
 from .support import NOW, account, adapter, post, reader, settings
 

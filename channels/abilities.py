@@ -1,0 +1,163 @@
+"""What some channels can do beside publishing: each a protocol of its own, so that no method
+exists only to raise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from channels.base import Account, Channel, ChannelSettings
+from channels.outcome import (
+    AccessLost,
+    Outcome,
+    Problem,
+    Unavailable,
+)
+from channels.posts import Message
+
+
+@runtime_checkable
+class Withdraws(Channel, Protocol):
+    """A channel where what was published can be changed or taken back.
+
+    Both may be repeated without harm: after Unconfirmed, or when nobody knows how it ended.
+    """
+
+    async def edit(self, message: Message, account: Account[Any], *, remote_id: str) -> Outcome:
+        """Replace the words of what was published; pictures and link stay."""
+        ...
+
+    async def withdraw(self, remote_id: str, account: Account[Any]) -> Outcome:
+        """Take it back; Delivered when readers no longer see it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A page, site or list that an authorisation opens.
+
+    `settings` is what `settings_type` takes, credentials in clear: stored encrypted at once,
+    never shown. `tasks`: what the person may do there, in the platform's words. `problem`: why it
+    cannot be connected, None when it can. `expires_at` (UTC): when the credential ends, None if
+    never or unknown.
+    """
+
+    remote_id: str
+    name: str
+    settings: Mapping[str, Any] = field(repr=False)
+    tasks: tuple[str, ...] = ()
+    problem: Problem | None = None
+    expires_at: datetime | None = None
+
+
+@runtime_checkable
+class Connects(Channel, Protocol):
+    """A channel whose accounts are connected in the browser (OAuth 2, authorisation code).
+
+    `app_type` is what has to be known of our own application there. The caller makes `state`,
+    checks it when the browser comes back, and reads `error` before there is a code.
+    """
+
+    app_type: ClassVar[type[ChannelSettings]]
+
+    def authorize_url(self, app: Any, *, redirect_uri: str, state: str) -> str:
+        """Where to send the browser; `app` is an instance of `app_type`."""
+        ...
+
+    async def exchange(
+        self, app: Any, *, code: str, redirect_uri: str
+    ) -> Sequence[Candidate] | AccessLost | Unavailable:
+        """What the code opens. A code is worth one call: after Unavailable, begin again."""
+        ...
+
+
+@runtime_checkable
+class HasPage(Channel, Protocol):
+    """A channel whose accounts have a public page, seen without logging in."""
+
+    def public_url(self, account: Account[Any]) -> str | None:
+        """Where visitors see the account, None when it has no such page. 404 and 410 there mean
+        that it is hidden; what asks to log in proves nothing."""
+        ...
+
+
+@runtime_checkable
+class Refreshes(Channel, Protocol):
+    """A channel whose credential is renewed without a person."""
+
+    def refresh_at(self, account: Account[Any]) -> datetime | None:
+        """When to renew it (UTC): well before it ends, and in the past when nobody knows when it
+        does. None: what is needed for that is not there."""
+        ...
+
+    async def refresh(self, account: Account[Any]) -> Mapping[str, Any] | AccessLost | Unavailable:
+        """The settings that change, by name, as `settings_type` takes them (secrets in clear).
+
+        A field that is not in the answer keeps its value. `AccessLost`: a person has to connect
+        the account again; `Unavailable`: try later.
+        """
+        ...
+
+
+class ReceiptKind(StrEnum):
+    """What a platform tells us by itself, after the fact.
+
+    `MESSAGE`: a person wrote to us. `ANSWER`: they tapped a quick reply or a button. `ECHO`: the
+    platform repeats what we sent. `DELIVERED`, `READ`: everything up to `at` arrived, was seen.
+    `REFUSED`: the person wants no more messages. `CHANGED`, `REMOVED`: something published on
+    the page was edited, or taken down (by anyone).
+    """
+
+    MESSAGE = "message"
+    ANSWER = "answer"
+    ECHO = "echo"
+    DELIVERED = "delivered"
+    READ = "read"
+    REFUSED = "refused"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """One piece of later news. Platforms repeat and reorder them: `id` is the same each time.
+
+    `address` is the person's, as `Recipient.address`. `remote_id` names what the news is about;
+    `key` is the one we sent it with, when the platform returns it. `payload` is what we attached
+    to the button that was tapped. `writable_until` (UTC): this person may be written to until
+    then. Times are UTC.
+    """
+
+    kind: ReceiptKind
+    id: str
+    at: datetime
+    address: str = ""
+    remote_id: str | None = None
+    key: str = ""
+    text: str = ""
+    payload: str = ""
+    writable_until: datetime | None = None
+
+
+@runtime_checkable
+class Receives(Channel, Protocol):
+    """A channel whose platform calls us back. Pure: the web layer owns the socket.
+
+    A request is answered only after `verified`; then its receipts are stored, and acknowledged at
+    once: platforms drop a receiver that is slow or failing.
+    """
+
+    def challenge(self, query: Mapping[str, str], account: Account[Any]) -> str | None:
+        """What to answer to the platform's handshake; None: not for this account, refuse."""
+        ...
+
+    def verified(self, headers: Mapping[str, str], raw_body: bytes, account: Account[Any]) -> bool:
+        """Whether the platform signed these very bytes (compared in constant time)."""
+        ...
+
+    def receipts(self, raw_body: bytes, account: Account[Any]) -> Sequence[Receipt]:
+        """What a verified body says about this account; empty when it is about others."""
+        ...
