@@ -17,12 +17,12 @@ import asyncio
 import ipaddress
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
@@ -104,15 +104,22 @@ class HttpClient:
     """One connection pool for every adapter.
 
     `private_ok`: hosts may be private addresses (practice platforms, a site on the local
-    network); a setting of the service, never of a post.
+    network); a setting of the service, never of a post. `middlewares`: of aiohttp, outermost
+    first.
     """
 
     def __init__(
-        self, *, private_ok: bool, user_agent: str = "Estafette", limit: int = 200
+        self,
+        *,
+        private_ok: bool,
+        user_agent: str = "Estafette",
+        limit: int = 200,
+        middlewares: Sequence[ClientMiddlewareType] = (),
     ) -> None:
         self._private_ok = private_ok
         self._user_agent = user_agent
         self._limit = limit
+        self._middlewares = middlewares
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -125,7 +132,7 @@ class HttpClient:
             ),
             headers={"User-Agent": self._user_agent},
             cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=(_no_silent_resend,),
+            middlewares=(*self._middlewares, _no_silent_resend),
             auto_decompress=True,
         )
         return self

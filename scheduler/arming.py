@@ -18,6 +18,7 @@ import uuid_utils
 from channels.media import shown
 from channels.posts import Message, Part, Post
 from channels.posts import Reroute as RerouteWords
+from scheduler import tracing
 from scheduler.attempt import Armed
 from scheduler.campaigns import read_post, reread_post
 from scheduler.changes import Change, columns, event
@@ -95,6 +96,7 @@ class Armer:
             return None
         claimed.sort(key=lambda delivery: (delivery.due_at, delivery.id))
         batch = await self._prepare(claimed)
+        tracing.record_all("claim", now, self.clock.micros(), (a.delivery for a in batch.armed))
         if batch.changes:
             await self._write(batch)
         return batch

@@ -12,6 +12,7 @@ import structlog
 from channels.base import Broadcasts, Publishes
 from channels.outcome import Outcome, Unconfirmed
 from channels.posts import Message
+from scheduler import tracing
 from scheduler.changes import evidence_json, outcome_name
 from scheduler.clock import Clock
 from scheduler.decide import Decision, Rules, decide
@@ -95,15 +96,27 @@ class Sender:
     async def attempt(self, armed: Armed) -> Attempted:
         """Send once. Never raises but for cancellation, which leaves the journal's mark and so
         the doubt to the next worker."""
+        if not tracing.on():
+            return await self._attempt(armed)
+        delivery = armed.delivery
+        named = tracing.of(delivery, channel=armed.member.channel.name)
+        with tracing.span("send", delivery.trace, named):
+            attempted = await self._attempt(armed)
+            tracing.note({"estafette.outcome": outcome_name(attempted.outcome)})
+            return attempted
+
+    async def _attempt(self, armed: Armed) -> Attempted:
         delivery = armed.delivery
         started_at = self.clock.micros()
         self.journal.sending(delivery.id, delivery.attempt)
         outcome = await self._send(armed)
         finished_at = self.clock.micros()
+        with tracing.span("decide"):
+            decision = decide(outcome, delivery, finished_at, self.rules, self.rng)
         return Attempted(
             armed,
             outcome,
-            decide(outcome, delivery, finished_at, self.rules, self.rng),
+            decision,
             read_sign(
                 outcome, armed.member.failures, armed.member.status, finished_at, self.breaker
             ),

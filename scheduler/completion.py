@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from scheduler import metrics
+from scheduler import metrics, tracing
 from scheduler.attempt import Attempted, detail_of
 from scheduler.changes import Change, decided, event, outcome_name
 from scheduler.clock import Clock
@@ -122,6 +122,11 @@ class Completer:
         metrics.OUTCOMES.labels(channel, outcome_name(attempted.outcome)).inc()
         if attempted.action == "send":
             metrics.LATENESS.labels(channel).observe(max(attempted.late_us, 0) / 1e6)
+        if tracing.on():
+            named = tracing.of(delivery, decision=type(attempted.decision).__name__.lower())
+            tracing.record(
+                "complete", delivery.trace, attempted.finished_at, self.clock.micros(), named
+            )
         self.journal.settled(delivery.id, delivery.attempt)
         if isinstance(attempted.decision, Move):
             await self.mover(delivery, attempted.decision)

@@ -87,7 +87,8 @@ class Delivery:
     `attempt` numbers every arming and, with `token`, fences every later write: who lost the
     lease writes evidence, not state. `tries` counts the attempts charged against the retry
     budget (a throttle, a pause or a rescue costs none). `origin_id` is the delivery that the
-    author asked for, `parent_id` the one this was rerouted from.
+    author asked for, `parent_id` the one this was rerouted from. `trace` is the W3C traceparent of
+    the request that made it, when requests are traced.
     """
 
     id: str
@@ -112,6 +113,7 @@ class Delivery:
     origin_id: str | None = None
     remote_id: str | None = None
     url: str | None = None
+    trace: str | None = None
 
     @property
     def final(self) -> bool:

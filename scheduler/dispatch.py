@@ -17,7 +17,7 @@ from random import Random
 
 import structlog
 
-from scheduler import metrics
+from scheduler import metrics, tracing
 from scheduler.arming import Armer
 from scheduler.attempt import Armed, Sender
 from scheduler.clock import Clock
@@ -201,8 +201,10 @@ class Dispatcher:
 
     async def _fire(self, due: Sequence[Armed]) -> None:
         """The last look, then into the lanes."""
+        begun = self._clock.micros()
         seen = await self._look.seen([armed.delivery.id for armed in due])
         now = self._clock.micros()
+        tracing.record_all("last look", begun, now, (armed.delivery for armed in due))
         put_back = []
         expired = []
         for armed in due:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from channels.posts import Part
-from scheduler import metrics
+from scheduler import metrics, tracing
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
 from scheduler.decide import Move
@@ -64,9 +64,10 @@ class PlanB:
             current = await reroutes.delivery(connection, delivery.id)
             if current is None or current.token != delivery.token or current.final:
                 return None
-            if current.part is Part.DIGEST:
-                return await self._dissolve(connection, current, move, survey)
-            return await self._take_road(connection, current, move, survey, quiet=quiet)
+            with tracing.span("reroute", current.trace, tracing.of(current)):
+                if current.part is Part.DIGEST:
+                    return await self._dissolve(connection, current, move, survey)
+                return await self._take_road(connection, current, move, survey, quiet=quiet)
 
     async def approve(self, delivery_id: str) -> State:
         """A person lets a held delivery take its other road now. Error: RefusedError."""
@@ -144,8 +145,9 @@ class PlanB:
             await self._tell_last_resort(connection, parent, target, survey.now)
         if not found.choice.digest:
             child = await reroutes.add_child(
-                connection, parent, target.id, now=survey.now, cause=f"rerouted: {move.cause}"
-            )
+                connection, parent, target.id, now=survey.now, cause=f"rerouted: {move.cause}",
+                trace=tracing.here(),
+            )  # fmt: skip
             return {"child_id": child}
         digest = await Gatherer(zone=self.zone, now=survey.now).gather(
             connection, parent, target=target, origin=found.origin, route=found.route,

@@ -15,6 +15,7 @@ from typing import Any
 import uuid_utils
 
 from channels.posts import Post
+from scheduler import tracing
 from scheduler.answers import AcceptedAnswer, ProblemAnswer, post_answer, problem_answer
 from scheduler.clock import Clock
 from scheduler.content import media_ids, to_content, to_post
@@ -62,6 +63,7 @@ class _Asked:
     key: str | None
     fingerprint: str
     answer: asyncio.Future[Accepted]
+    trace: str | None
 
     @property
     def slot(self) -> idempotency.Key | None:
@@ -91,13 +93,15 @@ class Intake:
 
     async def accept(self, draft: Draft, caller: Caller, key: str | None = None) -> Accepted:
         """Store a post and its deliveries; committed on return. Error: RefusedError."""
-        asked = _Asked(
-            draft, caller, key, fingerprint(draft), asyncio.get_running_loop().create_future()
-        )
-        self._waiting.append(asked)
-        if self._drain is None or self._drain.done():
-            self._drain = asyncio.create_task(self._take_all())
-        return await asked.answer
+        with tracing.span("accept"):
+            answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+            asked = _Asked(draft, caller, key, fingerprint(draft), answer, tracing.here())
+            self._waiting.append(asked)
+            if self._drain is None or self._drain.done():
+                self._drain = asyncio.create_task(self._take_all())
+            accepted = await answer
+            tracing.note({"estafette.post.id": accepted.answer["id"]})
+            return accepted
 
     async def plan(self, draft: Draft, routes: Mapping[str, Sequence[str]]) -> tuple[Row, Plan]:
         """What `accept` would store, without storing it."""
@@ -223,13 +227,14 @@ class Intake:
     ) -> Prepared:
         row, post = self._read(asked.draft, uploads)
         now: int = row["created_at"]
-        plan = make_plan(outline(post), choose(asked.draft, members, now), {}, now)
-        refuse_unfit(plan, named=names_accounts(asked.draft))
-        return prepared({**row, "created_by": asked.caller.actor}, plan)
+        with tracing.span("plan", asked.trace, {"estafette.post.id": row["id"]}):
+            plan = make_plan(outline(post), choose(asked.draft, members, now), {}, now)
+            refuse_unfit(plan, named=names_accounts(asked.draft))
+        return prepared({**row, "created_by": asked.caller.actor}, plan, asked.trace)
 
 
-def prepared(row: Row, plan: Plan) -> Prepared:
-    """What accepting a post writes. `row`: a full row of posts."""
+def prepared(row: Row, plan: Plan, trace: str | None = None) -> Prepared:
+    """What accepting a post writes. `row`: a full row of posts; `trace`: of the request."""
     legs = [
         {
             "id": str(uuid_utils.uuid7()),
@@ -240,6 +245,7 @@ def prepared(row: Row, plan: Plan) -> Prepared:
             "due_at": row["due_at"],
             "planned_at": row["due_at"],
             "deadline_at": row["deadline_at"],
+            "trace": trace,
             "created_at": row["created_at"],
             "updated_at": row["updated_at"],
         }

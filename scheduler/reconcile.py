@@ -19,7 +19,7 @@ import uuid_utils
 from channels.base import Publishes
 from channels.outcome import Delivered, Finding
 from channels.posts import Message
-from scheduler import metrics
+from scheduler import metrics, tracing
 from scheduler.arming import Armer
 from scheduler.changes import Change, Columns, columns, event
 from scheduler.clock import Clock, moment
@@ -123,7 +123,8 @@ class Reconciler:
             if delivery.state is State.HELD:
                 await self.mover(delivery, Move(f"held past its deadline: {delivery.cause}"))
             else:
-                await self._look(delivery)
+                with tracing.span("reconcile", delivery.trace, tracing.of(delivery)):
+                    await self._look(delivery)
         except Exception:  # one delivery's trouble is not the others'; its lease brings it back
             log.exception("look.failed", delivery=delivery.id)
 
@@ -196,6 +197,7 @@ class Reconciler:
         now = self.clock.micros()
         actor = f"worker:{self.worker}"
         metrics.RECONCILED.labels(verdict.value).inc()
+        tracing.note({"estafette.verdict": verdict.value})
         async with self.database.write() as connection:
             if not await write_changes(connection, [Change(delivery, delivery.token, new)], now):
                 return

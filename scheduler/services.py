@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from channels.base import Tools
 from channels.http import HttpClient
 from channels.registry import Registry
+from scheduler import tracing
 from scheduler.campaigner import Campaigner
 from scheduler.clock import Clock
 from scheduler.desk import Desk
@@ -47,19 +48,27 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Open everything that `settings` names. The database is not migrated here.
 
-    Errors: VaultError for unusable keys, OSError for a data directory that cannot be written.
+    Errors: VaultError for unusable keys, OSError for a data directory that cannot be written,
+    TracingError for traces that cannot be made.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     time = clock or Clock()
     bell = doorbell or SilentDoorbell()
     async with AsyncExitStack() as stack:
+        if settings.tracing:
+            await stack.enter_async_context(tracing.exporting())
         vault = Vault(
             [key.get_secret_value() for key in settings.secret_keys]
             or key_file_keys(settings.data_dir)
         )
         database = Database(settings.effective_database_url)
         stack.push_async_callback(database.close)
-        http = await stack.enter_async_context(HttpClient(private_ok=settings.private_addresses_ok))
+        http = await stack.enter_async_context(
+            HttpClient(
+                private_ok=settings.private_addresses_ok,
+                middlewares=[tracing.client_span] if settings.tracing else [],
+            )
+        )
         pages = PageStore(database)
         registry = Registry(Tools(http=http, now=time.now, site=pages))
         roster = Roster(database, registry, vault)

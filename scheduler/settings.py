@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field(
         "console", description="Lines for people, or one JSON object a line."
     )
+    tracing: bool = Field(
+        default=False,  # it needs an extra, and a collector
+        description="Send traces by OTLP to OTEL_EXPORTER_OTLP_ENDPOINT; needs estafette[tracing].",
+    )
     language: Literal["en", "fr"] = Field("en", description="Of alerts and pages.")
     zone: str = Field("Europe/Paris", description="IANA zone for local times without one.")
     site_name: str = Field("Blog", min_length=1, description="Title of the built-in blog.")

@@ -9,6 +9,7 @@ from typing import Any
 import uuid_utils
 
 from channels.posts import Post
+from scheduler import tracing
 from scheduler.clock import micros, moment
 from scheduler.content import to_content, to_post
 from scheduler.placeholders import Frame, fill, known_names, unknown_in
@@ -134,7 +135,7 @@ def _prepare(beat: Beat, places: Places, frame: Frame, campaign_id: str, kit: Ki
     refuse_unknown(read, frame)
     filled = fill(read, frame, moment(max(beat.due_at, kit.now)))
     plan = make_plan(filled, choose(places, kit.members, kit.now), {}, kit.now)
-    return prepared(row, refuse_unfit(plan, named=names_accounts(places)))
+    return prepared(row, refuse_unfit(plan, named=names_accounts(places)), tracing.here())
 
 
 def refuse_unknown(post: Post, frame: Frame) -> None:

@@ -38,6 +38,7 @@ from scheduler.settings import Settings
 from scheduler.store import events, tokens
 from scheduler.store.migrate import migrate, pending
 from scheduler.store.tokens import Scope
+from scheduler.tracing import TracingError
 from scheduler.vault import VaultError
 from scheduler.web.app import create_app
 from scheduler.worker import Worker
@@ -161,7 +162,7 @@ def _until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> N
             import uvloop
 
             uvloop.run(whole())
-    except (EmbeddedRedisError, VaultError) as error:
+    except (EmbeddedRedisError, TracingError, VaultError) as error:
         raise CommandError(str(error)) from error
 
 

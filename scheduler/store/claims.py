@@ -48,6 +48,7 @@ def to_delivery(row: RowMapping) -> Delivery:
         origin_id=row["origin_id"],
         remote_id=row["remote_id"],
         url=row["url"],
+        trace=row["trace"],
     )
 
 

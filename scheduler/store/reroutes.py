@@ -68,9 +68,16 @@ async def post_row(connection: Connection, post_id: str) -> Any:
 
 
 async def add_child(
-    connection: Connection, parent: Delivery, account_id: str, *, now: int, cause: str
+    connection: Connection,
+    parent: Delivery,
+    account_id: str,
+    *,
+    now: int,
+    cause: str,
+    trace: str | None = None,
 ) -> str:
-    """A scheduled delivery of the same post on another account; its id."""
+    """A scheduled delivery of the same post on another account; its id. `trace`: of what made it,
+    if that is traced."""
     child_id = str(uuid_utils.uuid7())
     due_at = max(now, parent.due_at)
     deadline = parent.deadline_at if (parent.deadline_at or 0) > now else None
@@ -86,6 +93,7 @@ async def add_child(
             deadline_at=deadline,
             parent_id=parent.id,
             origin_id=parent.origin_id or parent.id,
+            trace=trace or parent.trace,
             cause=cause,
             created_at=now,
             updated_at=now,

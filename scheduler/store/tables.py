@@ -119,6 +119,7 @@ deliveries = Table(
     Column("cause", Text, nullable=False, server_default=""),
     Column("parent_id", Id),
     Column("origin_id", Id),
+    Column("trace", String(55)),
     Column("remote_id", Text),
     Column("url", Text),
     Column("created_at", Moment, nullable=False),

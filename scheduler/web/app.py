@@ -79,7 +79,12 @@ def create_app(services: Services) -> web.Application:
     """The whole HTTP side of one process; `services` stay open while it runs."""
     app = web.Application(
         client_max_size=MAX_JSON,
-        middlewares=[measure.middleware, problems.middleware, auth.middleware],
+        middlewares=[
+            measure.middleware,
+            problems.middleware,
+            auth.middleware,
+            *([measure.traced] if services.settings.tracing else []),
+        ],
     )
     app[SERVICES] = services
     app[auth.DOORKEEPER] = auth.Doorkeeper(services.database, services.clock)
