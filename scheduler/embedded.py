@@ -20,13 +20,14 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from scheduler.settings import Settings
+
+if TYPE_CHECKING:  # the client is loaded where a server is started, and not elsewhere
+    from redis.asyncio import Redis
 
 log = structlog.get_logger(__name__)
 
@@ -249,9 +250,9 @@ class EmbeddedRedis:
         """End the server that a killed parent left in our data directory."""
         if not self._socket.exists():
             return
-        async with Redis(
-            unix_socket_path=str(self._socket), socket_timeout=_ANSWER_TIMEOUT
-        ) as client:
+        from redis.exceptions import RedisError
+
+        async with _client(self._socket) as client:
             try:
                 process_id = int((await client.info("server"))["process_id"])
                 log.warning("redis-leftover-ended", pid=process_id)
@@ -266,7 +267,7 @@ class EmbeddedRedis:
         await _until_gone(process_id)
 
 
-def _refused(error: RedisError) -> bool:
+def _refused(error: Exception) -> bool:
     cause = error.__cause__ or error.__context__
     return isinstance(cause, ConnectionRefusedError | FileNotFoundError)
 
@@ -286,10 +287,14 @@ def die_with(parent: int) -> Callable[[], None] | None:
 
 
 def _client(socket: Path) -> Redis:
+    from redis.asyncio import Redis
+
     return Redis(unix_socket_path=str(socket), socket_timeout=_ANSWER_TIMEOUT)
 
 
 async def _answers(socket: Path) -> bool:
+    from redis.exceptions import RedisError
+
     async with _client(socket) as client:
         try:
             return bool(await client.ping())

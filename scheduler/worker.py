@@ -1,26 +1,22 @@
 """A worker: the dispatcher with its duties, and arq's worker beside it.
 
-arq's loop ends when Redis does; the dispatcher does not. `Worker` restarts arq's and goes on from
-SQL meanwhile.
+arq's loop ends when Redis does; the dispatcher does not: `ticks.py` restarts it, and publishing
+goes on from SQL meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
-from arq.worker import Worker as ArqWorker
-from redis.exceptions import RedisError
 
-from scheduler import metrics
 from scheduler.arming import Armer
 from scheduler.attempt import BroadcastRun, Sender
 from scheduler.audience.mails import mailer_of
@@ -34,8 +30,6 @@ from scheduler.foresight import Foresight
 from scheduler.journal import Journal, left_behind
 from scheduler.late import LateRules
 from scheduler.limits import BreakerPolicy
-from scheduler.lookout import Lookout
-from scheduler.queue import QUEUE, ArqDoorbell, redis_settings, serialize
 from scheduler.reconcile import LookPolicy, Reconciler
 from scheduler.recurring import Recurring
 from scheduler.retry import RetryPolicy
@@ -45,19 +39,9 @@ from scheduler.store import claims
 
 log = structlog.get_logger()
 
-_ARQ_REST = 1.0
-
-
-async def tick(context: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
-    """The doorbell's only word: something is due around this second."""
-    metrics.TICKS.inc()
-    context["dispatcher"].wake()
-
 
 class Worker:
     """One worker process (or the worker half of `estafette run`)."""
-
-    functions: ClassVar[list[Any]] = [tick]
 
     def __init__(
         self, services: Services, *, redis_url: str | None, broadcast: BroadcastRun
@@ -127,8 +111,7 @@ class Worker:
                 *([] if self._redis_url is None else self._with_redis(self._redis_url)),
             )
         ]
-        if isinstance(self._services.doorbell, ArqDoorbell):
-            self._services.doorbell.listen(self.dispatcher.wake)
+        self._services.doorbell.listen(self.dispatcher.wake)
         try:
             yield self
         finally:
@@ -157,39 +140,14 @@ class Worker:
         await self.doctor.plan_b.move(delivery, move)
 
     def _with_redis(self, url: str) -> list[Coroutine[Any, Any, None]]:
+        from scheduler.lookout import Lookout
+        from scheduler.ticks import Ticks
+
         services = self._services
         lookout = Lookout(
             database=services.database, clock=services.clock, settings=services.settings, url=url
         )
-        return [self._arq_loop(url), lookout.run()]
-
-    async def _arq_loop(self, url: str) -> None:
-        """Arq's worker, started again whenever Redis took it down."""
-        while True:
-            worker = ArqWorker(
-                self.functions,
-                redis_settings=redis_settings(url, self._services.settings),
-                queue_name=QUEUE,
-                ctx={"dispatcher": self.dispatcher},
-                poll_delay=0.05,
-                keep_result=0,
-                max_jobs=50,
-                max_tries=100,
-                job_timeout=30,
-                job_completion_wait=1,
-                health_check_interval=10,
-                handle_signals=False,
-                job_serializer=serialize,
-                job_deserializer=json.loads,
-            )
-            try:
-                await worker.async_run()
-            except (RedisError, OSError) as error:
-                metrics.REDIS_UP.set(0)
-                log.warning("redis.lost", error=type(error).__name__, going_on="from SQL alone")
-            finally:
-                await worker.close()
-            await asyncio.sleep(_ARQ_REST)
+        return [Ticks(url, services.settings, self.dispatcher).run(), lookout.run()]
 
 
 def _pace(settings: Settings) -> Pace:

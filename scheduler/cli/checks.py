@@ -16,8 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from channels.outcome import HealthStatus
 from scheduler.cli.place import noted, own_address
@@ -98,6 +96,9 @@ async def redis(settings: Settings) -> Check:
 
 
 async def _redis_at(url: str) -> Check:
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
+
     try:
         async with Redis.from_url(
             url, socket_timeout=_ANSWER_WITHIN, decode_responses=True

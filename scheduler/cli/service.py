@@ -32,7 +32,6 @@ from scheduler.clock import Clock
 from scheduler.doorbell import Doorbell, SilentDoorbell
 from scheduler.embedded import NO_SERVER, EmbeddedRedisError, doorbell
 from scheduler.logs import configure
-from scheduler.queue import ArqDoorbell
 from scheduler.services import Services, open_services
 from scheduler.settings import Settings
 from scheduler.store import events, tokens
@@ -197,6 +196,8 @@ async def _services(settings: Settings, redis_url: str | None) -> AsyncIterator[
     bell: Doorbell = SilentDoorbell()
     async with AsyncExitStack() as stack:
         if redis_url is not None:
+            from scheduler.queue import ArqDoorbell
+
             ring = ArqDoorbell(redis_url, settings, clock, arm_ahead=settings.arm_ahead)
             stack.push_async_callback(ring.close)
             bell = ring

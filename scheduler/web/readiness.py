@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from redis.exceptions import RedisError
 from typing_extensions import TypedDict
 
-from scheduler.queue import open_pool
 from scheduler.services import Services
 from scheduler.store.faults import StoreError
 from scheduler.store.migrate import pending
@@ -63,6 +61,10 @@ async def _worker(services: Services) -> Check:
 
 
 async def _redis(services: Services) -> Check:
+    from redis.exceptions import RedisError
+
+    from scheduler.queue import open_pool
+
     try:
         pool = await open_pool(services.settings.redis_url, services.settings)
         try:

@@ -1,13 +1,16 @@
 """Migrations on both engines: from nothing to the schema that the tables describe."""
 
 import asyncio
+from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from scheduler import store
 from scheduler.store.db import Database
-from scheduler.store.migrate import migrate, pending
+from scheduler.store.migrate import current, migrate, newest, pending
 from scheduler.store.tables import metadata
 
 
@@ -19,6 +22,20 @@ async def test_an_empty_database_gets_the_schema_and_then_nothing_is_pending(
     await asyncio.gather(migrate(database), migrate(database))
     assert await pending(database) == []
     await database.close()
+
+
+async def test_a_release_runs_beside_the_schema_of_the_one_after_it(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert await pending(database) == []
+    await migrate(database)
+    assert await current(database) == "9999"
+
+
+async def test_the_newest_revision_is_alembics_head(database: Database) -> None:
+    script = ScriptDirectory(str(Path(store.__file__).parent / "migrations"))
+    assert script.get_heads() == [newest()]
+    assert await current(database) == newest()
 
 
 async def test_the_migrations_end_where_the_tables_are(database: Database) -> None:

@@ -13,7 +13,6 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from scheduler.agenda import Planned, to_calendar
 from scheduler.campaigns import Row
 from scheduler.clock import micros
 from scheduler.drafts import Name, Strict
@@ -67,6 +66,8 @@ async def subscribe(call: Call, body: Subscription) -> SubscriptionAnswer:
 async def read(call: Call, query: CalendarQuery) -> web.Response:
     """What went out in the last month and is planned for the year to come, as iCalendar."""
     await _admit(call, query.token)
+    from scheduler.agenda import Planned, to_calendar  # with icalendar: large, and rarely asked
+
     services = call.services
     now = services.clock.now()
     since, until = now - BACK, now + AHEAD
