@@ -2,7 +2,7 @@
 
 Shape: `title, body, summary, link, language, tags[], media[{id, content_type, alt, url, width,
 height, size, sha256}], poll{question, options[], days}, actions[{label, url}], first_comment,
-variants{channel: {title, body, link, media[]}}, campaign_tags`; absent means empty.
+variants{channel: {title, body, link, media[]}}, campaign_tags, to (a segment)`; absent means empty.
 """
 
 from __future__ import annotations

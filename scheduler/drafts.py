@@ -101,6 +101,10 @@ class Words(Strict):
         dict[str, DraftVariant], Field(max_length=30, description="By channel name.")
     ] = {}
     campaign_tags: Annotated[bool, Field(description="UTM parameters on our own links.")] = True
+    to: Annotated[
+        MediaId | None,
+        Field(description="A segment's id: of the contacts of a list, only these are written to."),
+    ] = None
 
     @property
     def is_empty(self) -> bool:
@@ -154,6 +158,7 @@ class Revision(Strict):
     first_comment: Annotated[Text, Field(max_length=8000)] | None = None
     variants: Annotated[dict[str, DraftVariant], Field(max_length=30)] | None = None
     campaign_tags: bool | None = None
+    to: MediaId | None = None
     at: Moment | Literal["now"] | None = None
     zone: Annotated[Text, Field(max_length=64)] | None = None
     fold: Literal[0, 1] | None = None

@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "token": "token",
     "doctor": "doctor",
     "contacts": "contacts",
+    "segments": "segments",
     "backup": "backup",
     "restore": "backup",
 }

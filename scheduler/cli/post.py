@@ -62,6 +62,9 @@ def post(
         list[str] | None, typer.Option(help="What the picture shows, in the order of --media.")
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="A segment's ID: of the readers, only these.")
+    ] = None,
     late_policy: Annotated[str | None, typer.Option(help="publish, ask or drop.")] = None,
     deadline: Annotated[str | None, typer.Option(help="Not published after it.")] = None,
     key: Annotated[
@@ -80,7 +83,8 @@ def post(
     draft = read_draft(file)
     draft |= _given(
         title=title, body=body, link=link, at=at, zone=zone, channels=channel, accounts=account,
-        kind=kind, language=language, tags=tag, late_policy=late_policy, deadline=deadline,
+        kind=kind, language=language, tags=tag, to=to, late_policy=late_policy,
+        deadline=deadline,
     )  # fmt: skip
     pictures = list(zip(media or (), [*(alt or ()), *[""] * len(media or ())], strict=False))
 

@@ -20,7 +20,6 @@ from aiohttp import web
 from prometheus_client import start_http_server
 from rich.text import Text
 
-from scheduler.broadcast import broadcaster
 from scheduler.cli.database import make_data_dir, open_database
 from scheduler.cli.exits import CommandError
 from scheduler.cli.live import follow
@@ -32,6 +31,7 @@ from scheduler.clock import Clock
 from scheduler.doorbell import Doorbell, SilentDoorbell
 from scheduler.embedded import NO_SERVER, EmbeddedRedisError, doorbell
 from scheduler.logs import configure
+from scheduler.mailing import mailing
 from scheduler.services import Services, open_services
 from scheduler.settings import Settings
 from scheduler.store import events, tokens
@@ -205,7 +205,7 @@ async def _services(settings: Settings, redis_url: str | None) -> AsyncIterator[
 
 
 def _worker(services: Services, redis_url: str | None) -> Worker:
-    return Worker(services, redis_url=redis_url, broadcast=broadcaster(services))
+    return Worker(services, redis_url=redis_url, broadcast=mailing(services))
 
 
 def _given_redis(settings: Settings) -> str | None:

@@ -99,6 +99,17 @@ imports = Table(
     Column("finished_at", Moment),
 )
 
+# Saved filters (`scheduler.audience.filters`).
+segments = Table(
+    "segments",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("filter", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)
+
 consents = Table(
     "consents",
     metadata,

@@ -22,6 +22,7 @@ from scheduler.store.audience_tables import (
     suppressions,
 )
 from scheduler.store.db import Database
+from scheduler.store.segments import audience_of
 from scheduler.store.tables import accounts, deliveries
 
 SUBSCRIBED = "subscribed"
@@ -92,7 +93,8 @@ async def freeze(
     now: int,
 ) -> None:
     """Fix who gets this delivery, once: the subscribers of the account's list (the list with its
-    id), or who can be written to at an address with this account."""
+    id), or who can be written to at an address with this account; of them, the segment that the
+    post names. Error: LostSegmentError."""
     known = select(recipients.c.contact_id).where(recipients.c.delivery_id == delivery_id).limit(1)
     if (await connection.execute(known)).first() is not None:
         return
@@ -120,6 +122,9 @@ async def freeze(
             )
             .group_by(contacts.c.id)
         )
+    among = await audience_of(database, connection, delivery_id, now=now)
+    if among is not None:
+        chosen = chosen.where(among)
     columns = ["delivery_id", "contact_id", "address", "state", "next_at", "updated_at"]
     insert = database.insert(recipients).from_select(columns, chosen)
     await connection.execute(insert)

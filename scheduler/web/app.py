@@ -29,6 +29,7 @@ from scheduler.web.api import (
     recurrences,
     returns,
     routes,
+    segments,
     tokens,
 )
 from scheduler.web.connect import setup_connect
@@ -60,6 +61,7 @@ _MODULES = (
     alerts,
     lists,
     contacts,
+    segments,
     returns,
     media,
     events,

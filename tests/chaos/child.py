@@ -13,9 +13,9 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from scheduler.broadcast import broadcaster
 from scheduler.clock import Clock
 from scheduler.logs import configure
+from scheduler.mailing import mailing
 from scheduler.queue import ArqDoorbell
 from scheduler.services import open_services
 from scheduler.settings import Settings
@@ -34,7 +34,7 @@ async def main(role: str) -> None:
         bell = ArqDoorbell(url, settings, Clock(), arm_ahead=settings.arm_ahead)
     async with open_services(settings, doorbell=bell) as services:
         if role == "worker":
-            async with Worker(services, redis_url=url, broadcast=broadcaster(services)).running():
+            async with Worker(services, redis_url=url, broadcast=mailing(services)).running():
                 print("ready", flush=True)
                 await stop.wait()
             return

@@ -200,3 +200,19 @@ def test_the_basket_is_a_number(command: Command) -> None:
     connected(command)
     assert command.json("basket")["unknown"] == ["Our site"]
     assert "not known" in command("basket").stdout
+
+
+def test_a_segment_is_named_by_a_post_and_stays_while_it_waits(command: Command) -> None:
+    connected(command)
+    made = command.json("segments", "add", "VIP", '{"kind": "tag", "is": "vip"}')
+    assert made["count"] == 0
+    command.json("post", "-t", "For few", "-b", "Words", "--at", LATER, "--to", made["id"])
+    refused = command("segments", "remove", made["id"])
+    assert refused.returncode == 4
+    assert "“For few”" in refused.stderr
+    asleep = command.json("segments", "add", "Ask again", "--asleep", "12")
+    assert "not_for_months" in str(asleep["filter"])
+    assert "0 people now" in command("segments", "count", asleep["id"]).stdout
+    assert command("segments", "remove", asleep["id"]).returncode == 0
+    assert [one["name"] for one in command.json("segments", "list")] == ["VIP"]
+    assert command("segments", "add", "None").returncode == 2

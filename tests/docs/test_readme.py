@@ -36,7 +36,7 @@ def typed(program: str) -> list[list[str]]:
 @pytest.mark.parametrize("words", typed("estafette"), ids=" ".join)
 def test_a_command_and_its_options_exist(words: list[str], tmp_path: Path) -> None:
     """Asked for its help, a command answers; the help names every option that is used."""
-    depth = 3 if words[1] in {"posts", "accounts", "routes", "token", "contacts"} else 2
+    depth = 3 if words[1] in {"posts", "accounts", "routes", "token", "contacts", "segments"} else 2
     answered = estafette(*words[1:depth], "--help", data_dir=tmp_path, COLUMNS="200")
     assert answered.returncode == 0, answered.stderr
     for option in (word for word in words[depth:] if word.startswith("--")):

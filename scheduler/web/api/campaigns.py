@@ -26,6 +26,7 @@ from scheduler.store.tokens import Scope
 from scheduler.storyboard import CampaignDraft, Move, Shift
 from scheduler.templates import Template, templates
 from scheduler.web.api.posts import Keyed
+from scheduler.web.api.segments import refuse_unknown_segments, within
 from scheduler.web.api.shapes import ById, Page, Query, cursor
 from scheduler.web.endpoint import Answer, Call, Endpoints
 
@@ -94,6 +95,7 @@ async def index_templates(_: Call, query: TemplatesQuery) -> TemplateList:
 @endpoints.post("/campaigns", scope=Scope.WRITE, status=201, refusals=(Refusal.KEY_REUSED,))
 async def create(call: Call, body: CampaignDraft, headers: Keyed) -> Answer[NewCampaign]:
     """Create a campaign: 201 means that it and all its posts are stored."""
+    await refuse_unknown_segments(call.services, within(body.posts))
     created = await call.services.campaigner.create(body, call.caller, headers.key)
     found = {"Location": f"/api/v1/campaigns/{created.answer['id']}"}
     if created.replayed:
@@ -104,6 +106,7 @@ async def create(call: Call, body: CampaignDraft, headers: Keyed) -> Answer[NewC
 @endpoints.post("/campaigns/preview", scope=Scope.READ)
 async def preview(call: Call, body: CampaignDraft) -> NewCampaign:
     """What creating it would store, every post as it would read; nothing is saved."""
+    await refuse_unknown_segments(call.services, within(body.posts))
     return (await call.services.campaigner.plan(body, call.caller.actor)).answer
 
 

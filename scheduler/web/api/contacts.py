@@ -125,12 +125,15 @@ async def index(call: Call, query: ContactQuery) -> ContactPage:
     async with call.services.database.read() as connection:
         if query.email is not None:
             found = await contacts.by_email(connection, query.email.strip().casefold())
-            return {"contacts": [] if found is None else [_answer(found)], "next": None}
+            return {"contacts": [] if found is None else [contact_answer(found)], "next": None}
         rows = await contacts.page(
             connection, list_id=query.list, state=query.state, after=query.after, limit=query.limit
         )
     full = len(rows) == query.limit
-    return {"contacts": [_answer(row) for row in rows], "next": rows[-1]["id"] if full else None}
+    return {
+        "contacts": [contact_answer(row) for row in rows],
+        "next": rows[-1]["id"] if full else None,
+    }
 
 
 @endpoints.post("/contacts", scope=Scope.WRITE, status=201, refusals=(Refusal.CONFLICT,))
@@ -247,7 +250,8 @@ async def _whole(connection: Connection, contact_id: str) -> dict[str, Any]:
     return found
 
 
-def _answer(row: Row) -> ContactAnswer:
+def contact_answer(row: Row) -> ContactAnswer:
+    """A row of contacts for the API."""
     return {
         "id": row["id"],
         "email": row["email"],

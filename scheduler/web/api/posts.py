@@ -30,6 +30,7 @@ from scheduler.services import Services
 from scheduler.store import posts, routes
 from scheduler.store.posts import PostFilter
 from scheduler.store.tokens import Scope
+from scheduler.web.api.segments import refuse_unknown_segments
 from scheduler.web.api.shapes import ById, Page, cursor
 from scheduler.web.endpoint import Answer, Call, Endpoints
 
@@ -111,6 +112,7 @@ class PlanAnswer(TypedDict):
 @endpoints.post("/posts", scope=Scope.WRITE, status=201, refusals=(Refusal.KEY_REUSED,))
 async def create(call: Call, body: Draft, headers: Keyed) -> Answer[AcceptedAnswer]:
     """Accept a post: 201 means that it and its deliveries are stored."""
+    await refuse_unknown_segments(call.services, [("", body)])
     accepted = await call.services.intake.accept(body, call.caller, headers.key)
     location = {"Location": f"/api/v1/posts/{accepted.answer['id']}"}
     if accepted.replayed:
@@ -123,6 +125,7 @@ async def create(call: Call, body: Draft, headers: Keyed) -> Answer[AcceptedAnsw
 @endpoints.post("/posts/preview", scope=Scope.READ)
 async def preview(call: Call, body: Draft) -> PlanAnswer:
     """The plan of a post and its problems, without saving anything."""
+    await refuse_unknown_segments(call.services, [("", body)])
     async with call.services.database.read() as connection:
         ways = await routes.effective(connection)
     row, plan = await call.services.intake.plan(body, ways)
@@ -176,6 +179,7 @@ async def read(call: Call, path: ById) -> PostDetail:
 @endpoints.patch("/posts/{id}", scope=Scope.WRITE, refusals=_CHANGES)
 async def change(call: Call, path: ById, body: Revision) -> AcceptedAnswer:
     """Change what has not gone out yet: words, time, deadline. Only the fields sent change."""
+    await refuse_unknown_segments(call.services, [("", body)])
     problems = await call.services.reviser.revise(path.id, body, call.caller.actor)
     async with call.services.database.read() as connection:
         row = await posts.get(connection, path.id)

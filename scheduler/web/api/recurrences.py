@@ -16,6 +16,7 @@ from scheduler.services import Services
 from scheduler.store import recurrences
 from scheduler.store.tokens import Scope
 from scheduler.web.api.posts import Keyed
+from scheduler.web.api.segments import refuse_unknown_segments, within
 from scheduler.web.api.shapes import ById, Page, cursor
 from scheduler.web.endpoint import Answer, Call, Endpoints
 
@@ -42,6 +43,7 @@ class RecurrenceList(TypedDict):
 @endpoints.post("/recurrences", scope=Scope.WRITE, status=201, refusals=(Refusal.KEY_REUSED,))
 async def create(call: Call, body: RecurrenceDraft, headers: Keyed) -> Answer[RecurrenceAnswer]:
     """Have a story come round again: 201 means that it is stored and what is near is planned."""
+    await refuse_unknown_segments(call.services, within(body.posts))
     made = await Recurring(call.services.campaigner).create(body, call.caller, headers.key)
     found = {"Location": f"/api/v1/recurrences/{made.answer['id']}"}
     if made.replayed:
@@ -52,6 +54,7 @@ async def create(call: Call, body: RecurrenceDraft, headers: Keyed) -> Answer[Re
 @endpoints.post("/recurrences/preview", scope=Scope.READ)
 async def preview(call: Call, body: RecurrenceDraft) -> RecurrenceAnswer:
     """When it would come round, without saving anything."""
+    await refuse_unknown_segments(call.services, within(body.posts))
     row = await Recurring(call.services.campaigner).plan(body, call.caller.actor)
     return recurrence_answer(row, row["created_at"])
 
