@@ -102,6 +102,41 @@ class Refreshes(Channel, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """How far a mailbox was read: up to `uid`, as long as its UIDs have this `validity` (RFC 3501,
+    section 2.3.1.1)."""
+
+    validity: int
+    uid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Haul:
+    """Mails that came after a bookmark, by UID, as they are, long ones cut; `bookmark` is behind
+    them. `more`: others wait."""
+
+    bookmark: Bookmark
+    mails: Mapping[int, bytes]
+    more: bool
+
+
+@runtime_checkable
+class Collects(Channel, Protocol):
+    """A channel whose bounces and complaints come by mail, to a mailbox of the account."""
+
+    def collects(self, account: Account[Any]) -> bool:
+        """Whether this account has a mailbox to read."""
+        ...
+
+    async def collect(
+        self, account: Account[Any], *, since: Bookmark | None, handled: Sequence[int]
+    ) -> Haul | AccessLost | Unavailable:
+        """Put away the mails `handled` (UIDs below `since`), then read what came after `since`
+        (None: everything), a limited number at a time. Other mails are left as they are."""
+        ...
+
+
 class ReceiptKind(StrEnum):
     """What a platform tells us by itself, after the fact.
 

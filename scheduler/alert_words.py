@@ -59,6 +59,10 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "The access to {account} can no longer be renewed",
         "Reconnect the account before its access ends.",
     ),
+    "account.mailbox-broken": (
+        "Bounces and complaints of {account} cannot be read from its mailbox",
+        "Correct the mailbox in the account's settings; sending goes on meanwhile.",
+    ),
     "route.incomplete": (
         "{account} has no plan B that works",
         "Name another account that can carry its posts.",
@@ -133,6 +137,10 @@ FRENCH: Final[Mapping[str, tuple[str, str]]] = {
     "account.renewal-failed": (
         "L’accès à {account} ne peut plus être renouvelé",
         "Reconnectez le compte avant la fin de son accès.",
+    ),
+    "account.mailbox-broken": (
+        "Impossible de relever la boîte des retours et des plaintes de {account}",
+        "Corrigez la boîte dans les réglages du compte ; les envois continuent entre-temps.",
     ),
     "route.incomplete": (
         "{account} n’a pas de plan B qui marche",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scheduler.audience.links import audience_key
+from scheduler.collecting import Collector
 from scheduler.comeback import Comeback
 from scheduler.drill import Drill
 from scheduler.health import Doctor
@@ -10,6 +11,7 @@ from scheduler.live_drill import LiveDrill
 from scheduler.plan_b import PlanB
 from scheduler.receipts import Taker
 from scheduler.renewal import Renewer
+from scheduler.returned import Patience, Returns
 from scheduler.services import Services
 from scheduler.teller import Teller
 from scheduler.undo import Undo
@@ -83,6 +85,26 @@ def renewer_of(services: Services, actor: str) -> Renewer:
         clock=services.clock,
         vault=services.vault,
         actor=actor,
+    )
+
+
+def returns_of(services: Services) -> Returns:
+    """Applies what comes back about readers."""
+    settings = services.settings
+    return Returns(
+        database=services.database,
+        key=audience_key(settings.audience_key.get_secret_value(), settings.data_dir),
+        patience=Patience(refusals=settings.refusals_end, days=settings.refusals_days),
+    )
+
+
+def collector_of(services: Services) -> Collector:
+    """Reads the mailboxes that bounces come back to."""
+    return Collector(
+        database=services.database,
+        roster=services.roster,
+        clock=services.clock,
+        returns=returns_of(services),
     )
 
 

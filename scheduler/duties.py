@@ -17,6 +17,7 @@ import structlog
 from scheduler import metrics
 from scheduler.audience.mails import Mailer
 from scheduler.clock import Clock
+from scheduler.collecting import Collector
 from scheduler.decide import SECOND
 from scheduler.dispatch import Dispatcher
 from scheduler.foresight import Foresight
@@ -41,6 +42,8 @@ FORESIGHT_EVERY = 600
 FORESIGHT_FIRST = 60
 RENEW_LOOK = 30.0
 RENEW_TERM = 60 * SECOND
+MAILBOX_LOOK = 5.0
+MAILBOX_TERM = 120 * SECOND  # longer than reading all of them may take
 PLAN_LOOK = 5.0
 PLAN_EVERY = 600 * SECOND
 PLAN_TERM = 60 * SECOND
@@ -62,6 +65,7 @@ class Duties:
     recurring: Recurring
     renewer: Renewer
     scales: Scales
+    collector: Collector
 
     async def heartbeat(self) -> None:
         """Say that this worker lives, and learn how many others do."""
@@ -146,6 +150,20 @@ class Duties:
                 await store.ran(self.database, "recurrences", now)
 
         await _forever("recurrences", PLAN_LOOK, plan)
+
+    async def collect_returns(self) -> None:
+        """The leader's reading of the mailboxes that bounces come back to; SQL says when they were
+        last read, and how far."""
+        every_us = int(self.settings.mailbox_interval * SECOND)
+
+        async def collect() -> None:
+            now = self.clock.micros()
+            due = await store.is_due(self.database, "mailboxes", every_us=every_us, now=now)
+            if due and await self._leads("mailboxes", MAILBOX_TERM):
+                await self.collector.round()
+                await store.ran(self.database, "mailboxes", now)
+
+        await _forever("mailboxes", min(MAILBOX_LOOK, self.settings.mailbox_interval), collect)
 
     async def write_to_readers(self) -> None:
         """The leader's mails about subscriptions; and sign-ups that nobody confirmed are

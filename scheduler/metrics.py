@@ -23,6 +23,7 @@ RECONCILED = Counter(
 REROUTED = Counter("estafette_rerouted_total", "Deliveries that found another road", ["to"])
 REDIS_UP = Gauge("estafette_redis_up", "1 when the doorbell's Redis answers")
 DB_ERRORS = Counter("estafette_db_errors_total", "Database operations that failed", ["where"])
+RETURNS = Counter("estafette_returns_total", "Reports that came back about readers", ["kind"])
 TICKS = Counter("estafette_ticks_total", "Doorbell ticks heard")
 
 HTTP_REQUESTS = Histogram(

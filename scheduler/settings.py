@@ -117,6 +117,13 @@ class Settings(BaseSettings):
         900.0, ge=0, description="Between the first sign that a page is gone and its confirmation."
     )
     probe_interval: float = Field(3600.0, gt=0, description="Between two probes of an account.")
+    mailbox_interval: float = Field(
+        300.0, gt=0, description="Between two readings of the mailboxes that bounces come back to."
+    )
+    refusals_end: int = Field(
+        5, ge=0, description="Days with refused mails that end writing to a reader; 0: never."
+    )
+    refusals_days: int = Field(60, ge=1, le=3650, description="Within how many days they count.")
 
     @field_validator("secret_keys", mode="before")
     @classmethod

@@ -20,7 +20,7 @@ import structlog
 from scheduler.arming import Armer
 from scheduler.attempt import BroadcastRun, Sender
 from scheduler.audience.mails import mailer_of
-from scheduler.care import doctor_of, renewer_of, scales_of, teller_of
+from scheduler.care import collector_of, doctor_of, renewer_of, scales_of, teller_of
 from scheduler.completion import Completer
 from scheduler.decide import SECOND, Move, Rules
 from scheduler.deliveries import Delivery
@@ -87,7 +87,8 @@ class Worker:
             dispatcher=self.dispatcher, doctor=self.doctor, teller=teller_of(services),
             foresight=Foresight(database=services.database, clock=services.clock),
             recurring=Recurring(services.campaigner), mailer=mailer_of(services),
-            scales=scales_of(services), renewer=renewer_of(services, f"worker:{self.id}"),
+            scales=scales_of(services), collector=collector_of(services),
+            renewer=renewer_of(services, f"worker:{self.id}"),
         )  # fmt: skip
 
     @asynccontextmanager
@@ -105,6 +106,7 @@ class Worker:
                 self._duties.sweep(),
                 self._duties.watch(),
                 self._duties.write_to_readers(),
+                self._duties.collect_returns(),
                 self._duties.tell(),
                 self._duties.renew(),
                 self._duties.plan_ahead(),

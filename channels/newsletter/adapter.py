@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from channels.abilities import Bookmark, Haul
 from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
 from channels.newsletter.compose import Letter
 from channels.newsletter.headers import UnsafeHeaderError
@@ -13,12 +14,14 @@ from channels.newsletter.relay import Road, look
 from channels.newsletter.render import public_url, render
 from channels.newsletter.settings import NewsletterSettings
 from channels.outcome import (
+    AccessLost,
     Health,
     Outcome,
     Problem,
     RecipientOutcome,
     Rejected,
     Severity,
+    Unavailable,
     Unreachable,
 )
 from channels.posts import Media, Message, Part, Post
@@ -100,6 +103,16 @@ class Newsletter:
 
     async def probe(self, account: Account[Any]) -> Health:
         return await look(account.settings)
+
+    def collects(self, account: Account[Any]) -> bool:
+        return account.settings.returns is not None
+
+    async def collect(
+        self, account: Account[Any], *, since: Bookmark | None, handled: Sequence[int]
+    ) -> Haul | AccessLost | Unavailable:
+        from channels.newsletter.mailbox import visit
+
+        return await asyncio.to_thread(visit, account.settings.returns, since, handled)
 
 
 def _read_pictures(media: Sequence[Media]) -> Mapping[str, bytes]:

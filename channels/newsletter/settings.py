@@ -72,6 +72,38 @@ class Relay(BaseModel):
         return f"{self.host}:{self.port}"
 
 
+class Mailbox(BaseModel):
+    """The IMAP mailbox that `envelope_from` leads to. Mails that told us something are marked as
+    seen, or moved to the folder `move_to`; all others are left as they are. `ca_file`: as a
+    relay's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    host: str = Field(min_length=1, max_length=253)
+    port: int = Field(default=993, ge=1, le=65535)
+    tls: Literal["none", "starttls", "tls"] = "tls"
+    username: str = Field(min_length=1, max_length=320)
+    password: SecretStr
+    folder: Line = Field(default="INBOX", min_length=1, max_length=200)
+    move_to: Line = Field(default="", max_length=200)
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Mailbox:
+        if self.tls == "none" and not _is_loopback(self.host):
+            raise ValueError(
+                f"{self.host}: a password is never sent unencrypted; "
+                "set tls to 'tls' (port 993) or 'starttls' (port 143)"
+            )
+        if self.move_to == self.folder:
+            raise ValueError("move_to must be another folder than the one that is read")
+        return self
+
+    @property
+    def label(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -105,7 +137,8 @@ class NewsletterSettings(ChannelSettings):
 
     `publisher` is the identity and postal address that the law wants in the footer. `list_id` is
     the List-Id of RFC 2919 (`news.example.org`). `envelope_from` receives bounces, at
-    `local+tag@domain`, where the tag names the reader; `unsubscribe_mailto` unsubscribes by mail;
+    `local+tag@domain`, where the tag names the reader, and `returns` is where they are read;
+    `unsubscribe_mailto` unsubscribes by mail;
     both default to `from_address`, which gets no tag. `message_id_domain`
     is ours and defaults to that of `from_address`; it also names us to the relay (EHLO).
     `timeout` is in seconds, for each answer of a relay.
@@ -119,6 +152,7 @@ class NewsletterSettings(ChannelSettings):
     envelope_from: Address | None = None
     unsubscribe_mailto: Address | None = None
     message_id_domain: Hostname | None = None
+    returns: Mailbox | None = None
     relays: tuple[Relay, ...] = Field(min_length=1)
     dkim: Dkim | None = None
     timeout: float = Field(default=60.0, gt=0, le=600)
@@ -128,6 +162,11 @@ class NewsletterSettings(ChannelSettings):
         return self.message_id_domain or self.from_address.rpartition("@")[2]
 
     def model_post_init(self, _context: Any, /) -> None:
+        if self.returns is not None and self.envelope_from is None:
+            raise ValueError(
+                "returns needs envelope_from: bounces come back to local+tag@domain, and the tag"
+                " says whose they are"
+            )
         if self.dkim is None:
             return
         ours = self.from_address.rpartition("@")[2].lower()

@@ -58,6 +58,7 @@ def whole(row: Row, held: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
         "consents": [_said(one, "contact_id", "id") for one in held["consents"]],
         "addresses": [_said(one, "contact_id", "id") for one in held["addresses"]],
         "mails": [_said(one, "contact_id", "worker", "next_at") for one in held["recipients"]],
+        "returns": [_said(one, "contact_id", "id") for one in held["returns"]],
     }
 
 

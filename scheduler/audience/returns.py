@@ -22,14 +22,19 @@ _STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _TAG = re.compile(r"\+([a-z2-7]{39})@", re.IGNORECASE)
 # Full, slow, blocked or too large says nothing about whether the mailbox exists.
 _NO_SUCH_READER = frozenset({"5.1.1", "5.1.0", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
+# Policy, spam, our DNS, our size, our form: the mailbox is well.
+_NOT_THE_READER = ("5.7.", "5.6.", "5.3.4", "4.7.")
 
 
 class Kind(StrEnum):
-    """What a returned mail says."""
+    """What a returned mail says. `REFUSED`: the mailbox is full, or did not answer for days;
+    counted, and once too often ends it. `BLOCKED`: they did not want this mail, or us; says
+    nothing of the reader."""
 
     GONE = "no-such-address"
     DELAYED = "delayed"
     REFUSED = "refused"
+    BLOCKED = "blocked"
     COMPLAINT = "complaint"
 
 
@@ -80,7 +85,24 @@ def read(key: bytes, mail: bytes) -> Returned | None:
         return None
     if kind == "feedback-report":
         return _complaint(message, contact_id)
-    return _bounce(message, contact_id) if kind == "delivery-status" else None
+    if kind != "delivery-status" or not _from_nobody(message):
+        return None
+    return _bounce(message, contact_id)
+
+
+def slot_of(mail: bytes, returned: Returned) -> str:
+    """What a report is remembered by: the same whichever way, and however often, it comes."""
+    named = message_from_bytes(mail).get("Message-ID", "")
+    name = str(named).strip().encode() or mail
+    about = f"{returned.kind} {returned.contact_id} {returned.status} ".encode()
+    return sha256(about + name).hexdigest()
+
+
+def _from_nobody(message: EmailMessage) -> bool:
+    """A bounce has no sender, so that nothing bounces back (RFC 3464, section 2): where the server
+    that took it wrote down another, it is none."""
+    sender = message.get("Return-Path")
+    return sender is None or str(sender).strip() in {"<>", ""}
 
 
 def _reader(key: bytes, message: EmailMessage) -> str | None:
@@ -138,16 +160,18 @@ def _verdict(block: Message, contact_id: str) -> Returned | None:
         return Returned(Kind.DELAYED, contact_id, status, detail)
     if action != "failed":
         return None
-    kind = Kind.GONE if _no_such_reader(status, detail) else Kind.REFUSED
-    return Returned(kind, contact_id, status, detail)
+    return Returned(kind_of(status, detail), contact_id, status, detail)
 
 
-def _no_such_reader(status: str, detail: str) -> bool:
-    """Some servers give a general status, and the exact one with the words they were told."""
-    if status == "5.0.0":
-        inner = _STATUS.search(detail)
+def kind_of(status: str, words: str) -> Kind:
+    """What a failure for good says. Some servers give a general status, and the exact one with the
+    words they were told."""
+    if status in {"5.0.0", ""}:
+        inner = _STATUS.search(words)
         status = status if inner is None else inner[0]
-    return status in _NO_SUCH_READER
+    if status in _NO_SUCH_READER:
+        return Kind.GONE
+    return Kind.BLOCKED if status.startswith(_NOT_THE_READER) else Kind.REFUSED
 
 
 def _inside(part: Message) -> Message:

@@ -20,6 +20,7 @@ from scheduler.store.audience_tables import (
 )
 from scheduler.store.db import Database
 from scheduler.store.recipients import suppress
+from scheduler.store.return_tables import returns
 
 ERASED = "erased"
 
@@ -91,7 +92,7 @@ async def belongings(
     connection: AsyncConnection, ids: Sequence[str]
 ) -> dict[str, dict[str, list[RowMapping]]]:
     """Everything else we hold about people: rows by contact id and table."""
-    tables = (addresses, memberships, consents, recipients)
+    tables = (addresses, memberships, consents, recipients, returns)
     found: dict[str, dict[str, list[RowMapping]]] = {
         contact_id: {table.name: [] for table in tables} for contact_id in ids
     }
@@ -118,7 +119,7 @@ async def erase(
     await connection.execute(
         update(recipients).where(recipients.c.contact_id == contact_id).values(address="")
     )
-    for table in (addresses, memberships, consents, service_mails):
+    for table in (addresses, memberships, consents, service_mails, returns):
         await connection.execute(delete(table).where(table.c.contact_id == contact_id))
     await connection.execute(delete(contacts).where(contacts.c.id == contact_id))
     return True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from scheduler.store import audience_tables, plan_b_tables, platform_tables
+from scheduler.store import audience_tables, plan_b_tables, platform_tables, return_tables
 from scheduler.store.db import Database
 from scheduler.store.tables import metadata
 
@@ -21,6 +21,7 @@ ALL_TABLES = {
     audience_tables.contacts.metadata,
     plan_b_tables.digests.metadata,
     platform_tables.receipts.metadata,
+    return_tables.returns.metadata,
     metadata,
 }
 

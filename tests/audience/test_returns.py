@@ -56,7 +56,7 @@ def test_a_tag_names_its_reader_whatever_case_it_comes_back_in() -> None:
         (_bounce("5.0.0", words="550 5.1.1 no such user"), Kind.GONE),
         (_bounce("5.0.0", words="550 go away"), Kind.REFUSED),
         (_bounce("5.2.2"), Kind.REFUSED),
-        (_bounce("5.7.1", words="550 5.1.1 in a trace"), Kind.REFUSED),
+        (_bounce("5.7.1", words="550 5.1.1 in a trace"), Kind.BLOCKED),
         (_bounce("4.4.1", action="delayed"), Kind.DELAYED),
         (_bounce("5.1.1", tag=TAG.upper()), Kind.GONE),
         (_complaint(), Kind.COMPLAINT),

@@ -6,14 +6,11 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from scheduler.audience.returns import Kind, Returned, read
-from scheduler.audience.suppression import fingerprint
+from scheduler.audience.returns import read, slot_of
+from scheduler.care import returns_of
 from scheduler.refusals import FieldError, Refusal, RefusedError
-from scheduler.store import audience, contacts
-from scheduler.store.recipients import suppress
 from scheduler.store.tokens import Scope
 from scheduler.web.endpoint import Call, Endpoints
-from scheduler.web.public import key_of
 
 endpoints = Endpoints("contacts")
 
@@ -31,7 +28,8 @@ class ReturnAnswer(TypedDict):
 @endpoints.post("/returns", scope=Scope.WRITE, request_body=_MAIL, refusals=(Refusal.MEDIA_TYPE,))
 async def take(call: Call) -> ReturnAnswer:
     """Read one returned mail and act on it: an address that does not exist is never written to
-    again, nor is one whose owner complained. Answers and automatic replies are ignored."""
+    again, nor is one whose owner complained, or that refused mails on too many days. Answers,
+    automatic replies and what was read before are ignored."""
     if call.request.content_type != "message/rfc822":
         sent = call.request.content_type
         raise RefusedError(
@@ -39,30 +37,15 @@ async def take(call: Call) -> ReturnAnswer:
             f"the body is {sent}",
             [FieldError("Content-Type", f"is {sent}", "send the whole mail as message/rfc822")],
         )
-    returned = read(key_of(call.services), await call.request.read())
+    mail = await call.request.read()
+    services = call.services
+    applied = returns_of(services)
+    returned = read(applied.key, mail)
     if returned is None:
         return {"kind": None, "contact_id": None, "status": None}
-    await _apply(call, returned)
-    return {"kind": returned.kind, "contact_id": returned.contact_id, "status": returned.status}
-
-
-async def _apply(call: Call, returned: Returned) -> None:
-    if returned.kind not in {Kind.GONE, Kind.COMPLAINT}:
-        return
-    services = call.services
-    now = services.clock.micros()
     async with services.database.write() as connection:
-        person = await contacts.get(connection, returned.contact_id)
-        if person is None or not person["email"]:
-            return
-        row = {
-            "hash": fingerprint(key_of(services), person["email"]),
-            "reason": returned.kind,
-            "detail": returned.status,
-            "at": now,
-        }
-        await suppress(services.database, connection, [row])
-        if returned.kind is Kind.COMPLAINT:
-            await audience.leave_everything(
-                connection, contact_id=returned.contact_id, source="complaint", now=now
-            )
+        await applied.apply(
+            connection, returned, slot=slot_of(mail, returned), source="api",
+            now=services.clock.micros(),
+        )  # fmt: skip
+    return {"kind": returned.kind, "contact_id": returned.contact_id, "status": returned.status}

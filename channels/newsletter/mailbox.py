@@ -1,0 +1,138 @@
+"""Bounces and complaints from an IMAP mailbox: read, and put away once they are known.
+
+imapclient waits, so that all of it runs in a thread; one visit is one connection.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from imapclient import SEEN, IMAPClient
+from imapclient.exceptions import IMAPClientError, LoginError
+
+from channels.abilities import Bookmark, Haul
+from channels.newsletter.relay import tls_context
+from channels.newsletter.settings import Mailbox
+from channels.outcome import AccessLost, AccessReason, Evidence, Unavailable
+
+AT_ONCE = 50
+# What a report says stands at its head; the mail that it encloses may be long.
+MOST_BYTES = 256 * 1024
+TIMEOUT = 20.0
+_BODY = f"BODY.PEEK[]<0.{MOST_BYTES}>"
+_BODY_ANSWER = b"BODY[]<0>"
+
+
+def visit(
+    mailbox: Mailbox, since: Bookmark | None, handled: Sequence[int]
+) -> Haul | AccessLost | Unavailable:
+    """Put away what was handled, then read what is new; waits for the server."""
+    try:
+        with _open(mailbox) as client:
+            return _visit(client, mailbox, since, handled)
+    except LoginError as error:
+        return _lost(mailbox, f"login refused ({_words(error)})", "correct user and password")
+    except (OSError, IMAPClientError) as error:
+        # imaplib's own errors, which these are made of, say how the connection broke.
+        return Unavailable(
+            reason=f"{mailbox.label}: {_words(error)}",
+            evidence=Evidence(request=f"IMAP {mailbox.label}", excerpt=_words(error)),
+        )
+
+
+@contextmanager
+def _open(mailbox: Mailbox) -> Iterator[IMAPClient]:
+    context = None if mailbox.tls == "none" else tls_context(mailbox.ca_file)
+    client = IMAPClient(
+        mailbox.host,
+        port=mailbox.port,
+        ssl=mailbox.tls == "tls",
+        ssl_context=context if mailbox.tls == "tls" else None,
+        timeout=TIMEOUT,
+    )
+    try:
+        if mailbox.tls == "starttls":
+            _encrypt(client, context)
+        client.login(mailbox.username, mailbox.password.get_secret_value())
+        yield client
+    finally:
+        _leave(client)
+
+
+def _leave(client: IMAPClient) -> None:
+    """A server that is gone gets no goodbye, and its socket is closed all the same."""
+    try:
+        client.logout()
+    except (OSError, IMAPClientError):
+        with suppress(OSError):
+            client.shutdown()
+
+
+def _encrypt(client: IMAPClient, context: ssl.SSLContext | None) -> None:
+    """Error: IMAPClientError when the server does not, for a password is to follow."""
+    client.starttls(ssl_context=context)
+
+
+def _visit(
+    client: IMAPClient, mailbox: Mailbox, since: Bookmark | None, handled: Sequence[int]
+) -> Haul | AccessLost:
+    try:
+        opened = client.select_folder(mailbox.folder, readonly=not handled)
+    except IMAPClientError as error:
+        detail = f"the folder {mailbox.folder} cannot be opened ({_words(error)})"
+        return _lost(mailbox, detail, "correct the name of the folder")
+    validity = int(opened[b"UIDVALIDITY"])
+    known = since is not None and since.validity == validity
+    after = since.uid if known and since is not None else 0
+    if known and handled:
+        fault = _put_away(client, mailbox, handled)
+        if fault is not None:
+            return fault
+    # `n:*` always names the last mail, whatever its number.
+    waiting = sorted(uid for uid in client.search(["UID", f"{after + 1}:*"]) if uid > after)
+    chosen = waiting[:AT_ONCE]
+    mails = client.fetch(chosen, [_BODY]) if chosen else {}
+    return Haul(
+        bookmark=Bookmark(validity, chosen[-1] if chosen else after),
+        mails={uid: mails[uid][_BODY_ANSWER] or b"" for uid in chosen if uid in mails},
+        more=len(waiting) > len(chosen),
+    )
+
+
+def _put_away(client: IMAPClient, mailbox: Mailbox, handled: Sequence[int]) -> AccessLost | None:
+    """Mails that are no longer there are left where they went."""
+    uids = list(handled)
+    client.add_flags(uids, [SEEN], silent=True)
+    if not mailbox.move_to:
+        return None
+    if not client.folder_exists(mailbox.move_to):
+        try:
+            client.create_folder(mailbox.move_to)
+        except IMAPClientError as error:
+            detail = f"the folder {mailbox.move_to} cannot be made ({_words(error)})"
+            return _lost(mailbox, detail, "make it, or leave move_to empty")
+    if client.has_capability("MOVE"):
+        client.move(uids, mailbox.move_to)
+        return None
+    client.copy(uids, mailbox.move_to)
+    client.delete_messages(uids, silent=True)
+    if client.has_capability("UIDPLUS"):
+        client.uid_expunge(uids)
+    return None
+
+
+def _lost(mailbox: Mailbox, detail: str, remedy: str) -> AccessLost:
+    return AccessLost(
+        reason=AccessReason.TOKEN if "login" in detail else AccessReason.MISCONFIGURED,
+        detail=f"{mailbox.label}: {detail}",
+        remedy=f"{remedy} in the account's settings, `returns`",
+        evidence=Evidence(request=f"IMAP {mailbox.label}", excerpt=detail),
+    )
+
+
+def _words(error: Exception) -> str:
+    """What a server, or the network, said: one short line."""
+    text = str(error.args[0] if error.args else error)
+    return " ".join(text.split())[:200] or type(error).__name__

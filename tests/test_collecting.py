@@ -1,0 +1,282 @@
+"""Mailboxes that bounces come back to: each report counts once, and nothing else is touched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from channels.abilities import Collects, Haul
+from scheduler.audience.exporting import person
+from scheduler.audience.returns import Kind, tag_of
+from scheduler.care import collector_of
+from scheduler.clock import Clock
+from scheduler.decide import SECOND
+from scheduler.returned import TOO_OFTEN
+from scheduler.roster import Member
+from scheduler.services import Services, open_services
+from scheduler.settings import Settings
+from scheduler.store import accounts, contacts
+from scheduler.store import returns as store
+from scheduler.store.audience_tables import suppressions
+from scheduler.store.return_tables import mailboxes, returns
+from scheduler.store.tables import alerts
+from scheduler.web.public import key_of
+from tests.audience.test_returns import _bounce, _complaint
+from tests.support.mailbox import PracticeMailbox
+from tests.web.support import connect
+
+DAY = 24 * 3600 * SECOND
+
+
+class SetClock(Clock):
+    """Stands where the test puts it."""
+
+    ahead = 0
+
+    def micros(self) -> int:
+        return super().micros() + self.ahead
+
+
+@dataclass
+class Bench:
+    """A newsletter whose bounces come back to a mailbox, and two readers."""
+
+    services: Services
+    clock: SetClock
+    box: PracticeMailbox
+    account_id: str
+    readers: Sequence[str]
+
+    async def round(self) -> int:
+        return await collector_of(self.services).round()
+
+    def tag(self, reader: int = 0) -> str:
+        return tag_of(key_of(self.services), self.readers[reader])
+
+    async def rows(self, table: Any) -> Sequence[Any]:
+        async with self.services.database.read() as connection:
+            return (await connection.execute(select(table))).all()
+
+    async def reasons(self) -> list[str]:
+        return sorted(row.reason for row in await self.rows(suppressions))
+
+
+def settings_for(box: PracticeMailbox, **mailbox: Any) -> dict[str, Any]:
+    return {
+        "from_address": "letter@shop.example.org",
+        "publisher": "The shop",
+        "envelope_from": "bounces@shop.example.org",
+        "relays": [{"host": "127.0.0.1", "port": 1, "tls": "none"}],
+        "returns": {
+            "host": "127.0.0.1", "port": box.port, "tls": "none", "username": "bounces",
+            "password": "secret", **mailbox,
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture
+async def bench(database_url: str, tmp_path: Path) -> AsyncIterator[Bench]:
+    settings = Settings(data_dir=tmp_path, database_url=database_url, redis_url="none")
+    clock = SetClock()
+    async with open_services(settings, clock=clock) as services, PracticeMailbox() as box:
+        account_id = await connect(services, "Letter", "newsletter", **settings_for(box))
+        readers = []
+        async with services.database.write() as connection:
+            for name in ("ann", "bob"):
+                reader, _ = await contacts.meet(
+                    connection,
+                    services.database,
+                    {"email": f"{name}@x.org"},
+                    now=services.clock.micros(),
+                )
+                readers.append(reader)
+        yield Bench(services, clock, box, account_id, readers)
+
+
+async def test_reports_are_applied_once_and_other_mails_left_alone(bench: Bench) -> None:
+    box = bench.box
+    gone = box.arrive(_bounce("5.1.1", tag=bench.tag(0)))
+    stranger = box.arrive(_bounce("5.1.1", tag="a" * 39))
+    answer = box.arrive(b"To: letter@shop.example.org\r\n\r\nThank you!")
+    angry = box.arrive(_complaint(tag=bench.tag(1)))
+
+    assert await bench.round() == 2
+
+    assert await bench.reasons() == [Kind.COMPLAINT, Kind.GONE]
+    assert box.seen == {gone, angry}
+    assert not box.seen & {stranger, answer}
+    visits = box.logins
+    assert await bench.round() == 0
+    assert box.logins == visits + 1, "nothing new is one visit"
+    assert len(await bench.rows(returns)) == 2
+
+
+async def test_a_mailbox_numbered_anew_is_read_again_and_counts_nothing_twice(
+    bench: Bench,
+) -> None:
+    bench.box.arrive(_bounce("4.2.2", tag=bench.tag()))
+    assert await bench.round() == 1
+    bench.box.validity = 7
+    bench.box.arrive(_bounce("5.1.1", tag=bench.tag(1)))
+
+    assert await bench.round() == 1
+
+    assert [row.validity for row in await bench.rows(mailboxes)] == [7]
+    assert len(await bench.rows(returns)) == 2
+
+
+async def test_more_than_one_visit_takes_is_read_in_several(bench: Bench) -> None:
+    for number in range(120):
+        bench.box.arrive(b"Message-ID: <%d@x>\r\n" % number + _bounce("4.4.7", tag=bench.tag()))
+    assert await bench.round() == 120
+    assert len(bench.box.seen) == 120
+
+
+@pytest.mark.parametrize("at", ["SELECT", "UID STORE", "UID SEARCH", "LOGOUT"])
+async def test_a_connection_that_breaks_neither_skips_nor_doubles(bench: Bench, at: str) -> None:
+    broken = False
+
+    def breaks(command: str) -> None:
+        nonlocal broken
+        if command.startswith((at, at.replace("SELECT", "EXAMINE"))) and not broken:
+            broken = True
+            raise ConnectionResetError
+
+    uid = bench.box.arrive(_bounce("5.1.1", tag=bench.tag()))
+    bench.box.before = breaks
+    told = await bench.round()
+    assert broken
+    told += await bench.round()
+
+    assert told == 1
+    assert bench.box.seen == {uid}
+    assert await bench.reasons() == [Kind.GONE]
+
+
+async def test_a_kill_after_the_note_still_puts_the_mail_away(bench: Bench) -> None:
+    """What was committed before the kill says which mails wait to be put away."""
+    uid = bench.box.arrive(_bounce("5.1.1", tag=bench.tag()))
+    collector = collector_of(bench.services)
+    member, found = await _visited(bench)
+    await collector._applied(member, await _progress(bench), found)
+    assert bench.box.seen == set()
+
+    assert await bench.round() == 0
+
+    assert bench.box.seen == {uid}
+    assert [row.handled for row in await bench.rows(mailboxes)] == [[]]
+
+
+async def test_two_readers_of_one_mailbox_count_a_report_once(bench: Bench) -> None:
+    bench.box.arrive(_bounce("4.2.2", tag=bench.tag()))
+    collector = collector_of(bench.services)
+    before = await _progress(bench)
+    member, found = await _visited(bench)
+    first = await collector._applied(member, before, found)
+    second = await collector._applied(member, before, found)
+    assert (first[1], second) == (1, ([], 0))
+
+
+async def _visited(bench: Bench) -> tuple[Member, Haul]:
+    """The first visit of a reader, who has not applied what it found."""
+    member = (await bench.services.roster.everyone())[bench.account_id]
+    assert isinstance(member.channel, Collects)
+    found = await member.channel.collect(member.account, since=None, handled=())
+    assert isinstance(found, Haul)
+    return member, found
+
+
+async def _progress(bench: Bench) -> store.Progress:
+    return await store.progress(bench.services.database, bench.account_id)
+
+
+async def test_handled_mails_go_to_a_folder_of_their_own(bench: Bench, tmp_path: Path) -> None:
+    await connect(
+        bench.services, "Other", "newsletter", **settings_for(bench.box, move_to="Returns/read")
+    )
+    async with bench.services.database.write() as connection:
+        await accounts.archive(connection, bench.account_id, bench.services.clock.micros())
+    uid = bench.box.arrive(_bounce("5.1.1", tag=bench.tag()))
+    answer = bench.box.arrive(b"Subject: hello\r\n\r\nhello")
+
+    assert await bench.round() == 1
+
+    assert bench.box.moved == {"Returns/read": {uid}}
+    assert set(bench.box.mails) == {answer}
+
+
+async def test_refusals_on_several_days_end_it_and_a_bad_evening_does_not(bench: Bench) -> None:
+    wanted = bench.services.settings.refusals_end
+    for day in range(wanted):
+        for hour in range(3):
+            assert await bench.reasons() == []
+            stamp = b"Message-ID: <%d.%d@x>\r\n" % (day, hour)
+            status = "5.2.2" if hour else "5.7.1"
+            bench.box.arrive(stamp + _bounce(status, tag=bench.tag()))
+            assert await bench.round() == 1
+            if day == wanted - 1 and hour:
+                break
+        bench.clock.ahead += DAY
+    assert await bench.reasons() == [TOO_OFTEN]
+
+
+async def test_refusals_long_ago_do_not_count(bench: Bench) -> None:
+    for number in range(bench.services.settings.refusals_end + 2):
+        bench.box.arrive(b"Message-ID: <%d@x>\r\n" % number + _bounce("5.2.2", tag=bench.tag()))
+        assert await bench.round() == 1
+        bench.clock.ahead += 20 * DAY
+    assert await bench.reasons() == []
+
+
+@pytest.mark.parametrize(("wrong", "rounds"), [("password", 1), ("folder", 1), ("port", 3)])
+async def test_a_broken_mailbox_alarms_with_its_remedy_and_is_quiet_once_mended(
+    bench: Bench, wrong: str, rounds: int
+) -> None:
+    box = bench.box
+    kept = box.password, box.folders
+    port, server = box.port, box._server
+    if wrong == "password":
+        box.password = "changed"
+    elif wrong == "folder":
+        box.folders = set()
+    else:
+        assert server is not None
+        server.close()
+    for number in range(rounds):
+        assert len(await bench.rows(alerts)) == 0, number
+        assert await bench.round() == 0
+    (alert,) = await bench.rows(alerts)
+    assert (alert.kind, alert.resolved_at) == ("account.mailbox-broken", None)
+    assert alert.data["account_id"] == bench.account_id
+    assert alert.data["action"]
+    assert "secret" not in str(alert.data)
+
+    box.password, box.folders = kept
+    if wrong == "port":
+        box._server = await asyncio.start_server(box._serve, "127.0.0.1", port)
+    uid = box.arrive(_bounce("5.1.1", tag=bench.tag()))
+    assert await bench.round() == 1
+    assert box.seen == {uid}
+    (alert,) = await bench.rows(alerts)
+    assert alert.resolved_at is not None
+
+
+async def test_what_came_back_is_shown_to_the_person_and_forgotten_with_them(bench: Bench) -> None:
+    bench.box.arrive(_bounce("5.2.2", tag=bench.tag()))
+    assert await bench.round() == 1
+    async with bench.services.database.read() as connection:
+        whole = await person(connection, bench.readers[0])
+    assert whole is not None
+    assert [one["status"] for one in whole["returns"]] == ["5.2.2"]
+    async with bench.services.database.write() as connection:
+        await contacts.erase(
+            connection, bench.services.database, contact_id=bench.readers[0],
+            key=key_of(bench.services), now=bench.services.clock.micros(),
+        )  # fmt: skip
+    assert await bench.rows(returns) == []
