@@ -35,6 +35,10 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "{account} is only partly visible",
         "Look at the page with a phone and with a computer, without being logged in.",
     ),
+    "copy.failed": (
+        "The encrypted copy of the contacts could not be made",
+        "Make room, or make the directory writable; it is tried again every quarter of an hour.",
+    ),
     "redis.lost": (
         "Redis does not answer; publishing goes on from SQL alone",
         "Start Redis again; nothing has to be repaired afterwards.",
@@ -113,6 +117,10 @@ FRENCH: Final[Mapping[str, tuple[str, str]]] = {
     "account.degraded": (
         "{account} n’est visible qu’en partie",
         "Regardez la page avec un téléphone et avec un ordinateur, sans être connecté.",
+    ),
+    "copy.failed": (
+        "La copie chiffrée des contacts n’a pas pu être faite",
+        "Libérez de la place ou rendez le dossier accessible ; nouvel essai tous les 15 minutes.",
     ),
     "redis.lost": (
         "Redis ne répond plus ; les publications continuent à partir de la base de données",

@@ -18,6 +18,7 @@ from scheduler import metrics
 from scheduler.audience.mails import Mailer
 from scheduler.clock import Clock
 from scheduler.collecting import Collector
+from scheduler.copies import Copyist
 from scheduler.decide import SECOND
 from scheduler.dispatch import Dispatcher
 from scheduler.foresight import Foresight
@@ -44,6 +45,8 @@ RENEW_LOOK = 30.0
 RENEW_TERM = 60 * SECOND
 MAILBOX_LOOK = 5.0
 MAILBOX_TERM = 120 * SECOND  # longer than reading all of them may take
+COPY_LOOK = 30.0
+COPY_TERM = 3600 * SECOND  # a copy of millions takes minutes; a dead leader's lease ends with it
 PLAN_LOOK = 5.0
 PLAN_EVERY = 600 * SECOND
 PLAN_TERM = 60 * SECOND
@@ -66,6 +69,7 @@ class Duties:
     renewer: Renewer
     scales: Scales
     collector: Collector
+    copyist: Copyist
 
     async def heartbeat(self) -> None:
         """Say that this worker lives, and learn how many others do."""
@@ -184,6 +188,16 @@ class Duties:
                 await self.renewer.look()
 
         await _forever("renewal", RENEW_LOOK, look)
+
+    async def copy_contacts(self) -> None:
+        """The leader's encrypted copy of the day; missed ones are caught up by one."""
+
+        async def look() -> None:
+            if await self._leads("contacts-copy", COPY_TERM):
+                await self.copyist.look()
+
+        if self.settings.copies_dir is not None:
+            await _forever("contacts-copy", COPY_LOOK, look)
 
     async def _leads(self, duty: str, term: int) -> bool:
         """Whether this worker is the one that does it now (for `term` microseconds more)."""

@@ -83,6 +83,17 @@ class Settings(BaseSettings):
     alert_gather: float = Field(
         5.0, ge=0, le=3600, description="Wait before telling, so that one cause is one mail."
     )
+    copies_dir: Path | None = Field(
+        None, description="Where an encrypted copy of the contacts goes each day; empty: none."
+    )
+    copies_recipients: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Who can open it: age1… or SSH public keys, comma-separated."
+    )
+    copies_passphrase: SecretStr = Field(
+        SecretStr(""), description="Opens it, instead of copies_recipients."
+    )
+    copies_hour: int = Field(4, ge=0, le=23, description="When, in zone.")
+    copies_keep: int = Field(14, ge=1, le=10_000, description="How many copies stay.")
     private_addresses_ok: bool = Field(
         default=False,  # a post must not become a way into the owner's network
         description="Let adapters reach private addresses (practice platforms, a local site).",
@@ -125,10 +136,17 @@ class Settings(BaseSettings):
     )
     refusals_days: int = Field(60, ge=1, le=3650, description="Within how many days they count.")
 
-    @field_validator("secret_keys", mode="before")
+    @field_validator("copies_dir", mode="before")
+    @classmethod
+    def _no_directory(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("secret_keys", "copies_recipients", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @field_validator("apps")
     @classmethod
@@ -153,6 +171,9 @@ class Settings(BaseSettings):
     def _coherent(self) -> Settings:
         if self.send_timeout >= self.lease:
             raise ValueError("send_timeout must be shorter than lease: a send may not outlive it")
+        ways = bool(self.copies_recipients) + bool(self.copies_passphrase.get_secret_value())
+        if self.copies_dir is not None and ways != 1:
+            raise ValueError("copies_dir needs copies_recipients or copies_passphrase, one of them")
         return self
 
     @property

@@ -22,6 +22,7 @@ from scheduler.attempt import BroadcastRun, Sender
 from scheduler.audience.mails import mailer_of
 from scheduler.care import collector_of, doctor_of, renewer_of, scales_of, teller_of
 from scheduler.completion import Completer
+from scheduler.copies import copyist_of
 from scheduler.decide import SECOND, Move, Rules
 from scheduler.deliveries import Delivery
 from scheduler.dispatch import Dispatcher, Pace
@@ -88,7 +89,7 @@ class Worker:
             foresight=Foresight(database=services.database, clock=services.clock),
             recurring=Recurring(services.campaigner), mailer=mailer_of(services),
             scales=scales_of(services), collector=collector_of(services),
-            renewer=renewer_of(services, f"worker:{self.id}"),
+            copyist=copyist_of(services), renewer=renewer_of(services, f"worker:{self.id}"),
         )  # fmt: skip
 
     @asynccontextmanager
@@ -110,6 +111,7 @@ class Worker:
                 self._duties.tell(),
                 self._duties.renew(),
                 self._duties.plan_ahead(),
+                self._duties.copy_contacts(),
                 *([] if self._redis_url is None else self._with_redis(self._redis_url)),
             )
         ]

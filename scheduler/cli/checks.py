@@ -18,13 +18,16 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from channels.outcome import HealthStatus
+from scheduler.audience.sealing import SealError
 from scheduler.cli.place import noted, own_address
-from scheduler.clock import Clock
+from scheduler.clock import Clock, moment
+from scheduler.copies import DUTY, lock_of, made_in
 from scheduler.embedded import NO_SERVER, find_server
 from scheduler.roster import Member
 from scheduler.settings import Settings
 from scheduler.store import drills
 from scheduler.store.db import Database
+from scheduler.store.duties import last_ran
 from scheduler.store.faults import explain
 from scheduler.store.migrate import pending
 from scheduler.store.workers import heard_from
@@ -32,6 +35,7 @@ from scheduler.store.workers import heard_from
 _ANSWER_WITHIN = 5.0
 _LITTLE_DISK = 500_000_000
 _DRILL_DAYS = 90
+_COPY_LATE = 26 * 3600 * 1_000_000
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _TIMEX_BYTES = 1024
 
@@ -61,6 +65,29 @@ def disk(settings: Settings) -> Check:
     if free < _LITTLE_DISK:
         return Check("data directory", Grade.WARNING, detail, "make room: a full disk stops posts")
     return Check("data directory", Grade.OK, detail)
+
+
+async def copies(settings: Settings, opened: Database) -> Check:
+    """When the last encrypted copy of the contacts was made."""
+    name = "copy of contacts"
+    if settings.copies_dir is None:
+        return Check(
+            name, Grade.WARNING, "none is made", "set ESTAFETTE_COPIES_DIR and who can open it"
+        )
+    try:
+        lock_of(settings).ready()
+    except SealError as error:
+        return Check(name, Grade.ERROR, str(error), "correct ESTAFETTE_COPIES_RECIPIENTS")
+    ran = await last_ran(opened, DUTY)
+    if ran is None:
+        return Check(name, Grade.WARNING, "none yet", "start a worker: it makes one at once")
+    detail = f"last at {moment(ran):%Y-%m-%d %H:%M} UTC in {settings.copies_dir}"
+    there = made_in(settings.copies_dir)
+    if not there:
+        return Check(name, Grade.ERROR, f"{detail}, and nothing is there", "look at the directory")
+    if Clock().micros() - ran > _COPY_LATE:
+        return Check(name, Grade.ERROR, detail, "see estafette doctor's other lines, and alerts")
+    return Check(name, Grade.OK, f"{detail}, {len(there)} kept")
 
 
 async def database(opened: Database) -> Check:

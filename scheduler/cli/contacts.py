@@ -18,6 +18,7 @@ from scheduler.audience.headings import MappingError
 from scheduler.audience.importing import Importer, Order
 from scheduler.audience.links import audience_key
 from scheduler.audience.rows import BadRow, Shape, read_rows, shape_of
+from scheduler.cli.copies import copy, restore
 from scheduler.cli.database import open_database
 from scheduler.cli.exits import CommandError, Exit
 from scheduler.cli.output import console, print_fields, print_rows
@@ -26,7 +27,9 @@ from scheduler.clock import Clock
 from scheduler.settings import Settings
 from scheduler.store import lists
 
-app = typer.Typer(help="Readers: import, export.", no_args_is_help=True)
+app = typer.Typer(help="Readers: import, export, encrypted copies.", no_args_is_help=True)
+app.command()(copy)
+app.command()(restore)
 _SHOWN = 5
 
 

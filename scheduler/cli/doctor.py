@@ -85,6 +85,7 @@ async def _whole(settings: Settings) -> AsyncIterator[Check]:
                 return
             yield await checks.workers(settings, services.database)
             yield await checks.drill(services.database)
+            yield await checks.copies(settings, services.database)
             members = list((await services.roster.everyone()).values())
             async for check in checks.names(members):
                 yield check

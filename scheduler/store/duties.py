@@ -8,11 +8,17 @@ from scheduler.store.db import Database
 from scheduler.store.tables import duties
 
 
-async def is_due(database: Database, name: str, *, every_us: int, now: int) -> bool:
-    """Whether the duty has not run within this period (microseconds)."""
+async def last_ran(database: Database, name: str) -> int | None:
+    """When the duty was last done, None if never."""
     statement = select(duties.c.ran_at).where(duties.c.name == name)
     async with database.read() as connection:
-        ran_at = (await connection.execute(statement)).scalar_one_or_none()
+        ran_at: int | None = (await connection.execute(statement)).scalar_one_or_none()
+    return ran_at
+
+
+async def is_due(database: Database, name: str, *, every_us: int, now: int) -> bool:
+    """Whether the duty has not run within this period (microseconds)."""
+    ran_at = await last_ran(database, name)
     return ran_at is None or not now - every_us < ran_at <= now
 
 

@@ -31,6 +31,8 @@ def entry(name: str) -> str:
 
 
 def _written(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, bool):
