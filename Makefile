@@ -7,6 +7,7 @@
 VENV ?= .venv
 ARGS ?=
 WORKERS ?= 2
+PEERS ?= web mail
 
 MIN_PYTHON := 3.11
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
@@ -32,8 +33,8 @@ demo: $(VENV)/.runtime ## a reopening announcement on five channels, then plan B
 test: $(VENV)/.dev ## the test suite: real Redis, SQLite, PostgreSQL, SMTP and practice platforms
 	@$(PY) -m pytest -n $(WORKERS) $(ARGS)
 
-test-peers: $(VENV)/.dev ## the tests against other people's servers (WordPress, Postfix)
-	@sh tests/peers/install.sh
+test-peers: $(VENV)/.dev ## the tests against other people's servers (WordPress, Postfix, Dovecot)
+	@sh tests/peers/install.sh $(PEERS)
 	@$(PY) -m pytest -m peers $(ARGS)
 
 check: lint format types floors test ## all that CI checks; documentation is tested with the rest

@@ -1,8 +1,16 @@
 #!/bin/sh
-# What the tests against other people's servers need, from the distribution's packages. Where it
-# cannot install, it says so and the tests skip with the same reason.
+# What the tests against other people's servers need, from the distribution's packages, by
+# group: web, mail. Where it cannot install, it says so and the tests skip with the same reason.
 set -eu
-packages="wordpress mariadb-server php-cli php-mysql php-gd php-xml php-mbstring php-curl"
+packages=
+for group in "$@"; do
+	case $group in
+	web) more="wordpress mariadb-server php-cli php-mysql php-gd php-xml php-mbstring php-curl" ;;
+	mail) more="postfix dovecot-imapd dovecot-lmtpd" ;;
+	*) echo "test-peers: PEERS is web, mail or both, not: $group" >&2 && exit 2 ;;
+	esac
+	packages="$packages $more"
+done
 for package in $packages; do
 	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing=yes
 done
