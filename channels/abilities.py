@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from channels.base import Account, Channel, ChannelSettings
+from channels.base import Account, Channel, ChannelSettings, Recipient
 from channels.outcome import (
     AccessLost,
     Outcome,
@@ -32,6 +32,29 @@ class Withdraws(Channel, Protocol):
 
     async def withdraw(self, remote_id: str, account: Account[Any]) -> Outcome:
         """Take it back; Delivered when readers no longer see it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A mail as its reader's program shows it. `size`: bytes as sent."""
+
+    subject: str
+    sender: str
+    recipient: str
+    html: str
+    text: str
+    size: int
+
+
+@runtime_checkable
+class Proofs(Channel, Protocol):
+    """A channel that can show beforehand what one person would get."""
+
+    async def proof(
+        self, message: Message, account: Account[Any], recipient: Recipient
+    ) -> Proof | Problem:
+        """Sends nothing."""
         ...
 
 

@@ -111,6 +111,11 @@ class Intake:
         now: int = row["created_at"]
         return row, make_plan(post, choose(draft, members, now), routes, now)
 
+    async def row(self, draft: Draft) -> Row:
+        """The row of posts that `accept` would store. Error: RefusedError."""
+        row, _ = self._read(draft, await self._media([draft]))
+        return row
+
     async def close(self) -> None:
         """Finish what was taken."""
         if self._drain is not None:

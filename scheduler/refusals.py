@@ -29,6 +29,7 @@ class Refusal(Enum):
     MEDIA_TYPE = (415, "unsupported-media-type", "The content type is not understood")
     INVALID = (422, "invalid", "Something in the request is not right")
     KEY_REUSED = (422, "idempotency-key-reused", "This Idempotency-Key was used before")
+    TOO_MANY = (429, "too-many-requests", "That is too often")
     UNAVAILABLE = (503, "unavailable", "The service cannot answer now")
 
     @property

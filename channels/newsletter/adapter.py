@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from channels.abilities import Bookmark, Haul
+from channels.abilities import Bookmark, Haul, Proof
 from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
 from channels.newsletter.compose import Letter
 from channels.newsletter.headers import UnsafeHeaderError
+from channels.newsletter.proof import proof_of
 from channels.newsletter.relay import Road, look
 from channels.newsletter.render import public_url, render
 from channels.newsletter.settings import NewsletterSettings
@@ -86,20 +87,22 @@ class Newsletter:
         try:
             pictures = await asyncio.to_thread(_read_pictures, message.media)
             letter = Letter(message, settings, date=self._now(), pictures=pictures)
-        except OSError as error:
-            return Rejected(
-                problem=Problem(
-                    code="picture-missing",
-                    detail=f"a picture cannot be read: {error.strerror or error}",
-                    field="media",
-                    remedy="Upload the picture again.",
-                )
-            )
-        except UnsafeHeaderError as error:
-            return Rejected(problem=Problem(code="unsafe-header", detail=str(error), field="title"))
+        except (OSError, UnsafeHeaderError) as error:
+            return Rejected(problem=_unwritable(error))
         road = Road(settings)
         fault = await road.open()
         return MailCourier(letter, road) if fault is None else fault
+
+    async def proof(
+        self, message: Message, account: Account[Any], recipient: Recipient
+    ) -> Proof | Problem:
+        try:
+            pictures = await asyncio.to_thread(_read_pictures, message.media)
+            return proof_of(
+                message, account.settings, recipient, date=self._now(), pictures=pictures
+            )
+        except (OSError, UnsafeHeaderError) as error:
+            return _unwritable(error)
 
     async def probe(self, account: Account[Any]) -> Health:
         return await look(account.settings)
@@ -113,6 +116,17 @@ class Newsletter:
         from channels.newsletter.mailbox import visit
 
         return await asyncio.to_thread(visit, account.settings.returns, since, handled)
+
+
+def _unwritable(error: OSError | UnsafeHeaderError) -> Problem:
+    if isinstance(error, UnsafeHeaderError):
+        return Problem(code="unsafe-header", detail=str(error), field="title")
+    return Problem(
+        code="picture-missing",
+        detail=f"a picture cannot be read: {error.strerror or error}",
+        field="media",
+        remedy="Upload the picture again.",
+    )
 
 
 def _read_pictures(media: Sequence[Media]) -> Mapping[str, bytes]:

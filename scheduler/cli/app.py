@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "demo",
     "post": "post",
     "posts": "posts",
+    "proof": "proof",
     "accounts": "accounts",
     "routes": "routes",
     "drill": "drill",

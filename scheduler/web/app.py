@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from scheduler.care import watchman_of
+from scheduler.proofs import Proofreader
 from scheduler.services import Services
 from scheduler.settings import Settings
 from scheduler.web import auth, docs, measure, problems, service
@@ -26,6 +27,7 @@ from scheduler.web.api import (
     media,
     plan_b,
     posts,
+    proofs,
     recurrences,
     returns,
     routes,
@@ -39,6 +41,7 @@ from scheduler.web.hooks import setup_hooks
 from scheduler.web.keys import SERVICES
 from scheduler.web.pages import setup_pages
 from scheduler.web.preferences import setup_preferences
+from scheduler.web.proof_page import setup_proofs
 from scheduler.web.public import Press
 from scheduler.web.signup import setup_signup
 from scheduler.web.site import setup_site
@@ -48,6 +51,7 @@ from scheduler.web.unsubscribe import setup_unsubscribe
 API = "/api/v1"
 _MODULES = (
     posts,
+    proofs,
     campaigns,
     recurrences,
     agenda,
@@ -91,6 +95,7 @@ def create_app(services: Services) -> web.Application:
     app[SERVICES] = services
     app[auth.DOORKEEPER] = auth.Doorkeeper(services.database, services.clock)
     app[events.FEED] = Feed(services.database)
+    app[proofs.PROOFREADER] = Proofreader(services=services)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.append(_watched)
     for prefix, endpoints in api_endpoints().items():
@@ -98,6 +103,7 @@ def create_app(services: Services) -> web.Application:
     docs.add_routes(app, api_endpoints(), API)
     setup_pages(app)
     setup_connect(app)
+    setup_proofs(app, app[proofs.PROOFREADER])
     setup_hooks(app, services)
     press = Press()
     setup_unsubscribe(app, services, press)

@@ -9,6 +9,7 @@ import jinja2
 from aiohttp import web
 from babel.dates import format_datetime
 
+from channels.abilities import Proofs
 from scheduler.clock import moment
 from scheduler.deliveries import State
 from scheduler.desk import in_doubt
@@ -150,7 +151,12 @@ async def _overview(services: Services) -> dict[str, Any]:
         "planned": _with_legs([row for row in planned if row["cancelled_at"] is None], legs),
         "past": _with_legs(past, legs),
         "accounts": [account_answer(row, now) for row in connected],
+        "mailing": {row["id"] for row in connected if _mails(services, row["adapter"])},
     }
+
+
+def _mails(services: Services, adapter: str) -> bool:
+    return isinstance(services.registry.get(adapter), Proofs)
 
 
 def _with_legs(rows: Any, legs: Any) -> list[dict[str, Any]]:

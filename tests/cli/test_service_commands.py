@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -216,3 +217,28 @@ def test_a_segment_is_named_by_a_post_and_stays_while_it_waits(command: Command)
     assert command("segments", "remove", asleep["id"]).returncode == 0
     assert [one["name"] for one in command.json("segments", "list")] == ["VIP"]
     assert command("segments", "add", "None").returncode == 2
+
+
+def test_a_newsletter_is_shown_before_it_goes_out(command: Command, tmp_path: Path) -> None:
+    settings = {
+        "from_address": "lettre@shop.example.org", "publisher": "12 quai des Brumes, Nantes",
+        "relays": [{"host": "127.0.0.1", "port": 9, "tls": "none"}],
+    }  # fmt: skip
+    place = json.loads((tmp_path / "service.json").read_text())
+    request = urllib.request.Request(  # noqa: S310 -- our own address
+        f"{place['url']}/api/v1/accounts",
+        json.dumps({"adapter": "newsletter", "name": "La lettre", "settings": settings,
+                    "check": False}).encode(),
+        {"Authorization": f"Bearer {place['token']}", "Content-Type": "application/json"},
+    )  # fmt: skip
+    with urllib.request.urlopen(request) as answer:  # noqa: S310
+        assert answer.status == 201
+    mail = "---\ntitle: Bonjour\n---\nA **word**"
+    shown = command("proof", "-", "--html", str(tmp_path / "mail.html"), stdin=mail)
+    assert shown.returncode == 0, shown.stderr
+    assert "Bonjour" in shown.stdout
+    assert "A word" in shown.stdout
+    assert "<strong>word</strong>" in (tmp_path / "mail.html").read_text()
+    refused = command("proof", "-", "--to", "me@x.org", stdin=mail)
+    assert refused.returncode == 1
+    assert "Not sent" in refused.stdout

@@ -32,6 +32,9 @@ _BELOW = (
     "/confirm/",
     "/preferences/",
     "/hooks/",
+    "/preview/",
+    "/letters/",
+    "/l/",
     "/connect/",
 )
 
