@@ -27,7 +27,7 @@ help: ## list the targets
 run: $(VENV)/.runtime ## start everything on this machine, with practice platforms
 	@exec $(PY) -m scheduler run $(ARGS)
 
-demo: $(VENV)/.runtime ## a reopening announcement on five channels, then plan B, on a running `make run`
+demo: $(VENV)/.runtime ## a week of 30 posts in which a page vanishes and comes back, on a running `make run`
 	@exec $(PY) -m scheduler demo $(ARGS)
 
 test: $(VENV)/.dev ## the test suite: real Redis, SQLite, PostgreSQL, SMTP and practice platforms

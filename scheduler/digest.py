@@ -38,8 +38,11 @@ class Room:
     max_images: int
 
 
-def slot_after(at: int, zone: str, hour: int) -> int:
-    """The first moment at or after `at` when it is `hour` o'clock in `zone`; microseconds."""
+def slot_after(at: int, zone: str, hour: int, day: int = 0) -> int:
+    """The first moment at or after `at` when it is `hour` o'clock in `zone`; microseconds.
+    `day`: of a practice day, which knows no zone; 0: a real one."""
+    if day:
+        return at + (hour * day // 24 - at) % day
     local = moment(at).astimezone(ZoneInfo(zone))
     slot = datetime.combine(local.date(), time(hour), ZoneInfo(zone))
     if micros(slot) < at:
@@ -47,8 +50,12 @@ def slot_after(at: int, zone: str, hour: int) -> int:
     return micros(slot)
 
 
-def week_of(at: int, zone: str) -> tuple[int, int]:
-    """Begin and end (exclusive) of the calendar week around `at`, in `zone`; microseconds."""
+def week_of(at: int, zone: str, day: int = 0) -> tuple[int, int]:
+    """Begin and end (exclusive) of the calendar week around `at`, in `zone`; microseconds.
+    `day` as in `slot_after`."""
+    if day:
+        monday_us = at - at % (7 * day)
+        return monday_us, monday_us + 7 * day
     local = moment(at).astimezone(ZoneInfo(zone))
     monday = local.date() - timedelta(days=local.weekday())
     bounds = (

@@ -173,7 +173,7 @@ class Drill:
         self, run: _Rehearsal, account_id: str, at: int, found: Found, *, digest: bool
     ) -> None:
         """Remember it, so that the week's mails are counted as on the day."""
-        begin, _ = week_of(at, self.zone)
+        begin, _ = week_of(at, self.zone, found.route.day_us)
         if not digest:
             run.placed.mails[account_id, begin] += 1
             return

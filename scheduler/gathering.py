@@ -44,7 +44,7 @@ class Gatherer:
         await digests.lock_account(connection, target.id)
         digest = await digests.at_slot(connection, target.id, digests.DIGEST, slot)
         while digest is not None and not takes_more(digest):
-            slot = slot_after(slot + 1, self.zone, route.digest_hour)
+            slot = slot_after(slot + 1, self.zone, route.digest_hour, route.day_us)
             digest = await digests.at_slot(connection, target.id, digests.DIGEST, slot)
         if digest is None:
             new = NewDigest(

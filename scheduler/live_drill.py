@@ -17,6 +17,13 @@ from scheduler.undo import Undo
 GONE = "page-gone"
 
 
+def practises(member: Member, settings: Settings) -> bool:
+    """Whether it is an account of this machine's practice platforms."""
+    account: Any = member.account.settings
+    here = f"http://127.0.0.1:{settings.practice_port}/"
+    return str(getattr(account, "base_url", "")).startswith(here)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveDrill:
     """Only for accounts of the practice platforms: nothing real is ever made to vanish."""
@@ -33,7 +40,7 @@ class LiveDrill:
         member = (await self.roster.members([account_id])).get(account_id)
         if member is None:
             raise not_found("account", account_id)
-        if not self._practises(member):
+        if not practises(member, self.settings):
             raise invalid(
                 "live",
                 f"{member.account.name} is no account of the practice platforms",
@@ -53,11 +60,6 @@ class LiveDrill:
             found = "nothing" if health is None else health.status.value
             raise conflict(f"the practice page did not vanish: {found}", "look at its faults")
         return report
-
-    def _practises(self, member: Member) -> bool:
-        settings: Any = member.account.settings
-        here = f"http://127.0.0.1:{self.settings.practice_port}/"
-        return str(getattr(settings, "base_url", "")).startswith(here)
 
     async def _fault(self, method: str, member: Member) -> None:
         platform = member.channel.name

@@ -37,7 +37,8 @@ class Route:
     `digest_hour`: local hour of the day's digest. `worth_us`: for how long after its time a post
     is worth another road (microseconds). `weekly_mails`: how many mails reroutes may add to one
     list in a calendar week. `last_resort`: accounts of `fallbacks` that are only there so that
-    readers find the post at all; its owner is told.
+    readers find the post at all; its owner is told. `day_us`: how long a day lasts, on practice
+    platforms alone (0: as long as days do).
     """
 
     fallbacks: Sequence[str] = ()
@@ -47,6 +48,7 @@ class Route:
     worth_us: int = 48 * HOUR
     weekly_mails: int = 7
     last_resort: AbstractSet[str] = frozenset()
+    day_us: int = 0
 
     def mode(self, kind: Kind) -> Mode:
         """How posts of this kind take the other road."""

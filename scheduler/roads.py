@@ -90,7 +90,9 @@ class Survey:
             ),
         )
         kind = Kind(row["kind"])
-        slot = slot_after(max(self.now, delivery.due_at), self.zone, route.digest_hour)
+        slot = slot_after(
+            max(self.now, delivery.due_at), self.zone, route.digest_hour, route.day_us
+        )
         route = _in_time(route, kind, slot, delivery)
         carriers = [
             s
@@ -147,7 +149,8 @@ class Survey:
         """Lists that got as many mails from reroutes this week as their owner allows."""
         full: dict[str, str] = {}
         gathered = route.mode(kind) is Mode.DIGEST
-        begin, end = week_of(slot if gathered else max(self.now, delivery.due_at), self.zone)
+        moment = slot if gathered else max(self.now, delivery.due_at)
+        begin, end = week_of(moment, self.zone, route.day_us)
         for account_id in route.fallbacks:
             member = self.everyone.get(account_id)
             if member is None or not member.channel.capabilities.addressed:

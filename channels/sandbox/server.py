@@ -135,6 +135,10 @@ class PracticeServer:
     def url(self) -> str:
         return f"http://{self._host}:{self._port}"
 
+    @property
+    def port(self) -> int:
+        return self._port
+
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         for name, platform in self.platforms.items():

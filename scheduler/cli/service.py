@@ -83,12 +83,14 @@ async def _run(settings: Settings, stop: asyncio.Event, *, practice: bool) -> No
             await migrate(database)
         redis_url = await stack.enter_async_context(doorbell(settings))
         settings = settings.model_copy(update={"redis_url": redis_url or "none"})
-        services = await stack.enter_async_context(_services(settings, redis_url))
-        practice_url = ""
+        server = None
         if practice:
             server = await stack.enter_async_context(practice_platforms(settings))
+            settings = settings.model_copy(update={"practice_port": server.port})
+        services = await stack.enter_async_context(_services(settings, redis_url))
+        if server is not None:
             await connect_accounts(services, server)
-            practice_url = server.url
+        practice_url = "" if server is None else server.url
         place = Place(own_address(settings), await _token(services), practice_url)
         since = await events.newest(services.database)
         await stack.enter_async_context(_worker(services, redis_url).running())

@@ -37,6 +37,7 @@ async def route_of(connection: Connection, account_id: str) -> Route:
         worth_us=rules.get("worth_hours", plain.worth_us // HOUR) * HOUR,
         weekly_mails=rules.get("weekly_mails", plain.weekly_mails),
         last_resort=frozenset(sites),
+        day_us=int((rules.get("day_seconds") or 0) * 1_000_000),
     )
 
 

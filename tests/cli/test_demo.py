@@ -1,17 +1,91 @@
-"""The story, told to its end: five channels, a page that vanishes, another road, nothing twice."""
+"""The story, told to its end: thirty posts, a page that vanishes and returns, nothing twice."""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import estafette
+from tests.support.command import ROOT, environment, estafette
+
+pytestmark = pytest.mark.timeout(300)  # it starts whole installations
 
 
-@pytest.mark.timeout(300)  # it starts a whole installation of its own
-def test_the_demo_starts_its_own_service_and_ends_well(tmp_path: Path) -> None:
-    done = estafette("demo", data_dir=tmp_path)
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="e-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
+def test_the_demo_starts_its_own_service_and_ends_well(data_dir: Path) -> None:
+    done = estafette("demo", "--day", "2", data_dir=data_dir)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "accepted: 5 deliveries" in done.stdout
-    assert "6 delivered, 1 rerouted; 0 lost, 0 doubled on the ledgers." in done.stdout
+    assert "30 posts is queued on five channels" in done.stdout
+    assert "looked at: degraded. One alert, no plan B" in done.stdout
+    assert "Plan B moves its whole queue" in done.stdout
+    assert "instead of the page: New opening hours" in done.stdout
+    assert "one mail for 2 posts: The sign is up; What our regulars say" in done.stdout
+    assert "is back, healthy" in done.stdout
+    assert "NOT each once" not in done.stdout
+    assert "one alert for the lost page" in done.stdout
+    assert "0 lost, 0 doubled, 0 replayed." in done.stdout
+
+
+async def test_a_kill_in_the_middle_of_the_story_changes_nothing_of_its_end(
+    data_dir: Path,
+) -> None:
+    ports = {"ESTAFETTE_PORT": str(free()), "ESTAFETTE_PRACTICE_PORT": str(free())}
+    service = await start(data_dir, ports)
+    demo = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "scheduler", "demo", "--day", "2", cwd=ROOT,
+        env=environment(data_dir, **ports), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert demo.stdout is not None
+    said = []
+    try:
+        while line := (await demo.stdout.readline()).decode():
+            said.append(line)
+            if line.startswith("Thursday"):
+                os.killpg(service.pid, signal.SIGKILL)
+                await service.wait()
+                service = await start(data_dir, ports)
+        assert await demo.wait() == 0, "".join(said)
+    finally:
+        with suppress(ProcessLookupError):
+            demo.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(service.pid, signal.SIGTERM)
+        await service.wait()
+    assert "0 lost, 0 doubled, 0 replayed." in "".join(said), "".join(said)
+
+
+async def start(data_dir: Path, ports: dict[str, str]) -> asyncio.subprocess.Process:
+    """`run`, in a process group of its own, once it publishes."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "scheduler", "run", cwd=ROOT, env=environment(data_dir, **ports),
+        stdout=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    while line := await process.stdout.readline():
+        if b"Ctrl-C stops" in line:
+            drained = asyncio.create_task(process.stdout.read())
+            _DRAINS.add(drained)
+            drained.add_done_callback(_DRAINS.discard)
+            return process
+    raise AssertionError("it did not start")
+
+
+_DRAINS: set[asyncio.Task[bytes]] = set()
+
+
+def free() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

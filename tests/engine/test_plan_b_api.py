@@ -122,3 +122,11 @@ async def test_every_channel_can_carry_a_digest(engine: Engine, part: Part) -> N
             one for one in channel.check(message, account) if one.severity is Severity.ERROR
         ]
         assert [one.code for one in problems] in ([], ["no-image"], ["no-recipient"])
+
+
+async def test_days_of_their_own_are_for_practice_accounts_alone(engine: Engine, api: Api) -> None:
+    body = {"fallbacks": [engine.accounts["linkedin"]], "day_seconds": 8}
+    status, refused = await call(api, "PUT", f"/routes/{engine.accounts['blog']}", body)
+    assert (status, refused["errors"][0]["field"]) == (422, "day_seconds")
+    status, _ = await call(api, "POST", f"/routes/{engine.accounts['blog']}/check", body)
+    assert status == 422

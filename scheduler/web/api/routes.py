@@ -12,9 +12,11 @@ from typing_extensions import TypedDict
 from channels.posts import Kind
 from scheduler.care import drill_of
 from scheduler.drafts import MediaId, Strict, Text
-from scheduler.refusals import Refusal, RefusedError, not_found
+from scheduler.live_drill import practises
+from scheduler.refusals import Refusal, RefusedError, invalid, not_found
 from scheduler.reroute import DEFAULT_RULES, Mode
 from scheduler.routing import route_errors, route_warnings
+from scheduler.services import Services
 from scheduler.store import accounts, routes
 from scheduler.store.db import Connection
 from scheduler.store.events import append
@@ -51,10 +53,14 @@ class RouteDraft(Strict):
     last_resort: Annotated[
         bool, Field(description="With every fallback closed, publish on the built-in site.")
     ] = False
+    day_seconds: Annotated[
+        float | None,
+        Field(ge=1, le=86400, description="How long a day lasts; on practice platforms alone."),
+    ] = None
 
 
 _PLAIN = RouteDraft(fallbacks=[], kinds={})
-_EXTRAS = {"note", "digest_hour", "worth_hours", "weekly_mails", "last_resort"}
+_EXTRAS = {"note", "digest_hour", "worth_hours", "weekly_mails", "last_resort", "day_seconds"}
 
 
 class RouteAnswer(TypedDict):
@@ -70,6 +76,7 @@ class RouteAnswer(TypedDict):
     worth_hours: int
     weekly_mails: int
     last_resort: bool
+    day_seconds: float | None
     default: bool
     warnings: list[str]
 
@@ -103,6 +110,7 @@ async def read(call: Call, path: ById) -> RouteAnswer:
 @endpoints.put("/routes/{id}", scope=Scope.WRITE, refusals=_ONE)
 async def write(call: Call, path: ById, body: RouteDraft) -> RouteAnswer:
     """Write an account's plan B."""
+    await _refuse_short_days(call.services, path.id, body)
     async with call.services.database.write() as connection:
         await _checked(connection, path.id, body)
         now = call.services.clock.micros()
@@ -127,6 +135,7 @@ async def write(call: Call, path: ById, body: RouteDraft) -> RouteAnswer:
 @endpoints.post("/routes/{id}/check", scope=Scope.READ, refusals=_ONE)
 async def check(call: Call, path: ById, body: RouteDraft) -> RouteCheck:
     """Whether this plan B could be written, without writing it."""
+    await _refuse_short_days(call.services, path.id, body)
     async with call.services.database.read() as connection:
         rows = await _checked(connection, path.id, body)
     statuses = {row["id"]: row["status"] for row in rows}
@@ -155,6 +164,16 @@ async def _checked(
     if errors:
         raise RefusedError(Refusal.INVALID, "this route leads nowhere", errors)
     return rows
+
+
+async def _refuse_short_days(services: Services, account_id: str, body: RouteDraft) -> None:
+    """Readers of a real page get one digest a day, never one every few seconds."""
+    member = (await services.roster.members([account_id])).get(account_id)
+    if body.day_seconds is None or (member and practises(member, services.settings)):
+        return
+    raise invalid(
+        "day_seconds", "only an account of the practice platforms has days of its own", "remove it"
+    )
 
 
 async def _rehearsed(call: Call, account_id: str) -> list[str]:
@@ -193,6 +212,7 @@ async def _answers(connection: Connection) -> list[RouteAnswer]:
             "worth_hours": rules[row["id"]].get("worth_hours", _PLAIN.worth_hours),
             "weekly_mails": rules[row["id"]].get("weekly_mails", _PLAIN.weekly_mails),
             "last_resort": rules[row["id"]].get("last_resort", _PLAIN.last_resort),
+            "day_seconds": rules[row["id"]].get("day_seconds"),
             "default": row["id"] not in own,
             "warnings": route_warnings(row["id"], ways, statuses),
         }
