@@ -43,8 +43,9 @@ Mover = Callable[[Delivery, Move], Awaitable[None]]
 class Completer:
     """Collects what attempts came to and commits it every few milliseconds.
 
-    `mover` takes over deliveries that need another road. When the database is away, outcomes stay
-    in memory and are tried again: their leases keep everyone else off.
+    `mover` takes over deliveries that need another road, once their attempt is committed. When the
+    database is away, outcomes and moves stay in memory and are tried again: their leases keep
+    everyone else off.
     """
 
     database: Database
@@ -53,6 +54,7 @@ class Completer:
     worker: str
     mover: Mover
     _pending: list[Attempted] = field(default_factory=list)
+    _moves: list[tuple[Attempted, Move]] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -62,12 +64,13 @@ class Completer:
         self._wake.set()
 
     @property
-    def pending(self) -> Sequence[Attempted]:
-        return self._pending
+    def pending(self) -> bool:
+        """Whether anything is still to be committed or moved."""
+        return bool(self._pending or self._moves)
 
     async def drained(self) -> None:
-        """Returns once everything added so far is committed."""
-        if self._pending:
+        """Returns once everything added so far is committed, and moved where it must be."""
+        if self.pending:
             await self._idle.wait()
 
     async def run(self) -> None:
@@ -78,16 +81,26 @@ class Completer:
                 await asyncio.sleep(_FLUSH_EVERY)
             batch = self._pending[:_FLUSH_AT]
             try:
-                await self._commit(batch)
+                if batch:
+                    await self._commit(batch)
+                    del self._pending[: len(batch)]
+                await self._move()
             except Exception:  # whatever the database's driver raises: try again, lose nothing
-                log.exception("completion.failed", outcomes=len(batch))
+                log.exception("completion.failed", outcomes=len(self._pending))
                 metrics.DB_ERRORS.labels("completion").inc()
                 await asyncio.sleep(_RETRY_AFTER)
                 continue
-            del self._pending[: len(batch)]
-            if not self._pending:
+            if not self.pending:
                 self._wake.clear()
                 self._idle.set()
+
+    async def _move(self) -> None:
+        """The other roads: each leaves the list once it is taken, so that a failure repeats
+        nothing that is done."""
+        while self._moves:
+            attempted, move = self._moves[0]
+            await self.mover(attempted.armed.delivery, move)
+            self._moves.pop(0)
 
     async def _commit(self, batch: Sequence[Attempted]) -> None:
         now = self.clock.micros()
@@ -114,10 +127,10 @@ class Completer:
                     await append(connection, [_sign_line(account_id, sign, now, self.worker)])
                     await self._sign_alert(connection, account_id, sign, now)
         for attempted in batch:
-            await self._after(attempted, stale=attempted.armed.delivery.id not in applied)
+            self._after(attempted, stale=attempted.armed.delivery.id not in applied)
 
-    async def _after(self, attempted: Attempted, *, stale: bool) -> None:
-        """What follows the commit: metrics, the other road."""
+    def _after(self, attempted: Attempted, *, stale: bool) -> None:
+        """What follows the commit: metrics; another road is taken next."""
         delivery, channel = attempted.armed.delivery, attempted.armed.member.channel.channel
         metrics.OUTCOMES.labels(channel, outcome_name(attempted.outcome)).inc()
         if attempted.action == "send":
@@ -129,7 +142,7 @@ class Completer:
             )
         self.journal.settled(delivery.id, delivery.attempt)
         if isinstance(attempted.decision, Move):
-            await self.mover(delivery, attempted.decision)
+            self._moves.append((attempted, attempted.decision))
         elif stale:
             metrics.LEASES_LOST.inc()
             log.warning("lease.lost", delivery=delivery.id, saw=outcome_name(attempted.outcome))
