@@ -17,18 +17,24 @@ import asyncio
 import ipaddress
 import json
 import socket
+import time
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 from yarl import URL
 
 MAX_BODY = 2 * 1024 * 1024
 CONNECT_TIMEOUT = 10.0
 DEFAULT_TIMEOUT = 20.0
+# Until when a request of this send may begin (`time.monotonic`): the sender's lease. A process that
+# was frozen wakes up in the middle of its code, and another may have sent meanwhile.
+NOT_AFTER: ContextVar[float] = ContextVar("not_after", default=float("inf"))
 
 
 class NotSentError(Exception):
@@ -62,6 +68,16 @@ class Reply:
     @property
     def text(self) -> str:
         return self.body.decode("utf-8", "replace")
+
+
+class _Request(ClientRequest):
+    """Looks at the time once more when the connection is there: the last moment to stop."""
+
+    async def send(self, conn: Connection) -> ClientResponse:
+        if time.monotonic() > NOT_AFTER.get():
+            conn.close()
+            raise NotSentError("the sender's lease ended before the request left")
+        return await super().send(conn)
 
 
 async def _no_silent_resend(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -132,6 +148,7 @@ class HttpClient:
             ),
             headers={"User-Agent": self._user_agent},
             cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=_Request,
             middlewares=(*self._middlewares, _no_silent_resend),
             auto_decompress=True,
         )

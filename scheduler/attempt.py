@@ -10,12 +10,13 @@ from typing import Any, Protocol, cast
 import structlog
 
 from channels.base import Broadcasts, Publishes
+from channels.http import NOT_AFTER
 from channels.outcome import Outcome, Unconfirmed
 from channels.posts import Message
 from scheduler import tracing
 from scheduler.changes import evidence_json, outcome_name
 from scheduler.clock import Clock
-from scheduler.decide import Decision, Rules, decide
+from scheduler.decide import SECOND, Decision, Rules, decide
 from scheduler.deliveries import Delivery
 from scheduler.journal import Journal
 from scheduler.limits import AccountSign, BreakerPolicy, read_sign
@@ -134,6 +135,8 @@ class Sender:
                     armed.delivery, armed.message, armed.member, cast("Broadcasts", channel)
                 )
             publisher = cast("Publishes", channel)
+            left = (armed.lease_until - self.clock.micros()) / SECOND
+            NOT_AFTER.set(self.clock.monotonic() + left)
             async with asyncio.timeout(self.send_timeout):
                 return await publisher.send(
                     armed.message, armed.member.account, key=armed.delivery.id

@@ -1,0 +1,27 @@
+"""A worker that slept past its lease between its last look and its request sends nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from channels.outcome import Delivered, Unavailable
+from scheduler.clock import micros
+from scheduler.decide import SECOND
+from tests.engine.conftest import Engine
+
+
+async def test_no_request_leaves_once_the_lease_has_ended(engine: Engine) -> None:
+    await engine.post("facebook", "linkedin", seconds=1)
+    now = micros(engine.services.clock.now())
+    async with engine.worker() as worker:
+        await worker.dispatcher.stop(1)  # it would arm them itself
+        sender = worker.dispatcher._sender
+        batch = await worker._reconciler.armer.arm(now + 5 * SECOND, 10)
+        assert batch is not None
+        for armed in batch.armed:
+            late = replace(armed, lease_until=now - 1)
+            assert isinstance((await sender.attempt(late)).outcome, Unavailable)
+        assert engine.ledger("facebook") == []
+        assert engine.ledger("linkedin") == []
+        for armed in batch.armed:
+            assert isinstance((await sender.attempt(armed)).outcome, Delivered)
