@@ -98,6 +98,19 @@ class Connects(Channel, Protocol):
 
 
 @runtime_checkable
+class HasArticles(Channel, Protocol):
+    """A channel where each post has a page of its own, whose address is known beforehand: there
+    readers of a shortened text read on. `Capabilities.articles` says so."""
+
+    async def address(
+        self, message: Message, account: Account[Any], *, key: str, keep: bool
+    ) -> str | None:
+        """Where `message` will stand once it is sent with `key`, None when nobody can say. `keep`:
+        nothing else may get this address from now on; else it is what one would get now."""
+        ...
+
+
+@runtime_checkable
 class HasPage(Channel, Protocol):
     """A channel whose accounts have a public page, seen without logging in."""
 

@@ -63,8 +63,10 @@ class Capabilities:
 
     `text_limit` counts in `text_unit`. `addressed`: goes to contacts one by one (needs
     `Broadcasts`), else to a page that everyone sees; `address` says at which of a contact's
-    addresses: their mail, or the one they have with this account. `idempotent`: a resend with the
-    same key is refused or ignored by the platform, for `idempotent_for` (None: for ever).
+    addresses: their mail, or the one they have with this account. `articles`: each post has a page
+    of its own there, which other channels may point to (needs `HasArticles`). `idempotent`: a
+    resend with the same key is refused or ignored by the platform, for `idempotent_for` (None:
+    for ever).
     `findable`: `find` can prove that a post is absent. `clickable_links`: a bare URL in the text
     becomes a link. `image_max_pixels`: width by height. `settles_after`: for how long after a
     write the platform's own listing may still miss it, so that ABSENT is not yet proof.
@@ -83,6 +85,7 @@ class Capabilities:
     polls: bool = False
     actions: bool = False
     first_comment: bool = False
+    articles: bool = False
     addressed: bool = False
     address: Literal["email", "account"] = "account"
     idempotent: bool = False
@@ -209,6 +212,11 @@ class SiteStore(Protocol):
 
     async def publish(self, page: Page) -> str:
         """Store the page (or find it already stored under its key); its path, `/blog/…`."""
+        ...
+
+    async def address(self, key: str, slug: str, *, keep: bool) -> str:
+        """The path that the page with this key has, or will get if it is called `slug`; `keep` it
+        for this page."""
         ...
 
     async def find(self, key: str) -> str | None:

@@ -32,7 +32,7 @@ def compose(
 ) -> Text:
     """Why it stands here (on a reroute), the title, the body, the link: one below the other.
 
-    What does not fit is cut at a sentence and followed by the link, or by where to read on.
+    What does not fit is cut at a sentence and followed by where to read on and the link.
     `post` has the channel's variant applied. `title`, `link`: say them in the text (else the
     channel shows them beside it). `closing`: hashtags, which stand last and are never cut.
     """
@@ -55,10 +55,12 @@ def compose(
     tail = f"\n\n{target}" if target else ""
     if measure(main + tail) <= limit:
         return Text((main + tail).strip(), shortened=False)
-    if not tail and post.blog_url:
-        tail = "\n\n" + read_more(rewrite(post.blog_url), post.language)
-        return Text(shorten(main, limit, measure=measure, more=tail), shortened=True)
-    cut = shorten(main + tail, limit, measure=measure, more=tail)
+    more = tail
+    if post.blog_url:
+        both = "\n\n" + read_more(rewrite(post.blog_url), post.language) + tail
+        # Where room is short, the link that the author chose matters more.
+        more = both if not tail or 2 * measure(both) <= limit else tail
+    cut = shorten(main + tail, limit, measure=measure, more=more)
     return Text(cut.strip(), shortened=True)
 
 

@@ -29,6 +29,7 @@ from scheduler.late import Lateness, LateRules, judge
 from scheduler.limits import FOREVER
 from scheduler.media import fitted
 from scheduler.plan import BY_HAND
+from scheduler.pointers import Pointers, remembered
 from scheduler.roster import Member, Roster
 from scheduler.store import arming as store
 from scheduler.store import campaigns, claims
@@ -74,6 +75,7 @@ class Armer:
     clock: Clock
     worker: str
     media_dir: Path
+    own_hosts: tuple[str, ...]
     lease_us: int
     late: LateRules
     catch_up_gap_us: int
@@ -152,6 +154,8 @@ class Armer:
             else:
                 ready.append((delivery, None))
         fire_at = await self._fire_times(batch, ready, members, now)
+        leaving = [delivery for delivery, _ in ready if delivery.id in fire_at]
+        articles = await Pointers(self.database, self.roster).of(leaving, members, rows, told, now)
         for count, (delivery, reply_to) in enumerate(ready):
             if delivery.id not in fire_at:
                 continue
@@ -162,7 +166,9 @@ class Armer:
             try:
                 read = read_post(rows[delivery.post_id], self.media_dir, told, at)
                 post = _words(read, delivery, origins)
-                message = await self._message(post, member, delivery.part, reply_to)
+                message = await self._message(
+                    post, member, delivery.part, reply_to, articles.get(delivery.id)
+                )
             except Exception as error:
                 log.exception("render.failed", delivery=delivery.id, channel=member.channel.name)
                 batch.moved.append((delivery, f"could not be rendered ({type(error).__name__})"))
@@ -187,11 +193,13 @@ class Armer:
         at = delivery.first_sent_at or delivery.due_at  # as it read when it left
         read = reread_post(rows[delivery.post_id], self.media_dir, told, at)
         post = _words(read, delivery, origins)
-        return member, await self._message(post, member, delivery.part, None)
+        article = await remembered(self.database, delivery)
+        return member, await self._message(post, member, delivery.part, None, article)
 
     async def _message(
-        self, post: Post, member: Member, part: Part, reply_to: str | None
+        self, post: Post, member: Member, part: Part, reply_to: str | None, article: str | None
     ) -> Message:
+        post = replace(post, own_hosts=self.own_hosts, blog_url=article)
         if shown(post, member.channel):
             post = await fitted(post, member.channel, self.media_dir.parent)
         message = member.channel.render(post, member.account, part)

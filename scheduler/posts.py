@@ -23,6 +23,7 @@ from scheduler.deliveries import State
 from scheduler.doorbell import Doorbell
 from scheduler.drafts import Draft
 from scheduler.plan import Plan, choose, make_plan, names_accounts, outline, refuse_unfit
+from scheduler.pointers import foreseen
 from scheduler.refusals import FieldError, Refusal, RefusedError
 from scheduler.roster import Member, Roster
 from scheduler.settings import Settings
@@ -109,7 +110,9 @@ class Intake:
         members = await self._roster.everyone()
         row, post = self._read(draft, uploads)
         now: int = row["created_at"]
-        return row, make_plan(post, choose(draft, members, now), routes, now)
+        chosen = choose(draft, members, now)
+        post = replace(post, blog_url=await foreseen(post, chosen, now))
+        return row, make_plan(post, chosen, routes, now)
 
     async def row(self, draft: Draft) -> Row:
         """The row of posts that `accept` would store. Error: RefusedError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from channels.base import Account, Channel, ChannelSettings
@@ -43,6 +44,13 @@ class Roster:
         self._registry = registry
         self._vault = vault
         self._members: dict[str, Member] = {}
+
+    @cached_property
+    def article_adapters(self) -> tuple[str, ...]:
+        """The adapters where each post has a page of its own."""
+        return tuple(
+            name for name, channel in self._registry.items() if channel.capabilities.articles
+        )
 
     async def members(self, ids: Iterable[str]) -> dict[str, Member]:
         """The members with these ids as they are now; unknown ids are left out."""

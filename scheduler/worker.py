@@ -62,7 +62,8 @@ class Worker:
         )  # fmt: skip
         armer = Armer(
             database=services.database, roster=services.roster, clock=services.clock,
-            worker=self.id, media_dir=media_dir, lease_us=int(settings.lease * SECOND),
+            worker=self.id, media_dir=media_dir, own_hosts=settings.own_hosts,
+            lease_us=int(settings.lease * SECOND),
             late=LateRules(
                 late_after_us=int(settings.late_after * SECOND),
                 default_deadline_us=int(settings.default_deadline_hours * 3600 * SECOND),

@@ -59,6 +59,7 @@ class BlogAdapter:
         max_images=50,
         image_types=IMAGE_TYPES,
         actions=True,
+        articles=True,
         idempotent=True,
         findable=True,
     )
@@ -110,6 +111,15 @@ class BlogAdapter:
             return Finding.UNKNOWN
         path = await self._tools.site.find(key)
         return Finding.ABSENT if path is None else _delivered(key, path, account)
+
+    async def address(
+        self, message: Message, account: Account[BlogSettings], *, key: str, keep: bool
+    ) -> str | None:
+        if self._tools.site is None:
+            return None
+        slug = message.slug or own_slug(message, key)
+        path = await self._tools.site.address(key, slug, keep=keep)
+        return f"{account.settings.base_url}{path}"
 
     async def edit(
         self, message: Message, account: Account[BlogSettings], *, remote_id: str

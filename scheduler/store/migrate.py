@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from scheduler.store import audience_tables, plan_b_tables, platform_tables, return_tables
+from scheduler.store import (
+    article_tables,
+    audience_tables,
+    plan_b_tables,
+    platform_tables,
+    return_tables,
+)
 from scheduler.store.db import Database
 from scheduler.store.tables import metadata
 
@@ -18,6 +24,7 @@ if TYPE_CHECKING:  # large, and of no use where nothing waits
 _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 # Alembic compares with the whole schema: importing the module registers its tables.
 ALL_TABLES = {
+    article_tables.slugs.metadata,
     audience_tables.contacts.metadata,
     plan_b_tables.digests.metadata,
     platform_tables.receipts.metadata,

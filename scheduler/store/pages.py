@@ -1,4 +1,5 @@
-"""Pages of the built-in blog. A key has one page for ever; a slug belongs to one page."""
+"""Pages of the built-in blog. A key has one page for ever; a slug belongs to one key, from before
+its page is there if others point to it."""
 
 from __future__ import annotations
 
@@ -7,12 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import delete, func, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from channels.base import Page
 from channels.posts import Media
 from scheduler.clock import micros, moment
+from scheduler.store.article_tables import slugs
 from scheduler.store.db import Database
 from scheduler.store.tables import pages
 
@@ -46,7 +48,7 @@ class PageStore:
                 taken = await _slug_of(connection, page.key)
                 if taken is not None:
                     return _path(taken)
-                slug = await _free_slug(connection, page.slug)
+                slug = await self._kept(connection, page.key, page.slug)
                 statement = (
                     self._database.insert(pages)
                     .values(_row(page, slug))
@@ -56,6 +58,30 @@ class PageStore:
                 # Nothing comes back when another transaction took the key or the slug first.
                 if (await connection.execute(statement)).first() is not None:
                     return _path(slug)
+                await connection.execute(delete(slugs).where(slugs.c.key == page.key))
+
+    async def address(self, key: str, slug: str, *, keep: bool) -> str:
+        """The path that this key's page has or will get; `keep`: nobody else may get it."""
+        async with self._database.read() as connection:
+            known = await _slug_of(connection, key) or await _kept_by(connection, key)
+            if known is None and not keep:
+                known = await _free_slug(connection, slug)
+        if known is not None:
+            return _path(known)
+        async with self._database.write() as connection:
+            return _path(await self._kept(connection, key, slug))
+
+    async def _kept(self, connection: AsyncConnection, key: str, wanted: str) -> str:
+        """The slug that is kept for this key; if there is none yet, the next free one now is."""
+        while True:
+            known = await _kept_by(connection, key)
+            if known is not None:
+                return known
+            slug = await _free_slug(connection, wanted)
+            now = micros(datetime.now(UTC))
+            row = self._database.insert(slugs).values(key=key, slug=slug, at=now)
+            # Nothing is kept when another transaction took the slug first: look again.
+            await connection.execute(row.on_conflict_do_nothing())
 
     async def find(self, key: str) -> str | None:
         """The path of the page with this key, taken down or not: it was published."""
@@ -135,11 +161,20 @@ async def _slug_of(connection: AsyncConnection, key: str) -> str | None:
     return slug
 
 
+async def _kept_by(connection: AsyncConnection, key: str) -> str | None:
+    found = await connection.execute(select(slugs.c.slug).where(slugs.c.key == key))
+    slug: str | None = found.scalar_one_or_none()
+    return slug
+
+
 async def _free_slug(connection: AsyncConnection, wanted: str) -> str:
-    statement = select(pages.c.slug).where(
-        or_(pages.c.slug == wanted, pages.c.slug.startswith(f"{wanted}-", autoescape=True))
-    )
-    taken = set((await connection.execute(statement)).scalars())
+    like = [
+        select(table.c.slug).where(
+            or_(table.c.slug == wanted, table.c.slug.startswith(f"{wanted}-", autoescape=True))
+        )
+        for table in (pages, slugs)
+    ]
+    taken = set((await connection.execute(union(*like))).scalars())
     number, slug = 1, wanted
     while slug in taken:
         number += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from channels.abilities import Withdraws
+from channels.abilities import HasArticles, Withdraws
 from channels.base import Broadcasts, Publishes, Tools
 from channels.outcome import (
     Accepted,
@@ -187,6 +187,7 @@ async def test_declares_how_it_reaches_people(rig: Rig) -> None:
     capabilities = rig.adapter.capabilities
     assert isinstance(rig.adapter, Broadcasts) == capabilities.addressed
     assert isinstance(rig.adapter, Publishes) != capabilities.addressed
+    assert isinstance(rig.adapter, HasArticles) == capabilities.articles
     assert rig.adapter.name == rig.bench.name
 
 
@@ -455,6 +456,19 @@ async def test_probe_survives_spoiled_answers(rig: Rig) -> None:
         async with spoiler(answer, listens=rig.bench.speaks_first) as server:
             health = await rig.adapter.probe(rig.elsewhere(server.port))
         assert health.status not in {HealthStatus.HEALTHY, HealthStatus.VANISHED}
+
+
+async def test_article_stands_where_it_was_said_to(rig: Rig) -> None:
+    if not isinstance(rig.adapter, HasArticles):
+        pytest.skip("has no articles to point to")
+    message = rig.message()
+    foretold = await rig.adapter.address(message, rig.account, key="key-1", keep=True)
+    assert foretold is not None
+    assert await rig.adapter.address(message, rig.account, key="key-2", keep=False) != foretold
+    await rig.deliver(message)
+    page = await rig.http.request("GET", foretold, follow=True)
+    assert page.status == 200
+    assert POST.title in page.text
 
 
 async def test_throttle_hint_is_in_the_future(rig: Rig) -> None:

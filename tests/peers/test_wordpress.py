@@ -323,6 +323,28 @@ async def test_plain_permalinks_change_the_address_and_nothing_else(
         site.permalinks("/%postname%/")
 
 
+@pytest.mark.parametrize("permalinks", ["/%postname%/", "/%year%/%monthnum%/%postname%/", ""])
+async def test_an_article_stands_where_it_was_said_to(
+    site: wordpress.WordPress, adapter: WordPressAdapter, permalinks: str
+) -> None:
+    there = account(site)
+    key = f"foretold {permalinks}"
+    message = adapter.render(Post(id="p", title="Foretold", body="Read on here."), there)
+    site.permalinks(permalinks)
+    try:
+        foretold = await adapter.address(message, there, key=key, keep=True)
+        async with HttpClient(private_ok=True) as http:
+            assert (await http.request("GET", str(foretold), follow=True)).status == 404
+            sent = await adapter.send(message, there, key=key)
+            assert isinstance(sent, Delivered)
+            page = await http.request("GET", str(foretold), follow=True)
+        assert page.status == 200
+        # Debian's package has no theme to show it with; which post it is, the head says.
+        assert f"?p={sent.remote_id}>; rel=shortlink" in str(page.headers)
+    finally:
+        site.permalinks("/%postname%/")
+
+
 async def test_our_own_double_is_seen(site: wordpress.WordPress, adapter: WordPressAdapter) -> None:
     there = account(site)
     message = adapter.render(Post(id="p", title="Double", body="."), there)

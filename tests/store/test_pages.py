@@ -7,11 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from channels.base import Page
 from channels.posts import Media
 from scheduler.store.db import Database
 from scheduler.store.pages import PageStore
+from scheduler.store.tables import pages
 
 NOON = datetime(2026, 5, 2, 12, 0, tzinfo=UTC)
 
@@ -121,3 +123,31 @@ async def test_the_newest_page_comes_first_and_pages_follow_on(store: PageStore)
     assert [slug for slug, _ in await store.addresses()] == [
         "day-4", "day-3", "day-2", "day-1", "day-0",
     ]  # fmt: skip
+
+
+async def test_an_address_told_beforehand_is_kept_for_its_page(store: PageStore) -> None:
+    assert await store.address("delivery-1", "we-reopen", keep=False) == "/blog/we-reopen"
+    assert await store.address("delivery-1", "we-reopen", keep=True) == "/blog/we-reopen"
+    assert await store.address("delivery-2", "we-reopen", keep=False) == "/blog/we-reopen-2"
+
+    assert await store.publish(page("delivery-2")) == "/blog/we-reopen-2"
+    assert await store.publish(page("delivery-1", slug="renamed-since")) == "/blog/we-reopen"
+    assert await store.address("delivery-1", "renamed-since", keep=True) == "/blog/we-reopen"
+
+
+async def test_an_address_that_another_release_gave_away_is_replaced(
+    store: PageStore, database: Database
+) -> None:
+    await store.address("delivery-1", "we-reopen", keep=True)
+    await store.publish(page("delivery-2", slug="elsewhere"))
+    async with database.write() as connection:
+        await connection.execute(update(pages).values(slug="we-reopen"))
+
+    assert await store.publish(page("delivery-1")) == "/blog/we-reopen-2"
+
+
+async def test_addresses_asked_for_at_once_are_all_different(store: PageStore) -> None:
+    paths = await asyncio.gather(
+        *(store.address(f"delivery-{number}", "we-reopen", keep=True) for number in range(8))
+    )
+    assert len(set(paths)) == 8

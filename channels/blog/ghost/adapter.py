@@ -51,6 +51,7 @@ class GhostAdapter:
         image_types=IMAGE_TYPES,
         image_max_bytes=5 * 1024 * 1024,
         actions=True,
+        articles=True,
         findable=True,
     )
     settings_type: ClassVar[type[ChannelSettings]] = GhostSettings
@@ -95,6 +96,12 @@ class GhostAdapter:
         except Stop as stop:
             return stop.outcome
         return self._written(answer)
+
+    async def address(
+        self, message: Message, account: Account[GhostSettings], *, key: str, keep: bool
+    ) -> str | None:
+        """Ghost's own route for posts; a site with others of its own leads on from there."""
+        return f"{account.settings.url}/{own_slug(message, key)}/"
 
     async def _body(self, message: Message, account: Account[GhostSettings]) -> dict[str, Any]:
         """The words and pictures of a post. Error: `Stop`."""

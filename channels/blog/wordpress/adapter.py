@@ -49,6 +49,7 @@ class WordPressAdapter:
         # What most hosts let through; a larger one is WordPress's own "2560 px" business.
         image_max_bytes=2 * 1024 * 1024,
         actions=True,
+        articles=True,
         findable=True,
     )
     settings_type: ClassVar[type[ChannelSettings]] = WordPressSettings
@@ -80,6 +81,12 @@ class WordPressAdapter:
         except Stop as stop:
             return stop.outcome
         return self._written(answer)
+
+    async def address(
+        self, message: Message, account: Account[WordPressSettings], *, key: str, keep: bool
+    ) -> str | None:
+        """By name: right whatever the site's permalinks are, and WordPress leads on to those."""
+        return f"{account.settings.url}/?name={own_slug(message, key)}"
 
     async def _body(self, message: Message, account: Account[WordPressSettings]) -> dict[str, Any]:
         pictures = [await self._library.picture(account, media) for media in message.media]

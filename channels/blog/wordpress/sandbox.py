@@ -71,6 +71,8 @@ class WordPressSandbox(Sandbox):
             return await self._rest(request)
         if self.faults.holds(FaultName.PAGE_GONE, "site"):
             return html(404, "Site not found")
+        if "name" in request.query:
+            return self._article(request, request.query["name"])
         links = "".join(
             f'<li><a href="{escape(str(post.payload["link"]))}">{escape(post.text)}</a></li>'
             for post in reversed(self._api.entries("post"))
@@ -153,6 +155,9 @@ class WordPressSandbox(Sandbox):
         return web.Response(body=found[1], content_type=found[0])
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
+        return self._article(request, request.match_info["slug"])
+
+    def _article(self, request: web.Request, slug: str) -> web.StreamResponse:
         desktop = not _PHONE.search(request.headers.get(hdrs.USER_AGENT, ""))
         hidden = (
             self.faults.holds(FaultName.PAGE_GONE, "site")
@@ -161,7 +166,7 @@ class WordPressSandbox(Sandbox):
         )
         for post in () if hidden else self._api.entries("post"):
             visible = post.payload["status"] == "publish"
-            if visible and post.payload["slug"] == request.match_info["slug"]:
+            if visible and post.payload["slug"] == slug:
                 return html(200, f"<h1>{escape(post.text)}</h1>{post.payload['content']}")
         return html(404, "Page not found")
 

@@ -24,6 +24,7 @@ class BlogBench(Bench):
         **dict.fromkeys(
             [
                 "absent_is_said_only_when_proven",
+                "article_stands_where_it_was_said_to",
                 "cancelled_send_leaves_nothing_hanging",
                 "delivered_leads_readers_to_it",
                 "edit_and_withdraw_change_what_readers_see",

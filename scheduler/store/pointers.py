@@ -1,0 +1,66 @@
+"""Articles of posts, and which of them a delivery's words named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import delete, select
+
+from channels.posts import Part
+from scheduler.deliveries import Delivery, State
+from scheduler.store.article_tables import pointers
+from scheduler.store.claims import CHUNK, to_delivery
+from scheduler.store.db import Database
+from scheduler.store.tables import accounts, deliveries
+
+# Where readers find a post's article, or will at its time.
+_STANDS = (State.SCHEDULED, State.ARMED, State.SENDING, State.DELIVERED)
+
+
+async def articles_of(
+    database: Database, post_ids: Iterable[str], adapters: Sequence[str]
+) -> list[Delivery]:
+    """The posts' deliveries to accounts of these adapters that went out or are on their way."""
+    wanted = sorted(set(post_ids))
+    found: list[Delivery] = []
+    async with database.read() as connection:
+        for start in range(0, len(wanted), CHUNK):
+            statement = (
+                select(deliveries)
+                .join(accounts, accounts.c.id == deliveries.c.account_id)
+                .where(
+                    deliveries.c.post_id.in_(wanted[start : start + CHUNK]),
+                    deliveries.c.part == Part.POST,
+                    deliveries.c.state.in_(_STANDS),
+                    accounts.c.adapter.in_(adapters),
+                )
+                .order_by(deliveries.c.due_at, deliveries.c.id)
+            )
+            rows = (await connection.execute(statement)).mappings()
+            found += [to_delivery(row) for row in rows]
+    return found
+
+
+async def remember(
+    database: Database, named: Mapping[str, str], unnamed: Sequence[str], *, now: int
+) -> None:
+    """Which article (its address) these deliveries' words name, and which deliveries name none."""
+    rows = [{"delivery_id": name, "url": url, "at": now} for name, url in named.items()]
+    async with database.write() as connection:
+        if rows:
+            insert = database.insert(pointers)
+            update = {"url": insert.excluded.url, "at": insert.excluded.at}
+            await connection.execute(
+                insert.on_conflict_do_update(index_elements=["delivery_id"], set_=update), rows
+            )
+        for start in range(0, len(unnamed), CHUNK):
+            some = unnamed[start : start + CHUNK]
+            await connection.execute(delete(pointers).where(pointers.c.delivery_id.in_(some)))
+
+
+async def remembered(database: Database, delivery_id: str) -> str | None:
+    """The article that this delivery's words named."""
+    statement = select(pointers.c.url).where(pointers.c.delivery_id == delivery_id)
+    async with database.read() as connection:
+        url: str | None = (await connection.execute(statement)).scalar_one_or_none()
+    return url
