@@ -13,12 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from channels.base import Channel, ChannelSettings
 from channels.outcome import HealthStatus
-from scheduler.deliveries import FINAL
+from scheduler.deliveries import FINAL, State
 from scheduler.limits import FOREVER
 from scheduler.plan import BY_HAND
 from scheduler.store.health import go_on
 from scheduler.store.tables import accounts, deliveries
 from scheduler.vault import Vault
+
+_UNSETTLED = sorted(set(State) - FINAL)
 
 
 def split_settings(settings: ChannelSettings, vault: Vault) -> tuple[dict[str, Any], bytes | None]:
@@ -217,6 +219,6 @@ async def waiting(connection: AsyncConnection, account_id: str) -> int:
     statement = (
         select(func.count())
         .select_from(deliveries)
-        .where(deliveries.c.account_id == account_id, deliveries.c.state.not_in(FINAL))
+        .where(deliveries.c.account_id == account_id, deliveries.c.state.in_(_UNSETTLED))
     )
     return (await connection.execute(statement)).scalar_one()

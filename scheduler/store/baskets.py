@@ -12,17 +12,25 @@ from scheduler.deliveries import Delivery, State
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection, Database
 from scheduler.store.plan_b_tables import baskets
+from scheduler.store.states import SCHEDULED
 from scheduler.store.tables import accounts, deliveries
 
 
 async def delivered_since(connection: Connection, moment: int) -> dict[str, int]:
-    """How many deliveries each account carried since then."""
-    statement = (
-        select(deliveries.c.account_id, func.count())
-        .where(deliveries.c.state == State.DELIVERED, deliveries.c.finished_at >= moment)
-        .group_by(deliveries.c.account_id)
+    """How many deliveries each account carried since then, by when they last were due."""
+    # A count an account, from its index alone: the table has all of history.
+    carried = (
+        select(func.count())
+        .select_from(deliveries)
+        .where(
+            deliveries.c.account_id == accounts.c.id,
+            deliveries.c.state == State.DELIVERED,
+            deliveries.c.due_at >= moment,
+        )
+        .scalar_subquery()
     )
-    return {row[0]: row[1] for row in await connection.execute(statement)}
+    rows = (await connection.execute(select(accounts.c.id, carried))).all()
+    return {row[0]: row[1] for row in rows if row[1]}
 
 
 async def connected(connection: Connection) -> Sequence[RowMapping]:
@@ -39,7 +47,7 @@ async def waiting(connection: Connection, limit: int) -> list[Delivery]:
     """The next posts to go out, in their order."""
     statement = (
         select(deliveries)
-        .where(deliveries.c.state == State.SCHEDULED, deliveries.c.part == Part.POST)
+        .where(SCHEDULED, deliveries.c.part == Part.POST)
         .order_by(deliveries.c.due_at, deliveries.c.id)
         .limit(limit)
     )

@@ -15,6 +15,7 @@ from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection, Database
 from scheduler.store.platform_tables import receipts
 from scheduler.store.recipients import RecipientState
+from scheduler.store.states import WAITING
 from scheduler.store.tables import accounts, deliveries
 
 
@@ -141,6 +142,7 @@ async def in_doubt(
         .where(
             deliveries.c.account_id == account_id,
             or_(deliveries.c.remote_id.in_(remote_ids), deliveries.c.id.in_(keys)),
+            WAITING,
             or_(
                 deliveries.c.state.in_((State.ACCEPTED, State.UNCONFIRMED)),
                 (deliveries.c.state == State.HELD)

@@ -133,6 +133,14 @@ deliveries = Table(
     index_where(
         "ix_deliveries_waiting", "look_at", where="state IN ('accepted', 'unconfirmed', 'held')"
     ),
+    # For lists: what is held, what failed. Arming does not touch it.
+    index_where(
+        "ix_deliveries_left",
+        "state",
+        "due_at",
+        "id",
+        where="state NOT IN ('scheduled', 'armed', 'sending')",
+    ),
     Index("ix_deliveries_post", "post_id"),
     Index("ix_deliveries_account", "account_id", "state", "due_at"),
     index_where("ix_deliveries_parent", "parent_id", where="parent_id IS NOT NULL"),

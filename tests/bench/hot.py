@@ -1,0 +1,227 @@
+"""The queries that run all the time or that somebody waits for: how long each takes, and whether
+the database reads a whole table for it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import event, select, update
+
+from scheduler.clock import Clock
+from scheduler.deliveries import State
+from scheduler.store import accounts as account_store
+from scheduler.store import (
+    agenda,
+    alerts,
+    baskets,
+    claims,
+    events,
+    foresight,
+    health,
+    look,
+    notices,
+    posts,
+    receipts,
+    reroutes,
+    workers,
+)
+from scheduler.store.db import Database
+from scheduler.store.posts import PostFilter
+from scheduler.store.tables import deliveries
+
+BIG = ("deliveries", "posts", "attempts", "events")
+DAY = 86_400_000_000
+HOUR = 3_600_000_000
+
+Query = Callable[[], Awaitable[object]]
+
+
+def hot(database: Database, account: str, now: int) -> dict[str, Query]:
+    """By name, in the order of the report."""
+
+    def listed(wanted: PostFilter, *, newest: bool = True, after: Any = None) -> Query:
+        async def run() -> object:
+            async with database.read() as connection:
+                return await posts.page(
+                    connection, wanted, after=after, limit=51, newest_first=newest
+                )
+
+        return run
+
+    def legs(state: str | None, of: str | None) -> Query:
+        async def run() -> object:
+            async with database.read() as connection:
+                return await posts.delivery_page(
+                    connection, state=state, account=of, after=None, limit=51
+                )
+
+        return run
+
+    def reading(query: Callable[..., Awaitable[object]], *values: Any, **named: Any) -> Query:
+        async def run() -> object:
+            async with database.read() as connection:
+                return await query(connection, *values, **named)
+
+        return run
+
+    async def looks() -> object:
+        return await claims.claim_looks(
+            database, now=now - 365 * DAY, worker="bench", token="none", lease_until=now, limit=50
+        )
+
+    async def sweep() -> object:
+        return await claims.rescue(
+            database, now=now - 365 * DAY, dead_before=now - HOUR, first_look=now
+        )
+
+    return {
+        "due look": lambda: claims.any_due(database, now + 5_000_000),
+        "sweep": sweep,
+        "looks": looks,
+        "queue depth": lambda: claims.depth(database),
+        "readiness": lambda: workers.last_heartbeat(database),
+        "takeover": lambda: claims.claimed_by(database, "bench"),
+        "posts": listed(PostFilter()),
+        "posts, deep": listed(PostFilter(), after=(now - 30 * DAY, "5")),
+        "posts planned": listed(PostFilter(due_from=now), newest=False),
+        "posts past": listed(PostFilter(due_before=now)),
+        **{
+            f"posts {state}": listed(PostFilter(state=state))
+            for state in ("scheduled", "delivered", "held", "failed", "unconfirmed")
+        },
+        "posts scheduled, oldest": listed(PostFilter(state="scheduled"), newest=False),
+        "posts of account": listed(PostFilter(account=account)),
+        "posts of channel": listed(PostFilter(channel="facebook")),
+        "posts of no channel": listed(PostFilter(channel="none")),
+        "posts of account, held": listed(PostFilter(account=account, state="held")),
+        "deliveries": legs(None, None),
+        **{f"deliveries {state}": legs(state, None) for state in ("held", "failed", "delivered")},
+        "deliveries of account": legs(None, account),
+        "deliveries of account, held": legs("held", account),
+        "timeline": lambda: events.of_post(database, "11111111-0000-7000-8000-000000000001"),
+        "events after": lambda: events.after(database, 10),
+        "events last": lambda: events.last(database),
+        "agenda": reading(agenda.planned, since=now, until=now + 30 * DAY, limit=500),
+        "basket, 90 days": reading(baskets.delivered_since, now - 90 * DAY),
+        "basket, waiting": reading(baskets.waiting, 500),
+        "foresight": reading(foresight.due_after, account, now + DAY),
+        "account waiting": reading(account_store.waiting, account),
+        "plan B queue": lambda: reroutes.queue_of(database, account),
+        "vanished": lambda: health.vanished_with_queue(database),
+        "moved since": reading(health._moved_since, account, now - HOUR),
+        "left behind": reading(health._left_behind, account, now - HOUR),
+        "rerouted since": reading(reroutes.rerouted_since, account, now - HOUR),
+        "missed by": reading(reroutes.missed_by, account),
+        "mails of a week": reading(reroutes.mails_between, account, now - 7 * DAY, now),
+        "receipts": reading(receipts.in_doubt, account, ["1048576_5"], ["x"]),
+        "untold alerts": lambda: notices.untold(database, now),
+        "alerts": reading(notices.listed, resolved=False, limit=50),
+        "alerts, all": reading(notices.listed, resolved=True, limit=50),
+        "alert of a fact": reading(alerts.open_data, "workers:none"),
+    }
+
+
+async def timed(query: Query, runs: int, longest: float) -> list[float]:
+    """Milliseconds of each run, sorted; fewer runs when they take more than `longest` seconds."""
+    took = []
+    end = time.perf_counter() + longest
+    for _ in range(runs):
+        begun = time.perf_counter()
+        await query()
+        took.append((time.perf_counter() - begun) * 1000)
+        if time.perf_counter() > end:
+            break
+    return sorted(took)
+
+
+async def claim(database: Database, runs: int, batch: int) -> list[float]:
+    """Milliseconds of each claim of `batch` due deliveries, sorted; they are given back."""
+    clock = Clock()
+    took = []
+    last_look = look.open_look(database)
+    for _ in range(runs):
+        token = str(uuid_utils.uuid7())
+        now = clock.micros()
+        begun = time.perf_counter()
+        found = await claims.claim_due(
+            database, horizon=now, worker="bench", token=token, lease_until=now + 30_000_000,
+            now=now, limit=batch,
+        )  # fmt: skip
+        took.append((time.perf_counter() - begun) * 1000)
+        assert len(found) == batch
+        assert len(await last_look.seen([one.id for one in found])) == batch
+    await last_look.close()
+    async with database.write() as connection:
+        await connection.execute(
+            update(deliveries)
+            .where(deliveries.c.worker == "bench", deliveries.c.state == State.ARMED)
+            .values(state=State.SCHEDULED, token=None, worker=None, lease_until=None)
+        )
+    return sorted(took)
+
+
+@asynccontextmanager
+async def statements(database: Database) -> AsyncIterator[list[tuple[str, Any]]]:
+    """What is sent to the database meanwhile: (SQL, parameters)."""
+    sent: list[tuple[str, Any]] = []
+
+    def heard(_connection: Any, _cursor: Any, sql: str, values: Any, *_: Any) -> None:
+        sent.append((sql, values))
+
+    engines = [database._reading.sync_engine, database._writing.sync_engine]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", heard)
+    try:
+        yield sent
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", heard)
+
+
+async def plan(database: Database, query: Query, *, indexes_only: bool = False) -> str:
+    """How the database runs the query's statements, in its own words. `indexes_only`: PostgreSQL
+    reads small tables whole unless told to use an index if there is any."""
+    async with statements(database) as sent:
+        await query()
+    told = []
+    explain = "EXPLAIN" if database.is_postgresql else "EXPLAIN QUERY PLAN"
+    for sql, values in sent:
+        if sql.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+            async with database.read() as connection:
+                if database.is_postgresql and indexes_only:
+                    await connection.exec_driver_sql("SET enable_seqscan = off")
+                rows = await connection.exec_driver_sql(f"{explain} {sql}", values)
+                told.append("\n".join(str(row[-1]) for row in rows))
+    return "\n".join(told)
+
+
+def scanned(words: str) -> list[str]:
+    """The large tables that a plan reads whole."""
+    found = []
+    for line in words.splitlines():
+        for table in BIG:
+            sqlite = f"SCAN {table}" in line and "USING" not in line
+            if sqlite or f"Seq Scan on {table}" in line:
+                found.append(table)
+    return sorted(set(found))
+
+
+def summary(took: list[float]) -> Mapping[str, float]:
+    """Milliseconds."""
+    return {
+        "p50": round(statistics.median(took), 3),
+        "p99": round(took[min(len(took) - 1, int(len(took) * 0.99))], 3),
+        "runs": len(took),
+    }
+
+
+async def some_account(database: Database) -> str:
+    """One that has deliveries."""
+    async with database.read() as connection:
+        found = await connection.execute(select(deliveries.c.account_id).limit(1))
+        return str(found.scalar_one())

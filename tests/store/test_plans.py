@@ -1,0 +1,79 @@
+"""No query that runs all the time, or that a page waits for, reads a large table whole."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import insert
+
+from scheduler.deliveries import State
+from scheduler.store import claims
+from scheduler.store.claims import depth
+from scheduler.store.db import Database
+from scheduler.store.tables import accounts, deliveries, posts
+from tests.bench import hot
+
+NOW = 1_800_000_000_000_000
+SECOND = 1_000_000
+# What walks the posts in due order until a page is full.
+WALKS = {"posts scheduled", "posts scheduled, oldest", "posts delivered", "posts failed"}
+
+
+@pytest.fixture
+async def filled(database: Database) -> Database:
+    """One account with a few deliveries in every state."""
+    every = [(state, number) for number in range(20) for state in State]
+    async with database.write() as connection:
+        await connection.execute(
+            insert(accounts).values(
+                id="a", adapter="blog", channel="blog", name="Blog", settings={}, status="healthy",
+                status_since=NOW, created_at=NOW, updated_at=NOW,
+            )
+        )  # fmt: skip
+        await connection.execute(
+            insert(posts),
+            [
+                {
+                    "id": f"{state}-{number}", "kind": "essential", "title": "t", "content": {},
+                    "due_at": NOW + number, "zone": "UTC", "late_policy": "publish", "version": 1,
+                    "created_by": "t", "created_at": NOW, "updated_at": NOW,
+                }
+                for state, number in every
+            ],
+        )  # fmt: skip
+        await connection.execute(
+            insert(deliveries),
+            [
+                {
+                    "id": f"{state}-{number}", "post_id": f"{state}-{number}", "account_id": "a",
+                    "part": "post", "state": state, "due_at": NOW + number, "planned_at": NOW,
+                    "lease_until": NOW, "look_at": NOW, "created_at": NOW, "updated_at": NOW,
+                    "worker": "w", "token": "t",
+                }
+                for state, number in every
+            ],
+        )  # fmt: skip
+    return database
+
+
+async def test_no_hot_query_reads_a_whole_table(filled: Database) -> None:
+    found = {}
+    for name, query in hot.hot(filled, "a", NOW).items():
+        if name not in WALKS:
+            found[name] = hot.scanned(await hot.plan(filled, query, indexes_only=True))
+    assert {name: tables for name, tables in found.items() if tables} == {}
+
+
+async def test_a_claim_finds_its_rows_by_the_small_index(filled: Database) -> None:
+    async def claim() -> object:
+        return await claims.claim_due(
+            filled, horizon=NOW, worker="w", token="t", lease_until=NOW, now=NOW, limit=5
+        )
+
+    words = await hot.plan(filled, claim, indexes_only=True)
+    assert "ix_deliveries_due" in words
+    assert hot.scanned(words) == []
+
+
+async def test_the_queue_is_counted_by_state(filled: Database) -> None:
+    wanted = ("scheduled", "armed", "sending", "accepted", "unconfirmed", "held")
+    assert await depth(filled) == dict.fromkeys(wanted, 20)
