@@ -101,11 +101,13 @@ class Capabilities:
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What every adapter is given. `now` returns an aware UTC datetime. `site` is the built-in
-    blog's store; only that adapter uses it."""
+    blog's store; only that adapter uses it. `dns_server`: whom to ask, `address` or
+    `address:port`; empty: the system's."""
 
     http: HttpClient
     now: Callable[[], datetime]
     site: SiteStore | None = None
+    dns_server: str = ""
 
 
 class Channel(Protocol):

@@ -70,7 +70,9 @@ async def open_services(
             )
         )
         pages = PageStore(database)
-        registry = Registry(Tools(http=http, now=time.now, site=pages))
+        registry = Registry(
+            Tools(http=http, now=time.now, site=pages, dns_server=settings.dns_server)
+        )
         roster = Roster(database, registry, vault)
         intake = Intake(
             database=database, roster=roster, clock=time, settings=settings, doorbell=bell

@@ -6,6 +6,7 @@ Every setting is described in `deploy/env.example`; a test compares the two.
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -128,6 +129,11 @@ class Settings(BaseSettings):
         900.0, ge=0, description="Between the first sign that a page is gone and its confirmation."
     )
     probe_interval: float = Field(3600.0, gt=0, description="Between two probes of an account.")
+    dns_server: str = Field(
+        "",
+        description="Whom the deliverability check asks, address or address:port; empty: the"
+        " system's resolvers.",
+    )
     mailbox_interval: float = Field(
         300.0, gt=0, description="Between two readings of the mailboxes that bounces come back to."
     )
@@ -147,6 +153,17 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("dns_server")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        parts = urlsplit(f"//{value or '[::1]'}")
+        try:
+            ip_address(parts.hostname or "")
+            _ = parts.port
+        except ValueError as error:
+            raise ValueError("dns_server must be an address, or address:port") from error
+        return value
 
     @field_validator("apps")
     @classmethod

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from channels.abilities import Bookmark, Haul, Proof
+from channels.abilities import Advice, Bookmark, Haul, Proof, SigningKey
 from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
 from channels.newsletter.compose import Letter
+from channels.newsletter.deliverability.letter import CLIPPED_AT, Fault, html_faults
+from channels.newsletter.deliverability.words import words
 from channels.newsletter.headers import UnsafeHeaderError
 from channels.newsletter.proof import proof_of
 from channels.newsletter.relay import Road, look
@@ -27,8 +29,6 @@ from channels.outcome import (
 )
 from channels.posts import Media, Message, Part, Post
 
-# Gmail shows the first 102 KB of HTML and hides the rest, the unsubscribe link with it.
-CLIPPED_AT = 102 * 1024
 MAX_PICTURES_BYTES = 10 * 1024 * 1024
 MAX_SUBJECT = 255
 
@@ -74,6 +74,7 @@ class Newsletter:
 
     def __init__(self, tools: Tools) -> None:
         self._now = tools.now
+        self._dns_server = tools.dns_server
 
     def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:
         return render(post, account, part)
@@ -106,6 +107,25 @@ class Newsletter:
 
     async def probe(self, account: Account[Any]) -> Health:
         return await look(account.settings)
+
+    async def inspect(
+        self, account: Account[Any], *, unsubscribe_url: str, language: str
+    ) -> Sequence[Advice]:
+        from channels.newsletter.deliverability.dns import Resolver
+        from channels.newsletter.deliverability.inspect import Inspection
+
+        return await Inspection(
+            account=account,
+            resolver=Resolver(self._dns_server),
+            now=self._now(),
+            unsubscribe_url=unsubscribe_url,
+            language=language,
+        ).everything()
+
+    async def signing(self, account: Account[Any], *, selector: str) -> SigningKey | Unavailable:
+        from channels.newsletter.deliverability.signing import next_step
+
+        return await next_step(account.settings, self._dns_server, selector)
 
     def collects(self, account: Account[Any]) -> bool:
         return account.settings.returns is not None
@@ -158,6 +178,7 @@ def _words_problems(message: Message) -> list[Problem]:
                 remedy="Shorten the title; 50 characters are read on a phone.",
             )
         )
+    found += [_form_problem(fault) for fault in html_faults(message.html)]
     size = len(message.html.encode())
     if size > CLIPPED_AT:
         found.append(
@@ -170,6 +191,13 @@ def _words_problems(message: Message) -> list[Problem]:
             )
         )
     return found
+
+
+def _form_problem(fault: Fault) -> Problem:
+    detail, remedy = words(fault.code, "en", {"what": fault.detail})
+    return Problem(
+        code=fault.code, detail=detail, field="body", remedy=remedy, severity=Severity.WARNING
+    )
 
 
 def _media_problems(message: Message, capabilities: Capabilities) -> list[Problem]:

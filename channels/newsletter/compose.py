@@ -80,7 +80,8 @@ class Letter:
         # A tag needs a mailbox made for bounces: the plain sender's may know no `+`.
         self._bounces = settings.envelope_from.partition("@") if settings.envelope_from else None
         self._mailto = settings.unsubscribe_mailto or settings.from_address
-        self._signer = Signer(settings.dkim) if settings.dkim else None
+        dkim = settings.dkim
+        self._signer = Signer(dkim) if dkim is not None and dkim.sign else None
         self._domain = settings.domain
         boundary = blake2b(f"{message.post_id}{message.html}".encode(), digest_size=12).hexdigest()
         self._head = _head(message, settings, date, f"=_a{boundary}")

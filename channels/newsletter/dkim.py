@@ -12,9 +12,16 @@ from hashlib import sha256
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from dkim.canonicalization import Relaxed
 
+from channels.abilities import DnsRecord
 from channels.newsletter.settings import Dkim
 
 SIGNED = (
@@ -26,6 +33,23 @@ SIGNED = (
 OVERSIGNED = (b"From", b"Subject")
 
 _FIELD = re.compile(rb"([!-9;-~]+):((?:[^\r]|\r\n[ \t])*)\r\n")
+
+
+def new_key() -> str:
+    """A private key in PEM form, of the size that every receiver takes; slow: for a thread."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def dns_record(settings: Dkim) -> DnsRecord:
+    """What publishes the key."""
+    key = load_pem_private_key(settings.private_key.get_secret_value().encode(), password=None)
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return DnsRecord(
+        f"{settings.selector}._domainkey.{settings.domain.lower()}",
+        "TXT",
+        f"v=DKIM1; k=rsa; p={b64encode(public).decode()}",
+    )
 
 
 class Signer:

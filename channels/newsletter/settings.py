@@ -112,13 +112,15 @@ def _is_loopback(host: str) -> bool:
 
 
 class Dkim(BaseModel):
-    """The key whose public half stands in DNS at `<selector>._domainkey.<domain>`."""
+    """The key whose public half stands in DNS at `<selector>._domainkey.<domain>`. `sign` false:
+    it waits to be published."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     selector: Hostname
     domain: Hostname
     private_key: SecretStr
+    sign: bool = True
 
     @field_validator("private_key")
     @classmethod

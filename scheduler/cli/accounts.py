@@ -20,6 +20,8 @@ _LIST = {"Channel": "channel", "Name": "name", "Status": "status", "Paused": "pa
 _ONE = {"Account": "id", "Channel": "channel", "Name": "name", "Status": "status",
         "Because": "detail", "Since": "since", "What to do": "action", "Paused": "pause_reason",
         "Paused until": "paused_until", "Credential ends": "expires_at"}  # fmt: skip
+_ADVICE = {"": "grade", "About": "area", "Found": "detail", "What to do": "remedy",
+           "Record": "publish"}  # fmt: skip
 AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="An account's ID.")]
 
 
@@ -104,6 +106,40 @@ def probe(context: typer.Context, account_id: AccountId, *, as_json: Json = Fals
 
 
 @app.command()
+def deliverability(context: typer.Context, account_id: AccountId, *, as_json: Json = False) -> None:
+    """Whether a newsletter arrives: SPF, DKIM, DMARC, relay, form. Exit code 1: an error."""
+    path = f"/accounts/{account_id}/deliverability"
+    found = talk(find_place(*context.obj), lambda api: api.get(path))["advice"]
+    if as_json:
+        print_json(found)
+    else:
+        rows = [{**one, "publish": _record(one["record"])} for one in found]
+        print_rows(rows, _ADVICE, empty="")
+    if any(one["grade"] == "error" for one in found):
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command()
+def dkim(
+    context: typer.Context,
+    account_id: AccountId,
+    selector: Annotated[str, typer.Option(help="The new key's name in DNS.")] = "estafette",
+    *,
+    as_json: Json = False,
+) -> None:
+    """Make the key that signs a newsletter; again, once it is published: sign with it."""
+    path, body = f"/accounts/{account_id}/dkim", {"selector": selector}
+    found = talk(find_place(*context.obj), lambda api: api.post(path, body))
+    if as_json:
+        print_json(found)
+    elif found["active"]:
+        console().print("Mails are signed with the key that is published.")
+    else:
+        console().print("Publish this record, then run the same command again:")
+        print_fields(found["record"], {"Name": "name", "Type": "type", "Value": "value"})
+
+
+@app.command()
 def pause(
     context: typer.Context,
     account_id: AccountId,
@@ -135,6 +171,10 @@ def _print(found: dict[str, Any], *, as_json: bool) -> None:
         print_json(found)
     else:
         print_fields(found, _ONE)
+
+
+def _record(record: dict[str, str] | None) -> str:
+    return "" if record is None else f"{record['name']} {record['type']} {record['value']}"
 
 
 def _fields(schema: dict[str, Any]) -> str:

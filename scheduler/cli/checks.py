@@ -11,12 +11,12 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from channels.abilities import Grade, Inspects
 from channels.outcome import HealthStatus
 from scheduler.audience.sealing import SealError
 from scheduler.cli.place import noted, own_address
@@ -38,14 +38,6 @@ _DRILL_DAYS = 90
 _COPY_LATE = 26 * 3600 * 1_000_000
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _TIMEX_BYTES = 1024
-
-
-class Grade(StrEnum):
-    """`ERROR`: something does not work. `WARNING`: it works, and will hurt one day."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +245,23 @@ def _is_address(host: str) -> bool:
         ipaddress.ip_address(host)
         return True
     return host == "localhost"
+
+
+async def deliverability(member: Member, url: str) -> AsyncIterator[Check]:
+    """What the owner has to set up outside, for accounts whose reach depends on it: warnings, as
+    posts go out all the same; what is well is one line. `url`: how readers reach this service."""
+    if not isinstance(member.channel, Inspects):
+        return
+    name = f"deliverability {member.account.name}"
+    found = await member.channel.inspect(
+        member.account, unsubscribe_url=f"{url}/u/sample", language="en"
+    )
+    for one in found:
+        if one.grade is not Grade.OK:
+            published = "" if one.record is None else f": {one.record.name} {one.record.value}"
+            yield Check(name, Grade.WARNING, one.detail, f"{one.remedy}{published}")
+    if well := sorted({one.area for one in found if one.grade is Grade.OK}):
+        yield Check(name, Grade.OK, f"well: {', '.join(well)}")
 
 
 async def account(member: Member) -> Check:

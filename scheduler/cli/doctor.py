@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
+from channels.abilities import Grade
 from scheduler.cli import checks
-from scheduler.cli.checks import Check, Grade
+from scheduler.cli.checks import Check
 from scheduler.cli.database import make_data_dir
 from scheduler.cli.exits import Exit
 from scheduler.cli.output import Json, print_json, print_rows
@@ -40,7 +41,9 @@ def doctor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check settings, database, Redis, clock, DNS, workers and every account. 1: an error."""
+    """Check settings, database, Redis, clock, DNS, workers, accounts and whether mails arrive.
+
+    Exit code 1: an error."""
     settings = load_settings()
     make_data_dir(settings)
     found = asyncio.run(_all(_quick(settings, role) if quick else _whole(settings)))
@@ -89,6 +92,9 @@ async def _whole(settings: Settings) -> AsyncIterator[Check]:
             members = list((await services.roster.everyone()).values())
             async for check in checks.names(members):
                 yield check
+            for member in members:
+                async for check in checks.deliverability(member, settings.effective_public_url):
+                    yield check
             for probe in asyncio.as_completed([checks.account(member) for member in members]):
                 yield await probe
     except VaultError as error:

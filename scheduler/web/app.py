@@ -19,6 +19,7 @@ from scheduler.web.api import (
     basket,
     campaigns,
     contacts,
+    deliverability,
     deliveries,
     drills,
     events,
@@ -35,6 +36,7 @@ from scheduler.web.api import (
     tokens,
 )
 from scheduler.web.connect import setup_connect
+from scheduler.web.deliverability import setup_deliverability
 from scheduler.web.endpoint import MAX_JSON, Endpoint, add_routes
 from scheduler.web.feed import Feed
 from scheduler.web.hooks import setup_hooks
@@ -57,6 +59,7 @@ _MODULES = (
     agenda,
     deliveries,
     accounts,
+    deliverability,
     logins,
     routes,
     plan_b,
@@ -104,6 +107,7 @@ def create_app(services: Services) -> web.Application:
     setup_pages(app)
     setup_connect(app)
     setup_proofs(app, app[proofs.PROOFREADER])
+    setup_deliverability(app)
     setup_hooks(app, services)
     press = Press()
     setup_unsubscribe(app, services, press)

@@ -9,7 +9,7 @@ import jinja2
 from aiohttp import web
 from babel.dates import format_datetime
 
-from channels.abilities import Proofs
+from channels.abilities import Inspects, Proofs
 from scheduler.clock import moment
 from scheduler.deliveries import State
 from scheduler.desk import in_doubt
@@ -152,6 +152,11 @@ async def _overview(services: Services) -> dict[str, Any]:
         "past": _with_legs(past, legs),
         "accounts": [account_answer(row, now) for row in connected],
         "mailing": {row["id"] for row in connected if _mails(services, row["adapter"])},
+        "inspected": {
+            row["id"]
+            for row in connected
+            if isinstance(services.registry[row["adapter"]], Inspects)
+        },
     }
 
 

@@ -10,6 +10,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "en": {
         "accounts": "Accounts", "api": "API", "cancel": "Do not publish",
         "check": "Something is not running", "decide": "Needs a decision",
+        "deliverability": "Deliverability",
         "empty": "Nothing yet.", "healthy": "All is well", "pause": "Pause", "paused": "paused",
         "planned": "Planned", "preview": "Preview:", "published": "Latest",
         "repost": "Not there: send again",
@@ -25,6 +26,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "fr": {
         "accounts": "Comptes", "api": "API", "cancel": "Ne pas publier",
         "check": "Quelque chose ne tourne pas", "decide": "À décider",
+        "deliverability": "Délivrabilité",
         "empty": "Rien pour l’instant.", "healthy": "Tout va bien", "pause": "Mettre en pause",
         "paused": "en pause", "preview": "Aperçu :", "planned": "Prévu",
         "published": "Dernières publications",

@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,6 +26,8 @@ from sqlalchemy import insert, select
 
 from channels.abilities import Haul
 from channels.base import Account
+from channels.newsletter.deliverability.dns import Resolver
+from channels.newsletter.deliverability.inspect import Inspection
 from channels.newsletter.mailbox import visit
 from channels.newsletter.settings import Mailbox
 from channels.outcome import AccessLost, AccessReason, HealthStatus, Outcome, Throttled, Unavailable
@@ -47,6 +50,7 @@ from tests.peers import mail
 from tests.peers.mail import BOUNCES, PASSWORD, READERS, SENDER, MailHost
 from tests.peers.proxy import Proxy, Spoil
 from tests.support.audience import ACCOUNT, seed, states, take_over
+from tests.support.dns import NameServer
 from tests.support.letters import problems
 from tests.web.support import connect
 
@@ -342,6 +346,28 @@ async def test_a_connection_lost_before_the_dot_is_sent_again_once(
 
 def _claimed_again(delivery: Any) -> Any:
     return replace(delivery, token="token-2")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, "tls-ok"),
+        ({"ca_file": None}, "tls-untrusted"),
+        ({"tls": "none", "username": "", "ca_file": None}, "tls-untrusted"),
+    ],
+)
+async def test_the_relays_encryption_is_looked_at(
+    host: MailHost, changes: dict[str, Any], code: str
+) -> None:
+    async with NameServer({}) as names:
+        found = await Inspection(
+            account=account(submission(host, **changes)),
+            resolver=Resolver(names.address),
+            now=datetime.now(UTC),
+            unsubscribe_url="https://shop.example.org/u/x",
+            language="en",
+        ).everything()
+    assert [one.code for one in found if one.area == "tls"] == [code]
 
 
 # --- The mailbox itself -----------------------------------------------------------------------

@@ -36,6 +36,7 @@ _BELOW = (
     "/letters/",
     "/l/",
     "/connect/",
+    "/deliverability/",
 )
 
 
