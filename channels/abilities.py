@@ -3,7 +3,7 @@ exists only to raise."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +16,7 @@ from channels.outcome import (
     Problem,
     Unavailable,
 )
-from channels.posts import Message
+from channels.posts import Media, Message
 
 
 @runtime_checkable
@@ -55,6 +55,28 @@ class Proofs(Channel, Protocol):
         self, message: Message, account: Account[Any], recipient: Recipient
     ) -> Proof | Problem:
         """Sends nothing."""
+        ...
+
+
+@runtime_checkable
+class Archives(Channel, Protocol):
+    """A channel to people one by one whose messages can also be read on a page of ours."""
+
+    def page(
+        self,
+        message: Message,
+        *,
+        picture: Callable[[Media], str],
+        ways: tuple[tuple[str, str], ...],
+    ) -> str:
+        """A whole HTML page with nobody's data. `picture`: where one that is not on the web is
+        served; `ways`: labels and addresses of what a visitor may do."""
+        ...
+
+    def linked(
+        self, message: Message, *, page_url: str | None, redirect: Callable[[str], str] | None
+    ) -> Message:
+        """The message with a link to its page, and its links led by `redirect`."""
         ...
 
 

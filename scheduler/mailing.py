@@ -1,32 +1,53 @@
-"""What a mailing is beside its mails: whom it is for."""
+"""What a mailing is beside its mails: whom it is for, its page, and links that count.
+
+The page shows nobody's data. Clicks are counted by mailing and link, not by person.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from channels.abilities import Archives
 from channels.base import Broadcasts
 from channels.outcome import Outcome, Problem, Rejected
-from channels.posts import Message
+from channels.posts import Media, Message
+from channels.words import slugify
 from scheduler.attempt import BroadcastRun
+from scheduler.audience.links import audience_key, seal
 from scheduler.broadcast import broadcaster
+from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
 from scheduler.roster import Member
 from scheduler.services import Services
+from scheduler.store import mailings
+from scheduler.store.db import Database
 from scheduler.store.segments import LostSegmentError
+
+CLICK = "click"
+_WAYS = {
+    "en": ("All letters", "Sign up"),
+    "fr": ("Toutes nos lettres", "S’inscrire"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mailing:
-    """Runs a delivery to many recipients through `broadcast`."""
+    """Runs a delivery to many recipients through `broadcast`. `key`: of personal links."""
 
     broadcast: BroadcastRun
+    database: Database
+    clock: Clock
+    public_url: str
+    key: bytes
 
     async def __call__(
         self, delivery: Delivery, message: Message, member: Member, channel: Broadcasts
     ) -> Outcome:
         """Run one claimed delivery, as `Broadcaster` does."""
         try:
-            return await self.broadcast(delivery, message, member, channel)
+            prepared = await self._prepared(delivery, message, member, channel)
+            return await self.broadcast(delivery, prepared, member, channel)
         except LostSegmentError as error:
             return Rejected(
                 problem=Problem(
@@ -37,7 +58,60 @@ class Mailing:
                 )
             )
 
+    async def _prepared(
+        self, delivery: Delivery, message: Message, member: Member, channel: Broadcasts
+    ) -> Message:
+        """The same at each run of a delivery."""
+        if not isinstance(channel, Archives):
+            return message
+        async with self.database.read() as connection:
+            wanted = await mailings.wishes(connection, delivery.id, member.id)
+        page_url = await self._page(delivery, message, member, channel) if wanted.archive else None
+        if page_url is None and not wanted.clicks:
+            return message
+        redirect = self._redirect(delivery.id) if wanted.clicks else None
+        return channel.linked(message, page_url=page_url, redirect=redirect)
+
+    async def _page(
+        self, delivery: Delivery, message: Message, member: Member, channel: Archives
+    ) -> str:
+        language = "fr" if message.language.lower().startswith("fr") else "en"
+        letters = f"/letters/{member.id}"
+        every, sign_up = _WAYS[language]
+        page = channel.page(
+            message, picture=_picture, ways=((every, letters), (sign_up, f"/signup/{member.id}"))
+        )
+        values = {
+            "delivery_id": delivery.id,
+            "list_id": member.id,
+            "title": message.title,
+            "language": message.language,
+            "html": page,
+            "published_at": self.clock.micros(),
+        }
+        slug = slugify(message.title) or delivery.id
+        async with self.database.write() as connection:
+            kept = await mailings.keep_letter(connection, self.database, values, slug=slug)
+        return f"{self.public_url}{letters}/{kept}"
+
+    def _redirect(self, delivery_id: str) -> Callable[[str], str]:
+        def led(url: str) -> str:
+            return f"{self.public_url}/l/{seal(self.key, CLICK, delivery_id, url)}"
+
+        return led
+
+
+def _picture(media: Media) -> str:
+    return f"/blog/media/{media.sha256}/960.webp" if media.sha256 else ""
+
 
 def mailing(services: Services) -> Mailing:
     """The mailings of one worker."""
-    return Mailing(broadcast=broadcaster(services))
+    settings = services.settings
+    return Mailing(
+        broadcast=broadcaster(services),
+        database=services.database,
+        clock=services.clock,
+        public_url=settings.effective_public_url,
+        key=audience_key(settings.audience_key.get_secret_value(), settings.data_dir),
+    )

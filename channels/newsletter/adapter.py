@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from channels.abilities import Advice, Bookmark, Haul, Proof, SigningKey
 from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
+from channels.newsletter.archive import linked, page_of
 from channels.newsletter.compose import Letter
 from channels.newsletter.deliverability.letter import CLIPPED_AT, Fault, html_faults
 from channels.newsletter.deliverability.words import words
@@ -93,6 +94,20 @@ class Newsletter:
         road = Road(settings)
         fault = await road.open()
         return MailCourier(letter, road) if fault is None else fault
+
+    def page(
+        self,
+        message: Message,
+        *,
+        picture: Callable[[Media], str],
+        ways: tuple[tuple[str, str], ...],
+    ) -> str:
+        return page_of(message, picture=picture, ways=ways)
+
+    def linked(
+        self, message: Message, *, page_url: str | None, redirect: Callable[[str], str] | None
+    ) -> Message:
+        return linked(message, page_url=page_url, redirect=redirect)
 
     async def proof(
         self, message: Message, account: Account[Any], recipient: Recipient

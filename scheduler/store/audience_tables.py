@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     true,
 )
 
@@ -58,6 +59,10 @@ lists = Table(
     # What people agree to when they sign up; empty: the sentence of the page in their language.
     Column("wording", Text, nullable=False, server_default=""),
     Column("open", Boolean, nullable=False, server_default=true()),
+    # A page for each of its mailings; search engines may list them; clicks are counted.
+    Column("archive", Boolean, nullable=False, server_default=false()),
+    Column("indexed", Boolean, nullable=False, server_default=false()),
+    Column("clicks", Boolean, nullable=False, server_default=false()),
     Column("created_at", Moment, nullable=False),
 )
 
@@ -85,6 +90,30 @@ service_mails = Table(
     Column("sent_at", Moment),
     Column("detail", Text, nullable=False, server_default=""),
     Index("ix_service_mails_due", "sent_at", "next_at"),
+)
+
+# The page of a mailing; it shows nobody's data.
+letters = Table(
+    "letters",
+    metadata,
+    Column("delivery_id", Id, primary_key=True),
+    Column("list_id", Id, nullable=False),
+    Column("slug", String(128), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("language", String(16), nullable=False),
+    Column("html", Text, nullable=False),
+    Column("published_at", Moment, nullable=False),
+    UniqueConstraint("list_id", "slug", name="uq_letters_slug"),
+)
+
+# How often a link of a mailing was followed; by whom is not known. `link`: a hash of the address.
+clicks = Table(
+    "clicks",
+    metadata,
+    Column("delivery_id", Id, primary_key=True),
+    Column("link", String(32), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("count", Integer, nullable=False),
 )
 
 # How far an import has come; moves in the transaction that stores the rows it speaks of.

@@ -25,6 +25,7 @@ from scheduler.web.api import (
     events,
     lists,
     logins,
+    mailings,
     media,
     plan_b,
     posts,
@@ -41,6 +42,7 @@ from scheduler.web.endpoint import MAX_JSON, Endpoint, add_routes
 from scheduler.web.feed import Feed
 from scheduler.web.hooks import setup_hooks
 from scheduler.web.keys import SERVICES
+from scheduler.web.letters import setup_letters
 from scheduler.web.pages import setup_pages
 from scheduler.web.preferences import setup_preferences
 from scheduler.web.proof_page import setup_proofs
@@ -69,6 +71,7 @@ _MODULES = (
     lists,
     contacts,
     segments,
+    mailings,
     returns,
     media,
     events,
@@ -113,6 +116,7 @@ def create_app(services: Services) -> web.Application:
     setup_unsubscribe(app, services, press)
     setup_signup(app, services, press)
     setup_preferences(app, services, press)
+    setup_letters(app, services, press)
     setup_site(
         app,
         pages=services.pages,

@@ -31,6 +31,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "mailed_text": "Look at your mailbox: we are sending you a link to confirm. Nothing comes?"
         " Look among unwanted mails.",
         "name": "Your name (if you like)",
+        "no_letters": "Nothing has been sent yet.",
+        "nothing_here": "There is no such page here, or not any more.",
         "none": "no list",
         "once_more": "Please press the button once more.",
         "preferences": "Your subscription",
@@ -78,6 +80,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "mailed_text": "Regardez votre messagerie : nous vous envoyons un lien de confirmation."
         " Rien n’arrive ? Voyez parmi les indésirables.",
         "name": "Votre nom (si vous voulez)",
+        "no_letters": "Rien n’a encore été envoyé.",
+        "nothing_here": "Cette page n’existe pas, ou n’existe plus.",
         "none": "aucune liste",
         "once_more": "Merci d’appuyer encore une fois sur le bouton.",
         "preferences": "Votre inscription",

@@ -18,6 +18,7 @@ from scheduler.audience.filters import (
     parse,
     to_json,
 )
+from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
 from scheduler.mailing import Mailing
 from scheduler.roster import Member
@@ -217,7 +218,8 @@ async def test_a_lost_segment_reaches_nobody_instead_of_everybody(database: Data
         return await _freeze(database)
 
     nothing: Any = None
-    outcome = await Mailing(broadcast=run)(delivery, nothing, nothing, nothing)
+    mailing = Mailing(broadcast=run, database=database, clock=Clock(), public_url="", key=b"k")
+    outcome = await mailing(delivery, nothing, nothing, nothing)
     assert isinstance(outcome, Rejected)
     assert outcome.problem.code == "segment-gone"
     assert await states(database) == {}

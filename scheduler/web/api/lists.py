@@ -33,6 +33,9 @@ class ListDraft(Strict):
     language: Language | Annotated[str, Field(max_length=0)] = ""
     wording: _Wording = ""
     open: Annotated[bool, Field(description="People may sign up.")] = True
+    archive: Annotated[bool, Field(description="A public page for each mailing.")] = False
+    indexed: Annotated[bool, Field(description="Search engines may list those pages.")] = False
+    clicks: Annotated[bool, Field(description="Links lead by us and are counted.")] = False
 
 
 class ListChange(Strict):
@@ -43,10 +46,14 @@ class ListChange(Strict):
     language: Language | None = None
     wording: _Wording | None = None
     open: bool | None = None
+    archive: bool | None = None
+    indexed: bool | None = None
+    clicks: bool | None = None
 
 
 class ListAnswer(TypedDict):
-    """A list. The list of an account has the account's id; `signup` is the page to sign up at."""
+    """A list. The list of an account has the account's id; `signup` is the page to sign up
+    at, `letters` that of its archive."""
 
     id: str
     name: str
@@ -54,6 +61,10 @@ class ListAnswer(TypedDict):
     language: str
     wording: str
     open: bool
+    archive: bool
+    indexed: bool
+    clicks: bool
+    letters: str
     signup: str
     subscribed: int
     pending: int
@@ -120,6 +131,10 @@ def _answer(call: Call, row: Row, counts: dict[str, int]) -> ListAnswer:
         "language": row["language"],
         "wording": row["wording"],
         "open": row["open"],
+        "archive": row["archive"],
+        "indexed": row["indexed"],
+        "clicks": row["clicks"],
+        "letters": f"{call.services.settings.effective_public_url}/letters/{row['id']}",
         "signup": f"{call.services.settings.effective_public_url}/signup/{row['id']}",
         "subscribed": counts.get("subscribed", 0),
         "pending": counts.get("pending", 0),

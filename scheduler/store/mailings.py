@@ -1,0 +1,176 @@
+"""What a mailing leaves beside its recipients: its page, its clicks, its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import RowMapping, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scheduler.store.audience import Standing
+from scheduler.store.audience_tables import clicks, letters, lists, memberships, recipients
+from scheduler.store.db import Database
+from scheduler.store.recipients import RecipientState
+from scheduler.store.tables import deliveries, posts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the list's owner wants of a mailing."""
+
+    archive: bool
+    clicks: bool
+
+
+async def wishes(connection: AsyncConnection, delivery_id: str, list_id: str) -> Wishes:
+    """A mailing to a segment gets no page: it is for those alone."""
+    row = (
+        await connection.execute(
+            select(lists.c.archive, lists.c.clicks).where(lists.c.id == list_id)
+        )
+    ).one_or_none()
+    content = (
+        await connection.execute(
+            select(posts.c.content)
+            .join(deliveries, deliveries.c.post_id == posts.c.id)
+            .where(deliveries.c.id == delivery_id)
+        )
+    ).scalar_one_or_none()
+    if row is None:
+        return Wishes(archive=False, clicks=False)
+    return Wishes(archive=row.archive and not (content or {}).get("to"), clicks=row.clicks)
+
+
+async def keep_letter(
+    connection: AsyncConnection, database: Database, values: Mapping[str, Any], *, slug: str
+) -> str:
+    """Store a mailing's page unless it has one; its slug, `wanted`, `wanted-2`, … in its list."""
+    statement = select(letters.c.slug).where(letters.c.delivery_id == values["delivery_id"])
+    wanted, number = slug, 1
+    while True:
+        known: str | None = (await connection.execute(statement)).scalar_one_or_none()
+        if known is not None:
+            return known
+        made = (
+            database.insert(letters)
+            .values(**values, slug=slug)
+            .on_conflict_do_nothing()
+            .returning(letters.c.slug)
+        )
+        if (await connection.execute(made)).first() is not None:
+            return slug
+        number += 1
+        slug = f"{wanted}-{number}"
+
+
+async def letter(connection: AsyncConnection, list_id: str, slug: str) -> RowMapping | None:
+    """A page with its list's `indexed`; None when there is none, or the list has no archive."""
+    statement = (
+        select(letters, lists.c.indexed)
+        .join(lists, lists.c.id == letters.c.list_id)
+        .where(letters.c.list_id == list_id, letters.c.slug == slug, lists.c.archive)
+    )
+    return (await connection.execute(statement)).mappings().one_or_none()
+
+
+async def letters_of(
+    connection: AsyncConnection, list_id: str, *, limit: int
+) -> Sequence[RowMapping]:
+    """Slug, title and moment of a list's pages, newest first."""
+    statement = (
+        select(letters.c.slug, letters.c.title, letters.c.language, letters.c.published_at)
+        .where(letters.c.list_id == list_id)
+        .order_by(letters.c.published_at.desc(), letters.c.delivery_id)
+        .limit(limit)
+    )
+    return (await connection.execute(statement)).mappings().all()
+
+
+async def click(
+    connection: AsyncConnection, database: Database, delivery_id: str, url: str
+) -> None:
+    """Count one; who it was is not known here."""
+    row = {
+        "delivery_id": delivery_id,
+        "link": blake2b(url.encode(), digest_size=16).hexdigest(),
+        "url": url,
+        "count": 1,
+    }
+    await connection.execute(
+        database.insert(clicks)
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=["delivery_id", "link"], set_={"count": clicks.c.count + 1}
+        )
+    )
+
+
+async def clicks_of(connection: AsyncConnection, delivery_id: str) -> Sequence[RowMapping]:
+    """`url` and `count` of each link, most clicked first."""
+    statement = (
+        select(clicks.c.url, clicks.c.count)
+        .where(clicks.c.delivery_id == delivery_id)
+        .order_by(clicks.c.count.desc(), clicks.c.url)
+    )
+    return (await connection.execute(statement)).mappings().all()
+
+
+async def page_slug(connection: AsyncConnection, delivery_id: str) -> str | None:
+    statement = select(letters.c.slug).where(letters.c.delivery_id == delivery_id)
+    slug: str | None = (await connection.execute(statement)).scalar_one_or_none()
+    return slug
+
+
+async def left_after(connection: AsyncConnection, delivery_id: str, account_id: str) -> int:
+    """How many left the list with this mailing as the last of it that they got."""
+    later, other = recipients.alias("later"), deliveries.alias("other")
+    again = exists(
+        select(later.c.contact_id)
+        .join(other, other.c.id == later.c.delivery_id)
+        .where(
+            later.c.contact_id == recipients.c.contact_id,
+            later.c.state == RecipientState.ACCEPTED,
+            other.c.account_id == account_id,
+            later.c.updated_at > recipients.c.updated_at,
+            later.c.updated_at <= memberships.c.since,
+        )
+    )
+    statement = (
+        select(func.count())
+        .select_from(recipients)
+        .join(memberships, memberships.c.contact_id == recipients.c.contact_id)
+        .where(
+            recipients.c.delivery_id == delivery_id,
+            recipients.c.state == RecipientState.ACCEPTED,
+            memberships.c.list_id == account_id,
+            memberships.c.state == Standing.UNSUBSCRIBED,
+            memberships.c.since >= recipients.c.updated_at,
+            ~again,
+        )
+    )
+    found: int = (await connection.execute(statement)).scalar_one()
+    return found
+
+
+async def recipients_of(
+    connection: AsyncConnection,
+    delivery_id: str,
+    *,
+    state: str | None,
+    after: str | None,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Who it was for and what became of it, by contact id."""
+    statement = select(
+        recipients.c.contact_id, recipients.c.address, recipients.c.state, recipients.c.code,
+        recipients.c.detail, recipients.c.tries, recipients.c.updated_at,
+    ).where(recipients.c.delivery_id == delivery_id)  # fmt: skip
+    if state is not None:
+        statement = statement.where(recipients.c.state == state)
+    if after is not None:
+        statement = statement.where(recipients.c.contact_id > after)
+    statement = statement.order_by(recipients.c.contact_id).limit(limit)
+    return (await connection.execute(statement)).mappings().all()

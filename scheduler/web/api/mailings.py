@@ -1,0 +1,139 @@
+"""Mailings: what became of a delivery to many readers, in figures and one by one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from scheduler.answers import stamp
+from scheduler.refusals import Refusal, not_found
+from scheduler.services import Services
+from scheduler.store import mailings, posts, recipients
+from scheduler.store.recipients import RecipientState
+from scheduler.store.tokens import Scope
+from scheduler.web.api.shapes import ById, Query
+from scheduler.web.endpoint import Call, Endpoints
+
+endpoints = Endpoints("mailings")
+_ONE = (Refusal.NOT_FOUND,)
+
+
+class ReachedQuery(Query):
+    """Whom to show; `after` is `next` of the page before."""
+
+    state: RecipientState | None = None
+    after: Annotated[str | None, Field(max_length=36)] = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class LinkAnswer(TypedDict):
+    """A link, and how often it was followed."""
+
+    url: str
+    clicks: int
+
+
+class MailingAnswer(TypedDict):
+    """`selected` = `accepted` + `refused` + `suppressed` + `uncertain` + `waiting`. `unsubscribed`:
+    left the list with this as the last mailing they got. `clicks`: of people as far as programs
+    say what they are, counted where the list wants it; not of persons: nobody's clicks are known.
+    Opens are not counted. `page`: its page in the archive."""
+
+    delivery_id: str
+    account_id: str
+    selected: int
+    accepted: int
+    refused: int
+    suppressed: int
+    uncertain: int
+    waiting: int
+    unsubscribed: int
+    clicks: int
+    links: list[LinkAnswer]
+    page: str | None
+
+
+class ReachedAnswer(TypedDict):
+    """One recipient. `address` is empty when they had themselves erased."""
+
+    contact_id: str
+    address: str
+    state: str
+    code: str
+    detail: str
+    tries: int
+    updated_at: str
+
+
+class ReachedPage(TypedDict):
+    """A part of a mailing's recipients, by contact id."""
+
+    recipients: list[ReachedAnswer]
+    next: str | None
+
+
+@endpoints.get("/deliveries/{id}/mailing", scope=Scope.READ, refusals=_ONE)
+async def read(call: Call, path: ById) -> MailingAnswer:
+    """What became of a newsletter, in figures."""
+    return await figures(call.services, path.id)
+
+
+@endpoints.get("/deliveries/{id}/recipients", scope=Scope.READ, refusals=_ONE)
+async def reached(call: Call, path: ById, query: ReachedQuery) -> ReachedPage:
+    """Who it was for, and what became of each, with what their server said."""
+    async with call.services.database.read() as connection:
+        if await posts.delivery(connection, path.id) is None:
+            raise not_found("delivery", path.id)
+        rows = await mailings.recipients_of(
+            connection, path.id, state=query.state, after=query.after, limit=query.limit
+        )
+    full = len(rows) == query.limit
+    return {
+        "recipients": [
+            {
+                "contact_id": row["contact_id"],
+                "address": row["address"],
+                "state": row["state"],
+                "code": row["code"],
+                "detail": row["detail"],
+                "tries": row["tries"],
+                "updated_at": stamp(row["updated_at"]),
+            }
+            for row in rows
+        ],
+        "next": rows[-1]["contact_id"] if full else None,
+    }
+
+
+async def figures(services: Services, delivery_id: str) -> MailingAnswer:
+    """As `read` answers them. Error: RefusedError when there is no such delivery."""
+    async with services.database.read() as connection:
+        row = await posts.delivery(connection, delivery_id)
+        if row is None:
+            raise not_found("delivery", delivery_id)
+        account_id = row["account_id"]
+        counts = await recipients.tally(connection, delivery_id)
+        left = await mailings.left_after(connection, delivery_id, account_id)
+        links = await mailings.clicks_of(connection, delivery_id)
+        slug = await mailings.page_slug(connection, delivery_id)
+
+    def of(*states: RecipientState) -> int:
+        return sum(counts.get(state, 0) for state in states)
+
+    base = f"{services.settings.effective_public_url}/letters/{account_id}"
+    return {
+        "delivery_id": delivery_id,
+        "account_id": account_id,
+        "selected": sum(counts.values()),
+        "accepted": of(RecipientState.ACCEPTED),
+        "refused": of(RecipientState.REFUSED),
+        "suppressed": of(RecipientState.SUPPRESSED),
+        "uncertain": of(RecipientState.UNCERTAIN),
+        "waiting": of(RecipientState.PENDING, RecipientState.SENDING),
+        "unsubscribed": left,
+        "clicks": sum(link["count"] for link in links),
+        "links": [{"url": link["url"], "clicks": link["count"]} for link in links],
+        "page": None if slug is None else f"{base}/{slug}",
+    }

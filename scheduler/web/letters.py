@@ -1,0 +1,143 @@
+"""`/letters/{list}`: past newsletters, where their list has an archive; `/l/{token}`: a link of a
+newsletter, counted and passed on.
+
+A link leads only where we wrote it to: the address is in the signed token. Nothing tells who
+followed it: the token is the same for all readers, there is no cookie, and what asks without a
+person behind it (HEAD, prefetching, scanners that say what they are) does not count.
+"""
+
+from __future__ import annotations
+
+import re
+
+import structlog
+from aiohttp import web
+from babel.dates import format_date
+
+from scheduler.audience.links import unseal
+from scheduler.clock import moment
+from scheduler.mailing import CLICK
+from scheduler.services import Services
+from scheduler.store import lists, mailings
+from scheduler.times import zone_named
+from scheduler.web.docs import PAGE_HEADERS
+from scheduler.web.public import Press, key_of, reader_language
+
+log = structlog.get_logger()
+SHOWN = 200
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data: http: https:;"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# No person: crawlers, link previews, mail scanners and tools, as far as they say so.
+_ROBOT = re.compile(
+    r"bot\b|crawl|spider|slurp|scan|preview|prefetch|monitor|check|facebookexternalhit|whatsapp"
+    r"|skype|teams|slack|telegram|barracuda|proofpoint|mimecast|safelinks|symantec|trendmicro"
+    r"|headless|python|curl|wget|java/|go-http|okhttp|libwww|axios|node-fetch|apache-httpclient",
+    re.IGNORECASE,
+)
+
+
+def setup_letters(app: web.Application, services: Services, press: Press) -> None:
+    """Serve the archive and the links."""
+    handlers = _Letters(services, press)
+    app.router.add_get("/letters/{list}", handlers.index)
+    app.router.add_get("/letters/{list}/{slug}", handlers.letter)
+    app.router.add_get("/l/{token}", handlers.follow)
+
+
+class _Letters:
+    def __init__(self, services: Services, press: Press) -> None:
+        self._services, self._press = services, press
+        self._key = key_of(services)
+
+    async def index(self, request: web.Request) -> web.Response:
+        """All pages of a list."""
+        list_id = request.match_info["list"]
+        async with self._services.database.read() as connection:
+            found = await lists.get(connection, list_id)
+            if found is None or not found["archive"]:
+                return self._missing(request)
+            rows = await mailings.letters_of(connection, list_id, limit=SHOWN)
+        language = reader_language(request, found["language"])
+        zone = zone_named(self._services.settings.zone)
+        return self._press.page(
+            request,
+            "letters.html",
+            found["name"],
+            language=language,
+            headers=_robots(indexed=found["indexed"]),
+            indexed=found["indexed"],
+            description=found["description"],
+            signup=f"/signup/{list_id}" if found["open"] else "",
+            letters=[
+                {
+                    **row,
+                    "path": f"/letters/{list_id}/{row['slug']}",
+                    "date": format_date(
+                        moment(row["published_at"]).astimezone(zone), "long", locale=language
+                    ),
+                }
+                for row in rows
+            ],
+        )
+
+    async def letter(self, request: web.Request) -> web.Response:
+        """One page, as it was sent and with nobody's data."""
+        async with self._services.database.read() as connection:
+            row = await mailings.letter(
+                connection, request.match_info["list"], request.match_info["slug"]
+            )
+        if row is None:
+            return self._missing(request)
+        headers = {
+            **PAGE_HEADERS,
+            "Content-Security-Policy": _POLICY,
+            "Cache-Control": "public, max-age=60",
+            **_robots(indexed=row["indexed"]),
+        }
+        return web.Response(text=row["html"], content_type="text/html", headers=headers)
+
+    async def follow(self, request: web.Request) -> web.Response:
+        """On to where the link leads."""
+        named = unseal(self._key, CLICK, request.match_info["token"])
+        if named is None or len(named) != 2:
+            return self._missing(request)
+        delivery_id, url = named
+        if _by_a_person(request):
+            await self._count(delivery_id, url)
+        headers = {
+            "Location": url,
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Robots-Tag": "noindex",
+        }
+        return web.Response(status=302, headers=headers)
+
+    async def _count(self, delivery_id: str, url: str) -> None:
+        database = self._services.database
+        try:
+            async with database.write() as connection:
+                await mailings.click(connection, database, delivery_id, url)
+        except Exception:  # the reader gets where they want, counted or not
+            log.exception("click.uncounted", delivery=delivery_id)
+
+    def _missing(self, request: web.Request) -> web.Response:
+        return self._press.notice(
+            request, "unknown", "nothing_here", language=reader_language(request), status=404
+        )
+
+
+def _robots(*, indexed: bool) -> dict[str, str]:
+    return {"X-Robots-Tag": "all" if indexed else "noindex"}
+
+
+def _by_a_person(request: web.Request) -> bool:
+    purpose = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
+    agent = request.headers.get("User-Agent", "")
+    return (
+        request.method == "GET"
+        and "prefetch" not in purpose
+        and bool(agent)
+        and _ROBOT.search(agent) is None
+    )
