@@ -9,11 +9,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from channels.base import Account, Channel, ChannelSettings, Recipient
+from channels.base import Account, Channel, ChannelSettings, Courier, Recipient
 from channels.outcome import (
     AccessLost,
     Outcome,
     Problem,
+    RecipientOutcome,
     Unavailable,
 )
 from channels.posts import Media, Message
@@ -316,4 +317,34 @@ class Receives(Channel, Protocol):
 
     def receipts(self, raw_body: bytes, account: Account[Any]) -> Sequence[Receipt]:
         """What a verified body says about this account; empty when it is about others."""
+        ...
+
+
+class Crowd(Protocol):
+    """Whom a courier writes to in one go. Nothing here waits."""
+
+    def next(self) -> tuple[Recipient, str] | None:
+        """One more recipient and their key, None when nobody is at hand."""
+        ...
+
+    def leaving(self, recipient: Recipient) -> bool:
+        """Call before the first byte of their mail leaves. False: it must not leave any more, and
+        nothing is to be said of this recipient again."""
+        ...
+
+    def taken(self, recipient: Recipient, code: str) -> None:
+        """Their mail was accepted, with this code."""
+        ...
+
+    def answered(self, recipient: Recipient, outcome: RecipientOutcome) -> bool:
+        """How it ended otherwise; True when the road itself has failed."""
+        ...
+
+
+@runtime_checkable
+class Streams(Courier, Protocol):
+    """A courier that writes to one after the other without waiting in between."""
+
+    async def stream(self, crowd: Crowd) -> Outcome | None:
+        """Write until nobody is at hand; the fault when the road failed before."""
         ...

@@ -19,6 +19,7 @@ from scheduler.clock import Clock, moment
 from scheduler.decide import SECOND
 from scheduler.logbook import Logbook
 from scheduler.store import recipients as store
+from scheduler.store import turns
 from scheduler.store.db import Database
 from scheduler.store.recipients import Claimed, RecipientState, Settled
 from scheduler.verdicts import Pace
@@ -52,7 +53,10 @@ class Books:
         self._logbook, self._pace = logbook, pace
         self._give_up_at = give_up_at
         self._queue: deque[Claimed] = deque()
+        self._near: dict[str, Claimed] = {}  # given out, and nothing of their mail has left
+        self._gone: set[str] = set()
         self._results: list[Settled] = []
+        self._taken: dict[str, list[str]] = {}  # who was accepted, by the code of the answer
         self._banned: list[tuple[str, Settled]] = []
         self._checked_at = 0
         self._exhausted = False
@@ -76,29 +80,57 @@ class Books:
     async def close_round(self) -> None:
         """Settle what is known and give back what was certainly not begun."""
         self._results += [
-            Settled(contact_id=one.contact_id, state=RecipientState.PENDING, charged=False)
-            for one in self._queue
+            _not_begun(one.contact_id) for one in [*self._near.values(), *self._queue]
         ]
         self._queue.clear()
+        self._near.clear()
         await self._turn(claiming=False)
 
-    async def next(self) -> Claimed | None:
-        """The next recipient, None when the round is over."""
-        while not self._queue:
-            if self._exhausted or self.stop is not None:
-                return None
-            self._logbook.flush()
-            self._more.clear()
-            self._wanted.set()
-            await self._more.wait()
-        if self.stop is not None:
+    def next(self) -> Claimed | None:
+        """The next recipient, None when nobody is at hand."""
+        if self.stop is not None or not self._queue:
             return None
         if len(self._queue) * 2 <= self._pace.chunk and not self._exhausted:
             self._wanted.set()
-        return self._queue.popleft()
+        claimed = self._queue.popleft()
+        self._near[claimed.contact_id] = claimed
+        return claimed
+
+    async def more(self) -> bool:
+        """Wait until somebody is at hand; False when the round is over."""
+        while not self._queue:
+            if self._exhausted or self.stop is not None:
+                return False
+            self._more.clear()
+            self._wanted.set()
+            await self._more.wait()
+        return self.stop is None
+
+    def leaving(self, contact_id: str) -> bool:
+        """Whether their mail may still leave; if not, that is settled here."""
+        if contact_id in self._gone:
+            self._gone.discard(contact_id)
+            self._results.append(_suppressed(contact_id))
+        elif self.stop is None:
+            self._near.pop(contact_id, None)
+            return True
+        else:
+            self._near.pop(contact_id, None)
+            self._results.append(_not_begun(contact_id))
+        return False
 
     def settle(self, settled: Settled) -> None:
+        self.hold(settled.contact_id)
         self._results.append(settled)
+
+    def taken(self, contact_id: str, code: str) -> None:
+        """Their mail was accepted with this code."""
+        self._taken.setdefault(code, []).append(contact_id)
+
+    def hold(self, contact_id: str) -> None:
+        """An answer came and its meaning is open: `settle` follows."""
+        self._near.pop(contact_id, None)
+        self._gone.discard(contact_id)
 
     def ban(self, address: str, settled: Settled) -> None:
         """Never write to this address again."""
@@ -140,17 +172,25 @@ class Books:
         if claiming and not self._exhausted and len(self._queue) * 2 <= self._pace.chunk:
             wanted = self._pace.chunk - len(self._queue)
         stale = now - self._checked_at > self._pace.recheck_us
-        if not (self._results or self._banned or wanted or (stale and claiming)):
+        if not (self._results or self._taken or self._banned or wanted or (stale and claiming)):
             return
         results, self._results = self._results, []
+        taken, self._taken = self._taken, {}
         banned, self._banned = self._banned, []
         try:
-            claimed, gone = await self._write(results, banned, wanted, now, recheck=stale)
+            claimed, gone = await self._write(results, taken, banned, wanted, now, recheck=stale)
         except BaseException:
             self._results, self._banned = results + self._results, banned + self._banned
+            for code, ids in taken.items():
+                self._taken.setdefault(code, []).extend(ids)
             raise
         if gone:
             self._queue = deque(one for one in self._queue if one.contact_id not in gone)
+            near = gone & self._near.keys()
+            self._gone |= near
+            for contact_id in near:
+                del self._near[contact_id]
+            gone -= near
         self._exhausted = self._exhausted or (wanted > 0 and not claimed)
         for one in claimed:
             if one.welcome:
@@ -162,6 +202,7 @@ class Books:
     async def _write(
         self,
         results: list[Settled],
+        taken: dict[str, list[str]],
         banned: list[tuple[str, Settled]],
         wanted: int,
         now: int,
@@ -171,22 +212,30 @@ class Books:
         claimed: list[Claimed] = []
         gone: set[str] = set()
         async with self._database.write() as connection:
-            await store.settle(
+            await turns.settle(
                 connection,
                 delivery_id=self._delivery_id,
                 token=self._token,
                 settled=results,
                 now=now,
             )
+            await turns.accept(
+                self._database,
+                connection,
+                delivery_id=self._delivery_id,
+                token=self._token,
+                taken=taken,
+                now=now,
+            )
             await store.suppress(self._database, connection, self._bans(banned, now))
             if not await self.ours(connection, now):
                 return [], set()
             if recheck:
-                waiting = list(self._queue)
+                waiting = [*self._near.values(), *self._queue]
                 gone = await self._unwelcome(connection, waiting)
                 self._checked_at = now
             if wanted and now <= self._give_up_at:
-                rows = await store.claim(
+                rows = await turns.claim(
                     self._database,
                     connection,
                     delivery_id=self._delivery_id,
@@ -194,7 +243,7 @@ class Books:
                     now=now,
                     limit=wanted,
                 )
-                claimed = await store.people(connection, rows, self._list_id)
+                claimed = await turns.people(connection, rows, self._list_id)
                 barred = await self._barred(connection, claimed)
                 claimed = [
                     replace(one, welcome=False) if one.contact_id in barred else one
@@ -218,7 +267,7 @@ class Books:
         if not waiting:
             return set()
         ids = [one.contact_id for one in waiting]
-        welcome = await store.subscribed(connection, ids, self._list_id)
+        welcome = await turns.subscribed(connection, ids, self._list_id)
         return {who for who in ids if who not in welcome} | await self._barred(connection, waiting)
 
     async def _barred(self, connection: Any, people: list[Claimed]) -> set[str]:
@@ -241,6 +290,10 @@ class Books:
 
 def _suppressed(contact_id: str) -> Settled:
     return Settled(contact_id=contact_id, state=RecipientState.SUPPRESSED, charged=False)
+
+
+def _not_begun(contact_id: str) -> Settled:
+    return Settled(contact_id=contact_id, state=RecipientState.PENDING, charged=False)
 
 
 def taken_over() -> Outcome:

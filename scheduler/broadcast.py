@@ -11,43 +11,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import structlog
 
+from channels.abilities import Streams
 from channels.base import Account, Broadcasts, Courier, Recipient
-from channels.outcome import (
-    Delivered,
-    Outcome,
-    RecipientOutcome,
-    Rejected,
-    Unavailable,
-    Unconfirmed,
-)
+from channels.outcome import Delivered, Outcome, Unavailable
 from channels.posts import Message
 from scheduler.audience.links import UnsubscribeLinks, audience_key
 from scheduler.audience.returns import tag_of
 from scheduler.books import Books, taken_over
 from scheduler.clock import Clock
+from scheduler.crowd import Conduct, Crowd, one_by_one
 from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery
 from scheduler.logbook import Logbook, forget, trace_of
 from scheduler.roster import Member
 from scheduler.services import Services
 from scheduler.store import recipients as store
+from scheduler.store import turns
 from scheduler.store.db import Database
-from scheduler.store.recipients import Claimed, RecipientState, Settled
-from scheduler.verdicts import (
-    Pace,
-    conclusion,
-    judge,
-    retraced,
-    too_many_losses,
-    too_many_refusals,
-)
+from scheduler.store.recipients import Claimed, RecipientState
+from scheduler.verdicts import Pace, conclusion, retraced
 
 log = structlog.get_logger()
 
@@ -126,9 +115,7 @@ class _Run:
             pace=desk.pace,
             give_up_at=self._give_up_at,
         )
-        self._refusals: list[tuple[Settled, Rejected]] = []
-        self._losses = 0
-        self._reached = 0
+        self._conduct = Conduct(self._books, desk.pace)
 
     # --- The whole run ---------------------------------------------------------------------
 
@@ -143,13 +130,13 @@ class _Run:
             async with self._database.read() as connection:
                 counts = await store.tally(connection, self._delivery.id)
                 due = await store.next_due(connection, self._delivery.id)
-            self._reached = counts.get(RecipientState.ACCEPTED, 0)
+            reached = self._conduct.reached = counts.get(RecipientState.ACCEPTED, 0)
             if due is None:
                 return await self._finish(counts)
             if self._clock.micros() > self._give_up_at:
                 await self._expire()
                 continue
-            if fault is not None and not self._reached:
+            if fault is not None and not reached:
                 return fault
             down = down + 1 if fault is not None else 0
             await self._nap(due, down)
@@ -183,12 +170,12 @@ class _Run:
             )
             strays = await store.strays(connection, self._delivery.id, self._token)
             for token, contact_ids in strays.items():
-                trace = trace_of(self._desk.logbooks, self._delivery.id, token)
+                trace = trace_of(self._desk.logbooks, self._delivery.id, token, contact_ids)
                 settled = retraced(trace, contact_ids, resend=self._pace.resend_uncertain)
                 uncertain += [
                     one.contact_id for one in settled if one.state is RecipientState.UNCERTAIN
                 ]
-                await store.settle(
+                await turns.settle(
                     connection,
                     delivery_id=self._delivery.id,
                     token=token,
@@ -221,13 +208,25 @@ class _Run:
     async def leave(self) -> None:
         """Write down what is known and give back what was not begun. The logbook stays when SQL
         may not know all of it."""
-        self._settle_refusals()
+        self._conduct.settle_refusals()
         try:
             await self._books.close_round()
         except Exception:
             log.exception("broadcast.unsettled", delivery=self._delivery.id)
             self._books.amiss = True
         self._logbook.close(settled=not self._books.amiss)
+
+    def _recipient(self, claimed: Claimed) -> Recipient:
+        contact_id = claimed.contact_id
+        return Recipient(
+            id=contact_id,
+            address=claimed.address,
+            name=claimed.name,
+            language=claimed.language,
+            attributes=claimed.attributes,
+            unsubscribe_url=self._desk.link(contact_id, self._account.id),
+            return_tag=tag_of(self._desk.key, contact_id),
+        )
 
     # --- One round: everyone who is due now ------------------------------------------------
 
@@ -242,7 +241,7 @@ class _Run:
                     self._books.stop = first
             else:
                 fault = await self._write_on(first)
-        self._settle_refusals()
+        self._conduct.settle_refusals()
         await self._books.close_round()
         return fault
 
@@ -269,74 +268,33 @@ class _Run:
 
     async def _carry(self, courier: Courier) -> Outcome | None:
         """Write to one recipient after the other on one connection; its fault, if it failed."""
+        crowd = Crowd(
+            self._books,
+            self._logbook,
+            self._conduct,
+            clock=self._clock,
+            pace=self._pace,
+            rng=self._desk.rng,
+            recipient_of=self._recipient,
+            key=f"{self._delivery.id}/",
+        )
         try:
-            while (claimed := await self._books.next()) is not None:
-                self._logbook.leaving(claimed.contact_id)
-                outcome = await self._send(courier, claimed)
-                if self._settled(claimed, outcome):
-                    assert isinstance(outcome, Outcome)
-                    return outcome
+            while await self._books.more():
+                fault = await self._stretch(courier, crowd)
+                if fault is not None:
+                    return fault
         finally:
-            self._logbook.flush()
             await courier.close()
         return None
 
-    async def _send(self, courier: Courier, claimed: Claimed) -> RecipientOutcome:
-        recipient = Recipient(
-            id=claimed.contact_id,
-            address=claimed.address,
-            name=claimed.name,
-            language=claimed.language,
-            attributes=claimed.attributes,
-            unsubscribe_url=self._desk.link(claimed.contact_id, self._account.id),
-            return_tag=tag_of(self._desk.key, claimed.contact_id),
-        )
+    async def _stretch(self, courier: Courier, crowd: Crowd) -> Outcome | None:
+        """Write to those at hand; the fault of the road, if it failed."""
+        if not isinstance(courier, Streams):
+            return await one_by_one(courier, crowd)
         try:
-            return await courier.send(recipient, key=f"{self._delivery.id}/{claimed.contact_id}")
+            return await courier.stream(crowd)
         except Exception as error:
             log.exception("courier.unforeseen", delivery=self._delivery.id)
-            return Unconfirmed(detail=f"unforeseen {type(error).__name__} in the adapter")
-
-    def _settled(self, claimed: Claimed, outcome: RecipientOutcome) -> bool:
-        """Record one outcome; whether the connection is broken."""
-        verdict = judge(
-            outcome,
-            claimed.contact_id,
-            claimed.tries,
-            self._clock.micros(),
-            self._pace,
-            self._desk.rng,
-        )
-        settled = verdict.settled
-        self._logbook.answered(settled.contact_id, settled.state, settled.code)
-        if isinstance(outcome, Rejected):
-            self._refusals.append((settled, outcome))
-        else:
-            self._books.settle(settled)
-        if verdict.suppress:
-            self._books.ban(claimed.address, settled)
-        self._count(outcome)
-        if verdict.stop is not None:
-            self._books.stop = verdict.stop
-        return verdict.broken
-
-    def _count(self, outcome: RecipientOutcome) -> None:
-        """A run that goes wrong in the same way again and again stops."""
-        if isinstance(outcome, Delivered):
-            self._reached += 1
-            self._losses = 0
-            self._settle_refusals()
-        elif isinstance(outcome, Unconfirmed):
-            self._losses += 1
-            if self._losses >= self._pace.in_a_row:
-                self._books.stop = too_many_losses(outcome)
-        elif isinstance(outcome, Rejected) and len(self._refusals) >= self._pace.in_a_row:
-            self._books.stop = too_many_refusals(outcome, reached=self._reached)
-
-    def _settle_refusals(self) -> None:
-        """When the run stops it was us, not them: they are written to once the cause is mended."""
-        if self._refusals:
-            state = RecipientState.REFUSED if self._books.stop is None else RecipientState.PENDING
-            for settled, _ in self._refusals:
-                self._books.settle(replace(settled, state=state))
-            self._refusals.clear()
+            detail = f"unforeseen {type(error).__name__} in the adapter"
+            crowd.abandoned(detail)
+            return Unavailable(reason=detail)

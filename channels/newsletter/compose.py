@@ -39,6 +39,16 @@ class Mail:
     message_id: str
     content: bytes
 
+    @property
+    def stuffed(self) -> bytes:
+        return stuffed_with_dots(self.content)
+
+
+def stuffed_with_dots(content: bytes) -> bytes:
+    """As SMTP carries it: no line of it can be taken for the final dot."""
+    stuffed = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + stuffed if stuffed.startswith(b".") else stuffed
+
 
 class _Template:
     """Bytes with holes."""

@@ -9,9 +9,11 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+from channels.abilities import Crowd
 from channels.newsletter.replies import Reply, Stage, evidence_of, outcome_of
 from channels.newsletter.settings import NewsletterSettings, Relay
 from channels.newsletter.smtp import Connection, LostError, RefusedError, Server, connect
+from channels.newsletter.stream import Pack, Parcel
 from channels.outcome import (
     AccessLost,
     Delivered,
@@ -67,6 +69,41 @@ class Road:
             self._relay = relay
             return None
         return worst(faults)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the open connection takes one mail behind the other."""
+        return self._connection is not None and self._connection.pipelining
+
+    async def stream(self, crowd: Crowd, pack: Pack) -> tuple[Outcome | None, bool]:
+        """Write to a crowd over the open connection (`streams`), as far as it goes, and find out
+        about those it left over: the fault of the road, and whether nobody was next."""
+        connection, relay = self._connection, self.relay
+        assert connection is not None
+        stream = await connection.stream(crowd, pack, relay=relay)
+        fault: Outcome | None = None
+        if stream.doubtful is not None:
+            detail = f"{relay}: connection lost after the mail was sent ({stream.lost})"
+            evidence = Evidence(request=f"mail to {relay}", excerpt=stream.lost)
+            crowd.answered(stream.doubtful.recipient, Unconfirmed(detail=detail, evidence=evidence))
+        for parcel in stream.back:
+            outcome = await self._once_more(parcel, crowd, seasoned=connection.mails > 0)
+            if outcome is not None and crowd.answered(parcel.recipient, outcome):
+                fault = outcome if not isinstance(outcome, Unreachable) else fault
+        return fault, stream.idle
+
+    async def _once_more(
+        self, parcel: Parcel, crowd: Crowd, *, seasoned: bool
+    ) -> RecipientOutcome | None:
+        """None when this mail must not leave any more."""
+        if parcel.refusal is not None:
+            outcome, again = await self._refused(*parcel.refusal, seasoned=seasoned)
+            if not again:
+                return outcome
+        if not crowd.leaving(parcel.recipient):
+            return None
+        mail = parcel.mail
+        return await self.mail(mail.message_id, mail.sender, mail.recipient, mail.content)
 
     async def mail(
         self, message_id: str, sender: bytes, recipient: bytes, content: bytes

@@ -26,6 +26,7 @@ from channels.outcome import (
 )
 
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?=\s|$)")
+_CODES = re.compile(rb"\d{3}[ -]\s*([245]\.\d{1,3}\.\d{1,3})(?=\s|$)")
 
 
 class Stage(StrEnum):
@@ -41,6 +42,7 @@ class Stage(StrEnum):
     RECIPIENT = "RCPT TO"
     DATA = "DATA"
     BODY = "message"
+    EMPTY = "empty message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,12 @@ class Reply:
 
     code: int
     text: str
+
+    @classmethod
+    def read(cls, lines: bytes) -> Reply:
+        """From the lines as they came, each beginning with the code."""
+        words = [line.rstrip(b"\r")[4:].decode("utf-8", "replace") for line in lines.split(b"\n")]
+        return cls(int(lines[:3]), "\n".join(words))
 
     @property
     def enhanced(self) -> str:
@@ -59,6 +67,12 @@ class Reply:
     @property
     def accepted(self) -> bool:
         return 200 <= self.code < 400
+
+
+def code_of(lines: bytes) -> str:
+    """The enhanced status code of a reply as it came, else its plain code."""
+    found = _CODES.match(lines)
+    return (found[1] if found else lines[:3]).decode()
 
 
 class Meaning(Enum):

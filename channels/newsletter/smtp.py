@@ -9,29 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import re
 import ssl
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
 
+from channels.abilities import Crowd
+from channels.newsletter.compose import stuffed_with_dots
 from channels.newsletter.replies import Reply, Stage
+from channels.newsletter.stream import ONE_WRITE, Pack, Stream
+from channels.newsletter.wire import LostError, Wire
 
-MAX_REPLY = 64 * 1024
-# Below this a mail and its final dot leave in one write; above, the dot waits until the rest left.
-ONE_WRITE = 48 * 1024
-
-_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
-
-
-class LostError(Exception):
-    """The connection broke, or the server fell silent. `dot_sent`: the final dot may have left,
-    so the mail may have been accepted."""
-
-    def __init__(self, detail: str, *, dot_sent: bool = False) -> None:
-        super().__init__(detail)
-        self.dot_sent = dot_sent
+__all__ = ["Connection", "LostError", "RefusedError", "Server", "connect"]
 
 
 class RefusedError(Exception):
@@ -55,114 +43,20 @@ class Server:
     timeout: float
 
 
-class _Wire(asyncio.Protocol):
-    """Lines in, replies out; remembers why the connection ended."""
-
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.replies: deque[Reply] = deque()
-        self.lost: str | None = None
-        self._buffer = b""
-        self._lines: list[str] = []
-        self._waiter: asyncio.Future[None] | None = None
-        self._writable = asyncio.Event()
-        self._writable.set()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are asyncio's in all but their base class.
-        self.transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        lines = (self._buffer + data).split(b"\n")
-        self._buffer = lines.pop()
-        for line in lines:
-            self._take(line.rstrip(b"\r"))
-        if len(self._buffer) > MAX_REPLY or len(self._lines) > 500:
-            self._give_up("the server's reply never ends")
-        if self.replies:
-            self._wake()
-
-    def _take(self, line: bytes) -> None:
-        found = _LINE.fullmatch(line)
-        if found is None:
-            self._give_up(f"not an SMTP reply: {line[:80]!r}")
-            return
-        self._lines.append((found[3] or b"").decode("utf-8", "replace"))
-        if found[2] != b"-":
-            self.replies.append(Reply(int(found[1]), "\n".join(self._lines)))
-            self._lines = []
-
-    def _give_up(self, why: str) -> None:
-        self.lost = self.lost or why
-        if self.transport is not None:
-            self.transport.abort()
-        self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = self.lost or (str(exc) if exc else "the server closed the connection")
-        self._writable.set()
-        self._wake()
-
-    def pause_writing(self) -> None:
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        self._writable.set()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def write(self, data: bytes) -> None:
-        """Error: LostError when the connection is known to be broken; nothing was written then."""
-        if self.lost is not None or self.transport is None or self.transport.is_closing():
-            raise LostError(self.lost or "the connection is closed")
-        self.transport.write(data)
-
-    async def drained(self) -> None:
-        """All that was written has left this process, or the connection is gone."""
-        await self._writable.wait()
-        if self.lost is not None:
-            raise LostError(self.lost)
-
-    async def reply(self, timeout: float) -> Reply:  # noqa: ASYNC109 -- a timer costs less than asyncio.timeout, once a reply
-        """The next reply within `timeout` seconds. Error: LostError."""
-        if not self.replies:
-            if self.lost is not None:
-                raise LostError(self.lost)
-            loop = asyncio.get_running_loop()
-            self._waiter = loop.create_future()
-            timer = loop.call_later(timeout, self._give_up, f"no answer for {timeout:g} seconds")
-            try:
-                await self._waiter
-            finally:
-                timer.cancel()
-                self._waiter = None
-        if not self.replies:
-            raise LostError(self.lost or "the connection is closed")
-        return self.replies.popleft()
-
-    def forget_plain_text(self) -> None:
-        """Whatever arrived before TLS was not said under TLS (CVE-2011-0411)."""
-        self._buffer, self._lines = b"", []
-        self.replies.clear()
-
-
 class Connection:
     """A connection that has said EHLO (and logged in); mails go one after the other."""
 
-    def __init__(self, wire: _Wire, server: Server) -> None:
+    def __init__(self, wire: Wire, server: Server) -> None:
         self._wire = wire
         self._server = server
         self._offers: dict[str, str] = {}
         self._dirty = False
-        self._pipelining = False
+        self.pipelining = False
         self.mails = 0
 
     @property
     def usable(self) -> bool:
-        wire = self._wire
-        return wire.lost is None and wire.transport is not None and not wire.transport.is_closing()
+        return self._wire.usable
 
     def offers(self, extension: str) -> bool:
         return extension in self._offers
@@ -193,7 +87,7 @@ class Connection:
             raise RefusedError(Stage.HELLO, reply)
         words = [line.partition(" ") for line in reply.text.split("\n")[1:]]
         self._offers = {keyword.upper(): rest for keyword, _, rest in words}
-        self._pipelining = self.offers("PIPELINING")
+        self.pipelining = self.offers("PIPELINING")
 
     async def start_tls(self) -> None:
         if not self.offers("STARTTLS"):
@@ -250,7 +144,7 @@ class Connection:
         if self._dirty:
             commands.insert(0, (Stage.RESET, b"RSET\r\n"))
         self._dirty = True
-        talk = self._all_at_once if self._pipelining else self._one_by_one
+        talk = self._all_at_once if self.pipelining else self._one_by_one
         refused = await talk(commands)
         if refused is not None:
             return refused
@@ -289,9 +183,7 @@ class Connection:
 
     async def _body(self, content: bytes) -> Reply:
         wire = self._wire
-        stuffed = content.replace(b"\r\n.", b"\r\n..")
-        if stuffed.startswith(b"."):
-            stuffed = b"." + stuffed
+        stuffed = stuffed_with_dots(content)
         if len(stuffed) > ONE_WRITE:
             wire.write(stuffed)
             await wire.drained()
@@ -302,6 +194,19 @@ class Connection:
             return await wire.reply(self._server.timeout)
         except LostError as error:
             raise LostError(str(error), dot_sent=True) from error
+
+    async def stream(self, crowd: Crowd, pack: Pack, *, relay: str) -> Stream:
+        """Mails to a crowd, one round trip each, as far as this connection goes. `pipelining` is
+        needed."""
+        stream = Stream(
+            self._wire, crowd, pack, relay=relay, timeout=self._server.timeout, dirty=self._dirty
+        )
+        try:
+            await stream.run()
+        finally:
+            self._dirty = stream.dirty
+            self.mails += stream.mails
+        return stream
 
     async def close(self) -> None:
         """Say QUIT without waiting long, and hang up."""
@@ -325,7 +230,7 @@ async def connect(server: Server, *, username: str = "", password: str = "") -> 
     Errors: LostError (nothing was sent), RefusedError.
     """
     loop = asyncio.get_running_loop()
-    wire = _Wire()
+    wire = Wire()
     try:
         async with asyncio.timeout(server.timeout):
             transport, _ = await loop.create_connection(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import ARRAY, Text, event, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -66,6 +67,13 @@ class Database:
     def insert(self, table: Table) -> Insert:
         """An INSERT that knows ON CONFLICT on both engines."""
         return postgresql_insert(table) if self.is_postgresql else sqlite_insert(table)
+
+    def each(self, texts: Collection[str]) -> Any:
+        """For `IN`: any number of texts as one parameter, so that the statement stays the same."""
+        if self.is_postgresql:
+            listed = literal(list(texts), ARRAY(Text))
+            return select(func.unnest(listed).column_valued("each"))
+        return select(func.json_each(json.dumps(list(texts))).table_valued("value").c.value)
 
     async def close(self) -> None:
         await self._writing.dispose()

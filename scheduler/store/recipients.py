@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, func, literal, or_, select, update
+from sqlalchemy import func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.store.audience_tables import (
@@ -130,73 +130,6 @@ async def freeze(
     await connection.execute(insert)
 
 
-async def claim(
-    database: Database,
-    connection: AsyncConnection,
-    *,
-    delivery_id: str,
-    token: str,
-    now: int,
-    limit: int,
-) -> list[tuple[str, str, int]]:
-    """Take up to `limit` recipients that are due: (contact id, address, tries)."""
-    due = (
-        select(recipients.c.contact_id)
-        .where(
-            recipients.c.delivery_id == delivery_id,
-            recipients.c.state == RecipientState.PENDING,
-            recipients.c.next_at <= now,
-        )
-        .order_by(recipients.c.next_at)
-        .limit(limit)
-    )
-    if database.is_postgresql:
-        due = due.with_for_update(skip_locked=True)
-    statement = (
-        update(recipients)
-        .where(
-            recipients.c.delivery_id == delivery_id,
-            recipients.c.contact_id.in_(due.scalar_subquery()),
-        )
-        .values(state=RecipientState.SENDING, worker=token, updated_at=now)
-        .returning(recipients.c.contact_id, recipients.c.address, recipients.c.tries)
-    )
-    return [(row[0], row[1], row[2]) for row in await connection.execute(statement)]
-
-
-async def people(
-    connection: AsyncConnection, claimed: Sequence[tuple[str, str, int]], list_id: str | None
-) -> list[Claimed]:
-    """The claimed recipients with what their mail needs. `list_id`: whose subscribers are
-    welcome (None: having an address is enough)."""
-    ids = [contact_id for contact_id, _, _ in claimed]
-    statement = select(
-        contacts.c.id, contacts.c.name, contacts.c.language, contacts.c.attributes
-    ).where(contacts.c.id.in_(ids))
-    known = {row[0]: row for row in await connection.execute(statement)}
-    welcome = await subscribed(connection, ids, list_id)
-    return [
-        Claimed(contact_id, address, tries, row[1], row[2], row[3] or {}, contact_id in welcome)
-        if (row := known.get(contact_id)) is not None
-        else Claimed(contact_id, address, tries, welcome=False)
-        for contact_id, address, tries in claimed
-    ]
-
-
-async def subscribed(
-    connection: AsyncConnection, ids: Collection[str], list_id: str | None
-) -> set[str]:
-    """Who of these contacts still exists and, with a list, is still subscribed to it."""
-    statement = select(contacts.c.id).where(contacts.c.id.in_(ids))
-    if list_id is not None:
-        statement = select(memberships.c.contact_id).where(
-            memberships.c.list_id == list_id,
-            memberships.c.contact_id.in_(ids),
-            memberships.c.state == SUBSCRIBED,
-        )
-    return {row[0] for row in await connection.execute(statement)}
-
-
 async def suppressed(connection: AsyncConnection, hashes: Collection[str]) -> set[str]:
     """Which of these keyed hashes are on the never-again list."""
     statement = select(suppressions.c.hash).where(suppressions.c.hash.in_(hashes))
@@ -210,55 +143,6 @@ async def suppress(
     if rows:
         insert = database.insert(suppressions).on_conflict_do_nothing(index_elements=["hash"])
         await connection.execute(insert, [dict(row) for row in rows])
-
-
-_SETTLE = (
-    update(recipients)
-    .where(
-        recipients.c.delivery_id == bindparam("of"),
-        recipients.c.contact_id == bindparam("who"),
-        recipients.c.worker == bindparam("by"),
-        or_(
-            recipients.c.state == RecipientState.SENDING.value,
-            recipients.c.state == RecipientState.UNCERTAIN.value,
-        ),
-    )
-    .values(
-        state=bindparam("to"),
-        code=bindparam("said"),
-        detail=bindparam("why"),
-        next_at=bindparam("at"),
-        tries=recipients.c.tries + bindparam("more"),
-        updated_at=bindparam("now"),
-    )
-)
-
-
-async def settle(
-    connection: AsyncConnection,
-    *,
-    delivery_id: str,
-    token: str,
-    settled: Sequence[Settled],
-    now: int,
-) -> None:
-    """Record outcomes of this run; evidence that comes after a take-over still counts."""
-    if settled:
-        rows = [
-            {
-                "of": delivery_id,
-                "who": one.contact_id,
-                "by": token,
-                "to": one.state.value,
-                "said": one.code[:64],
-                "why": one.detail[:500],
-                "at": one.next_at,
-                "more": int(one.charged),
-                "now": now,
-            }
-            for one in settled
-        ]
-        await connection.execute(_SETTLE, rows)
 
 
 async def strays(connection: AsyncConnection, delivery_id: str, token: str) -> dict[str, list[str]]:
