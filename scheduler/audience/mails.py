@@ -38,11 +38,12 @@ _WORDS = {
         ),
     ),
     ("fr", CONFIRM): (
-        "Merci de confirmer : {list}",
+        "Merci de confirmer\u00a0: {list}",
         (
-            "Quelqu’un, vous sans doute, a demandé à recevoir « {list} » à cette adresse.\n\n"
-            "**[Confirmer]({url})**\n\nSi ce n’était pas vous, ne faites rien : sans confirmation,"
-            " nous n’écrirons plus et oublierons cette adresse dans {days} jours."
+            "Quelqu’un, vous sans doute, a demandé à recevoir «\u00a0{list}\u00a0» à cette"
+            " adresse.\n\n**[Confirmer]({url})**\n\nSi ce n’était pas vous, ne faites rien\u00a0:"
+            " sans confirmation, nous n’écrirons plus et oublierons cette adresse dans {days}"
+            " jours."
         ),
     ),
     ("en", PREFERENCES): (

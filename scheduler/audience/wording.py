@@ -6,8 +6,8 @@ from hashlib import blake2b
 
 DEFAULT_WORDING = {
     "en": "I want to receive “{list}” by e-mail. I can unsubscribe in every mail, with one click.",
-    "fr": "Je souhaite recevoir « {list} » par courriel. Je peux me désinscrire d’un clic, dans"
-    " chaque message.",
+    "fr": "Je souhaite recevoir «\u00a0{list}\u00a0» par courriel. Je peux me désinscrire d’un"
+    " clic, dans chaque message.",
 }
 
 

@@ -14,8 +14,10 @@ from aiohttp import web
 from scheduler.audience.address import AddressError, usable_address
 from scheduler.proofs import Proofreader, Shown, said
 from scheduler.refusals import Refusal, RefusedError
+from scheduler.store import posts
 from scheduler.store.tokens import Scope
 from scheduler.web import session
+from scheduler.web.api.mailings import MailingAnswer, figures
 from scheduler.web.docs import PAGE_HEADERS, environment
 from scheduler.web.keys import SERVICES
 from scheduler.web.phrases import language_of
@@ -27,7 +29,11 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "test": "Send me a test", "address": "Your own address", "contact": "As this contact (ID)",
         "show": "Show", "sent": "Sent to {address}: look at your mailbox.",
         "not_sent": "Not sent: {why}", "back": "Overview",
-        "hint": "Marked [test]; it counts nowhere and changes no list.",
+        "hint": "Marked [test]; it counts nowhere and changes no list.", "colon": ": ",
+        "figures": "What became of it", "selected": "chosen", "accepted": "delivered",
+        "refused": "refused", "suppressed": "not written to", "uncertain": "uncertain",
+        "waiting": "waiting", "unsubscribed": "unsubscribed", "clicks": "clicks",
+        "page": "Its page",
     },
     "fr": {
         "title": "Aperçu", "from": "De", "to": "À", "subject": "Objet", "size": "Taille",
@@ -37,8 +43,16 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "sent": "Envoyé à {address} : regardez votre messagerie.",
         "not_sent": "Pas envoyé : {why}", "back": "Vue d’ensemble",
         "hint": "Marqué [test] ; ne compte nulle part et ne change aucune liste.",
+        "colon": "\u00a0: ", "figures": "Ce qu’elle est devenue", "selected": "choisis",
+        "accepted": "délivrés", "refused": "refusés", "suppressed": "écartés",
+        "uncertain": "incertains", "waiting": "en attente", "unsubscribed": "désinscrits",
+        "clicks": "clics", "page": "Sa page",
     },
 }  # fmt: skip
+_COUNTS = (
+    "selected", "accepted", "refused", "suppressed", "uncertain", "waiting", "unsubscribed",
+    "clicks",
+)  # fmt: skip
 _FRAMES = {
     **PAGE_HEADERS,
     "Content-Security-Policy": (
@@ -75,7 +89,7 @@ class _ProofPages:
         reader = await session.current(request, request.app[SERVICES])
         if reader is None:
             return web.Response(status=303, headers={"Location": "/login"})
-        return self._page(request, await self._shown(request), reader)
+        return await self._page(request, await self._shown(request), reader)
 
     async def mail(self, request: web.Request) -> web.StreamResponse:
         """What stands in the frame."""
@@ -108,7 +122,8 @@ class _ProofPages:
         except RefusedError as refused:
             why = refused.detail
         told = words["not_sent"].format(why=why) if why else words["sent"].format(address=text)
-        return self._page(request, await self._shown(request), reader, told=told, bad=bool(why))
+        shown = await self._shown(request)
+        return await self._page(request, shown, reader, told=told, bad=bool(why))
 
     async def _shown(self, request: web.Request) -> Shown:
         return await self._proofreader.show(
@@ -117,7 +132,7 @@ class _ProofPages:
             contact_id=_named(request, "contact"),
         )
 
-    def _page(
+    async def _page(
         self,
         request: web.Request,
         shown: Shown,
@@ -132,6 +147,7 @@ class _ProofPages:
             "account": shown.member.account.name, "problems": shown.problems, "told": told,
             "bad": bad, "word": reader.word, "contact": _named(request, "contact") or "",
             "frame": f"{request.path}/mail.html?{request.query_string}",
+            "figures": await _figures(request, shown.member.id), "counts": _COUNTS,
         }  # fmt: skip
         text = self._templates.get_template("proof.html").render(page)
         return web.Response(text=text, content_type="text/html", headers=_FRAMES)
@@ -139,6 +155,16 @@ class _ProofPages:
     def _language(self, request: web.Request) -> str:
         asked = request.headers.get("Accept-Language", "")
         return language_of(asked, request.app[SERVICES].settings.language)
+
+
+async def _figures(request: web.Request, account_id: str) -> MailingAnswer | None:
+    """None while nobody was written to."""
+    services = request.app[SERVICES]
+    async with services.database.read() as connection:
+        legs = await posts.deliveries_of(connection, [request.match_info["post"]])
+    mine = [leg["id"] for leg in legs if leg["account_id"] == account_id and leg["part"] == "post"]
+    found = await figures(services, mine[0]) if mine else None
+    return found if found is not None and found["selected"] else None
 
 
 def _named(request: web.Request, name: str) -> str | None:

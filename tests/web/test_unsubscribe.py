@@ -102,7 +102,7 @@ async def test_a_get_shows_a_button_in_the_readers_language(
     assert "amelie@x.org" not in page
     assert answer.headers["Cache-Control"] == "no-store"
     english = await stranger.get(_path(services, "any"), headers={"Accept-Language": "en-GB"})
-    assert "<button>Unsubscribe</button>" in await english.text()
+    assert ">Unsubscribe</button>" in await english.text()
     assert set((await _members(services)).values()) == {"subscribed"}
 
 
