@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from channels.outcome import Problem, Severity
 from channels.posts import Part, Post
-from channels.words import Measure, Rewrite, read_more, reroute_note, shorten, to_plain
+from channels.sentences import read_more, reroute_note
+from channels.words import Measure, Rewrite, shorten, to_plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,13 +117,15 @@ class Post:
 
 class Part(StrEnum):
     """What of a post one delivery carries. A comment is a delivery of its own, so that its
-    failure can never publish the post again."""
+    failure can never publish the post again. A stand-in is the post, written to those of its
+    readers whom their own channel could not reach."""
 
     POST = "post"
     FIRST_COMMENT = "first-comment"
     CORRECTION = "correction"
     DIGEST = "digest"
     CATCH_UP = "catch-up"
+    STAND_IN = "stand-in"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
-from channels.posts import Post, Reroute
+from channels.posts import Post
 
 ELLIPSIS = "…"
 
@@ -276,51 +276,3 @@ def slugify(title: str, *, limit: int = 80) -> str:
             break
         slug = longer
     return slug
-
-
-# --- Sentences -----------------------------------------------------------------------------------
-
-_PLACES = {
-    "fr": {
-        "facebook": "page Facebook",
-        "linkedin": "page LinkedIn",
-        "messenger": "messagerie Messenger",
-        "newsletter": "lettre d’information",
-        "blog": "site",
-        "mastodon": "compte Mastodon",
-        "bluesky": "compte Bluesky",
-    },
-    "en": {
-        "facebook": "Facebook page",
-        "linkedin": "LinkedIn page",
-        "messenger": "Messenger inbox",
-        "newsletter": "newsletter",
-        "blog": "website",
-        "mastodon": "Mastodon account",
-        "bluesky": "Bluesky account",
-    },
-}
-
-
-def _is_french(language: str) -> bool:
-    return language.lower().split("-")[0] == "fr"
-
-
-def reroute_note(reroute: Reroute, language: str) -> str:
-    """One sentence that says why readers find this here; the owner's own words when given."""
-    if reroute.note:
-        return reroute.note
-    if _is_french(language):
-        place = _PLACES["fr"].get(reroute.from_channel, "canal habituel")
-        name = f" «\u00a0{reroute.from_name}\u00a0»" if reroute.from_name else ""
-        return (
-            f"Notre {place}{name} est injoignable pour le moment\u202f; "
-            "nous vous écrivons donc ici."
-        )
-    place = _PLACES["en"].get(reroute.from_channel, "usual channel")
-    name = f" “{reroute.from_name}”" if reroute.from_name else ""
-    return f"Our {place}{name} cannot be reached for now, so we are writing to you here."
-
-
-def read_more(url: str, language: str) -> str:
-    return f"Lire la suite\u00a0: {url}" if _is_french(language) else f"Read more: {url}"

@@ -23,6 +23,10 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "“{post}” takes another road than {account}",
         "Nothing to do; you may undo it while it has not left.",
     ),
+    "recipients.unreached": (
+        "Some readers of “{post}” could not be written to on {account}",
+        "Nothing to do: who agreed to another address gets it there.",
+    ),
     "account.access-lost": (
         "{account} refuses us; its posts are held",
         "Reconnect the account.",
@@ -105,6 +109,10 @@ FRENCH: Final[Mapping[str, tuple[str, str]]] = {
     "delivery.rerouted": (
         "« {post} » prend un autre chemin que {account}",
         "Rien à faire ; vous pouvez annuler ce détour tant qu’il n’est pas parti.",
+    ),
+    "recipients.unreached": (
+        "Des lecteurs de « {post} » n’ont pas pu être joints par {account}",
+        "Rien à faire : qui a accepté une autre adresse le reçoit là-bas.",
     ),
     "account.access-lost": (
         "{account} nous refuse l’accès ; ses publications sont retenues",

@@ -66,9 +66,12 @@ class DeliveryAnswer(TypedDict):
 
 
 class DeliveryDetail(DeliveryAnswer):
-    """A delivery with everything that was tried."""
+    """A delivery with everything that was tried. `recipients`: of one that goes to people one by
+    one, how many are in each state (`unreached`: cannot be written to there; `rerouted`: gets it
+    at another address; `covered`: has it by another delivery)."""
 
     attempts: list[AttemptAnswer]
+    recipients: dict[str, int]
 
 
 class PostAnswer(TypedDict):

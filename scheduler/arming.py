@@ -18,6 +18,7 @@ import uuid_utils
 from channels.media import shown
 from channels.posts import Message, Part, Post
 from channels.posts import Reroute as RerouteWords
+from channels.sentences import stand_in_note
 from scheduler import tracing
 from scheduler.attempt import Armed
 from scheduler.campaigns import read_post, reread_post
@@ -200,6 +201,7 @@ class Armer:
         self, post: Post, member: Member, part: Part, reply_to: str | None, article: str | None
     ) -> Message:
         post = replace(post, own_hosts=self.own_hosts, blog_url=article)
+        part = Part.POST if part is Part.STAND_IN else part
         if shown(post, member.channel):
             post = await fitted(post, member.channel, self.media_dir.parent)
         message = member.channel.render(post, member.account, part)
@@ -321,9 +323,8 @@ def _words(post: Post, delivery: Delivery, origins: Mapping[str, Any]) -> Post:
     origin = None if delivery.origin_id is None else origins.get(delivery.origin_id)
     if origin is None:
         return post
-    words = RerouteWords(
-        from_channel=origin.channel,
-        from_name=origin.name,
-        note=(origin.rules or {}).get("note", ""),
-    )
+    note = (origin.rules or {}).get("note", "")
+    if delivery.part is Part.STAND_IN:  # the channel is well: this reader cannot be reached there
+        note = stand_in_note(origin.channel, post.language)
+    words = RerouteWords(from_channel=origin.channel, from_name=origin.name, note=note)
     return replace(post, rerouted=words)

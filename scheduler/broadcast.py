@@ -32,6 +32,7 @@ from scheduler.deliveries import Delivery
 from scheduler.logbook import Logbook, forget, trace_of
 from scheduler.roster import Member
 from scheduler.services import Services
+from scheduler.stand_in import StandIns
 from scheduler.store import recipients as store
 from scheduler.store import turns
 from scheduler.store.db import Database
@@ -54,6 +55,7 @@ class Broadcaster:
     key: bytes
     link: Callable[[str, str], str]
     pace: Pace = field(default_factory=Pace)
+    stand_ins: StandIns | None = None
     rng: Random = field(default_factory=Random)
 
     async def __call__(
@@ -83,6 +85,12 @@ def broadcaster(services: Services) -> Broadcaster:
         logbooks=settings.data_dir / "logbooks",
         key=key,
         link=UnsubscribeLinks(settings.effective_public_url, key).link,
+        stand_ins=StandIns(
+            database=services.database,
+            roster=services.roster,
+            clock=services.clock,
+            zone=settings.zone,
+        ),
     )
 
 
@@ -158,6 +166,7 @@ class _Run:
         now = self._clock.micros()
         uncertain: list[str] = []
         async with self._database.write() as connection:
+            await store.hold_post(self._database, connection, self._delivery.post_id)
             if not await self._books.ours(connection, now):
                 return False
             await store.freeze(
@@ -199,6 +208,11 @@ class _Run:
         open_states = (RecipientState.PENDING, RecipientState.SENDING)
         if any(counts.get(state) for state in open_states):
             return Unavailable(reason=f"not everyone is accounted for: {counts}")
+        if counts.get(RecipientState.UNREACHED) and self._desk.stand_ins is not None:
+            placed = await self._desk.stand_ins.place(self._delivery, self._token)
+            if placed is None:
+                return taken_over()
+            counts = placed
         outcome = conclusion(counts, self._delivery.id)
         if isinstance(outcome, Delivered):
             async with self._database.write() as connection:
@@ -276,6 +290,7 @@ class _Run:
             pace=self._pace,
             rng=self._desk.rng,
             recipient_of=self._recipient,
+            by_email=self._by_email,
             key=f"{self._delivery.id}/",
         )
         try:

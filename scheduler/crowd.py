@@ -63,7 +63,8 @@ class Conduct:
 
 
 class Crowd:
-    """Implements `channels.abilities.Crowd` for one connection."""
+    """Implements `channels.abilities.Crowd` for one connection. `by_email`: they have no other
+    address than the mail that this goes to."""
 
     def __init__(
         self,
@@ -75,11 +76,13 @@ class Crowd:
         pace: Pace,
         rng: Random,
         recipient_of: Callable[[Claimed], Recipient],
+        by_email: bool,
         key: str,
     ) -> None:
         self._books, self._logbook, self._conduct = books, logbook, conduct
         self._clock, self._pace, self._rng = clock, pace, rng
         self._recipient_of, self._key = recipient_of, key
+        self._by_email = by_email
         self._open: dict[str, Claimed] = {}
         self._left: set[str] = set()
 
@@ -115,6 +118,8 @@ class Crowd:
             outcome, contact_id, claimed.tries, self._clock.micros(), self._pace, self._rng
         )
         settled = verdict.settled
+        if isinstance(outcome, Unreachable) and not self._by_email:
+            settled = replace(settled, state=RecipientState.UNREACHED)
         self._logbook.answered(contact_id, settled.state, settled.code)
         if isinstance(outcome, Rejected):
             self._conduct.refused(settled, outcome)

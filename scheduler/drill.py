@@ -13,7 +13,8 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from channels.posts import Part, Reroute
-from channels.words import reroute_note, shorten
+from channels.sentences import reroute_note
+from channels.words import shorten
 from scheduler.answers import stamp
 from scheduler.campaigns import filled_rows
 from scheduler.clock import Clock

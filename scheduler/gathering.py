@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from channels.posts import Part, Reroute
-from channels.words import reroute_note
+from channels.sentences import reroute_note
 from scheduler.campaigns import filled_rows
 from scheduler.changes import Change, columns
 from scheduler.deliveries import Delivery, State

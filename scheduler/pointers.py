@@ -66,7 +66,7 @@ class Pointers:
         short = [
             delivery
             for delivery in claimed
-            if delivery.part is Part.POST
+            if delivery.part in {Part.POST, Part.STAND_IN}
             and not members[delivery.account_id].channel.capabilities.articles
         ]
         adapters = self._roster.article_adapters

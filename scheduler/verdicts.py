@@ -145,8 +145,9 @@ def conclusion(counts: dict[RecipientState, int], delivery_id: str) -> Outcome:
     """The outcome of a broadcast that is accounted for to the last recipient."""
     accepted = counts.get(RecipientState.ACCEPTED, 0)
     uncertain = counts.get(RecipientState.UNCERTAIN, 0)
+    elsewhere = counts.get(RecipientState.REROUTED, 0) + counts.get(RecipientState.COVERED, 0)
     said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    if accepted or uncertain:
+    if accepted or uncertain or elsewhere:
         return Delivered(remote_id=delivery_id, note=f"{sum(counts.values())} selected: {said}")
     if not counts:
         return Rejected(

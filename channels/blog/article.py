@@ -9,7 +9,8 @@ from html import escape
 from channels.base import Capabilities
 from channels.outcome import Problem, Severity
 from channels.posts import Action, Media, Message, Part, Poll, Post
-from channels.words import reroute_note, shorten, slugify, to_html, to_plain
+from channels.sentences import reroute_note
+from channels.words import shorten, slugify, to_html, to_plain
 
 SUMMARY_LENGTH = 200
 TITLE_LENGTH = 70

@@ -15,7 +15,8 @@ from channels.base import Account
 from channels.newsletter.compose import UNSUBSCRIBE, content_id, impersonal, plain_subject
 from channels.newsletter.settings import NewsletterSettings
 from channels.posts import Media, Message, Part, Post
-from channels.words import campaign_rewrite, reroute_note, shorten, to_html, to_plain
+from channels.sentences import reroute_note
+from channels.words import campaign_rewrite, shorten, to_html, to_plain
 
 PREHEADER_LENGTH = 110
 

@@ -15,7 +15,8 @@ from typing import Any
 from channels.compose import compose, empty_problem
 from channels.outcome import Problem, Severity
 from channels.posts import Message, Part, Post
-from channels.words import campaign_rewrite, reroute_note, slugify, to_html
+from channels.sentences import reroute_note
+from channels.words import campaign_rewrite, slugify, to_html
 
 MAX_MEDIA = 20
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, literal, or_, select, update
+from sqlalchemy import Select, case, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import ColumnElement
 
+from channels.posts import Part
 from scheduler.store.audience_tables import (
     addresses,
     contacts,
@@ -23,14 +25,15 @@ from scheduler.store.audience_tables import (
 )
 from scheduler.store.db import Database
 from scheduler.store.segments import audience_of
-from scheduler.store.tables import accounts, deliveries
+from scheduler.store.tables import accounts, deliveries, posts
 
 SUBSCRIBED = "subscribed"
 
 
 class RecipientState(StrEnum):
     """`SENDING` is claimed by a run; `UNCERTAIN` may have got the mail and is never written to
-    again without a person's word."""
+    again without a person's word. `UNREACHED` cannot be written to here; `REROUTED` is written to
+    at another address instead, `COVERED` has the post by another delivery."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -38,6 +41,9 @@ class RecipientState(StrEnum):
     REFUSED = "refused"
     SUPPRESSED = "suppressed"
     UNCERTAIN = "uncertain"
+    UNREACHED = "unreached"
+    REROUTED = "rerouted"
+    COVERED = "covered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,14 @@ async def lease_of(
     return paused
 
 
+async def hold_post(database: Database, connection: AsyncConnection, post_id: str) -> None:
+    """Until the transaction ends nobody else chooses who gets this post: two deliveries that
+    choose at once would not see that they chose the same person."""
+    if database.is_postgresql:  # on SQLite one transaction writes at a time
+        statement = select(posts.c.id).where(posts.c.id == post_id).with_for_update(key_share=True)
+        await connection.execute(statement)
+
+
 async def freeze(
     database: Database,
     connection: AsyncConnection,
@@ -93,41 +107,77 @@ async def freeze(
     now: int,
 ) -> None:
     """Fix who gets this delivery, once: the subscribers of the account's list (the list with its
-    id), or who can be written to at an address with this account; of them, the segment that the
-    post names. Error: LostSegmentError."""
+    id), or who has an address with this account; of them, the segment that the post names. Error:
+    LostSegmentError."""
     known = select(recipients.c.contact_id).where(recipients.c.delivery_id == delivery_id).limit(1)
     if (await connection.execute(known)).first() is not None:
         return
-    address = contacts.c.email if by_email else func.min(addresses.c.address)
-    chosen = select(
-        literal(delivery_id),
-        contacts.c.id,
-        address,
-        literal(RecipientState.PENDING.value),
-        literal(0),
-        literal(now),
-    )
-    if by_email:
-        chosen = chosen.join_from(memberships, contacts).where(
-            memberships.c.list_id == account_id,
-            memberships.c.state == SUBSCRIBED,
-            contacts.c.email.is_not(None),
-        )
-    else:
-        chosen = (
-            chosen.join_from(addresses, contacts)
-            .where(
-                addresses.c.account_id == account_id,
-                or_(addresses.c.writable_until.is_(None), addresses.c.writable_until > now),
-            )
-            .group_by(contacts.c.id)
-        )
+    chosen = _subscribers(delivery_id, account_id) if by_email else _addressees(account_id, now)
+    chosen = chosen.add_columns(literal(delivery_id), literal(0), literal(now))
     among = await audience_of(database, connection, delivery_id, now=now)
     if among is not None:
         chosen = chosen.where(among)
-    columns = ["delivery_id", "contact_id", "address", "state", "next_at", "updated_at"]
-    insert = database.insert(recipients).from_select(columns, chosen)
-    await connection.execute(insert)
+    columns = ["contact_id", "address", "state", "code", "detail"]
+    columns += ["delivery_id", "next_at", "updated_at"]
+    await connection.execute(database.insert(recipients).from_select(columns, chosen))
+
+
+def _subscribers(delivery_id: str, account_id: str) -> Select[Any]:
+    """Contact, address, state, code and detail of who a mail is for."""
+    return (
+        select(
+            contacts.c.id,
+            contacts.c.email,
+            literal(RecipientState.PENDING.value),
+            literal(""),
+            literal(""),
+        )
+        .join_from(memberships, contacts)
+        .where(
+            memberships.c.list_id == account_id,
+            memberships.c.state == SUBSCRIBED,
+            contacts.c.email.is_not(None),
+            contacts.c.id.not_in(_stood_in_for(delivery_id)),
+        )
+    )
+
+
+def _addressees(account_id: str, now: int) -> Select[Any]:
+    """As `_subscribers`, of who has an address with the account; whose window is closed is not
+    reached, and counted."""
+    is_open = or_(addresses.c.writable_until.is_(None), addresses.c.writable_until > now)
+    writable = func.max(case((is_open, 1), else_=0)) == 1
+
+    def either(one: str, other: str) -> ColumnElement[str]:
+        return case((writable, literal(one)), else_=literal(other))
+
+    return (
+        select(
+            contacts.c.id,
+            func.coalesce(
+                func.min(case((is_open, addresses.c.address))), func.min(addresses.c.address)
+            ),
+            either(RecipientState.PENDING.value, RecipientState.UNREACHED.value),
+            either("", "window-closed"),
+            either("", "the window in which they may be written to was closed"),
+        )
+        .join_from(addresses, contacts)
+        .where(addresses.c.account_id == account_id)
+        .group_by(contacts.c.id)
+    )
+
+
+def _stood_in_for(delivery_id: str) -> Select[tuple[str]]:
+    """Who gets the post of this delivery by mail already, because another channel could not reach
+    them: nobody is written to twice."""
+    post_id = select(deliveries.c.post_id).where(deliveries.c.id == delivery_id)
+    stand_ins = select(deliveries.c.id).where(
+        deliveries.c.post_id == post_id.scalar_subquery(), deliveries.c.part == Part.STAND_IN
+    )
+    return select(recipients.c.contact_id).where(
+        recipients.c.delivery_id.in_(stand_ins),
+        recipients.c.state.not_in((RecipientState.REFUSED, RecipientState.SUPPRESSED)),
+    )
 
 
 async def suppressed(connection: AsyncConnection, hashes: Collection[str]) -> set[str]:

@@ -75,19 +75,21 @@ async def add_child(
     *,
     now: int,
     cause: str,
+    part: Part = Part.POST,
+    due_at: int = 0,
     trace: str | None = None,
 ) -> str:
-    """A scheduled delivery of the same post on another account; its id. `trace`: of what made it,
-    if that is traced."""
+    """A scheduled delivery of the same post on another account, not before `due_at`; its id.
+    `trace`: of what made it, if that is traced."""
     child_id = str(uuid_utils.uuid7())
-    due_at = max(now, parent.due_at)
+    due_at = max(now, parent.due_at, due_at)
     deadline = parent.deadline_at if (parent.deadline_at or 0) > now else None
     await connection.execute(
         insert(deliveries).values(
             id=child_id,
             post_id=parent.post_id,
             account_id=account_id,
-            part=Part.POST,
+            part=part,
             state=State.SCHEDULED,
             due_at=due_at,
             planned_at=due_at,

@@ -32,7 +32,8 @@ from channels.registry import Registry
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.ledger import Ledger
 from channels.sandbox.server import SANDBOXES, PracticeServer
-from channels.words import byte_length, grapheme_length, reroute_note, to_plain, utf16_length
+from channels.sentences import reroute_note
+from channels.words import byte_length, grapheme_length, to_plain, utf16_length
 from tests.channels.conformance import (
     POST,
     Bench,

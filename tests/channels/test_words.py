@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.posts import Post, Reroute
+from channels.sentences import read_more, reroute_note
 from channels.words import (
     ELLIPSIS,
     byte_length,
     campaign_rewrite,
     grapheme_length,
     own_link,
-    read_more,
-    reroute_note,
     shorten,
     slugify,
     tagged,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -134,13 +134,16 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, practice: PracticeServer, clock: Clock | None = None
+    settings: Settings,
+    practice: PracticeServer,
+    clock: Clock | None = None,
+    connected: Collection[str] = CONNECTED,
 ) -> AsyncIterator[Engine]:
-    """Services with every practice account connected, and the built-in blog."""
+    """Services with these practice accounts connected, and the built-in blog."""
     async with open_services(settings, clock=clock) as services:
         ids: dict[str, str] = {}
         wanted = [
-            (a.adapter, a.name, a.settings) for a in practice.accounts() if a.adapter in CONNECTED
+            (a.adapter, a.name, a.settings) for a in practice.accounts() if a.adapter in connected
         ]
         wanted.append(("blog", "Our site", {"base_url": "http://127.0.0.1:1"}))
         for adapter, name, values in wanted:

@@ -17,7 +17,7 @@ from scheduler.deliveries import State
 from scheduler.drafts import MediaId, Strict, WebAddress
 from scheduler.refusals import Refusal, not_found
 from scheduler.services import Services
-from scheduler.store import posts
+from scheduler.store import posts, recipients
 from scheduler.store.tokens import Scope
 from scheduler.web.api.shapes import ById, Page, cursor
 from scheduler.web.endpoint import Call, Endpoints
@@ -116,4 +116,9 @@ async def detail(services: Services, delivery_id: str) -> DeliveryDetail:
         if row is None:
             raise not_found("delivery", delivery_id)
         tried = await posts.attempts_of(connection, [delivery_id])
-    return {**delivery_answer(row), "attempts": [attempt_answer(one) for one in tried]}
+        counts = await recipients.tally(connection, delivery_id)
+    return {
+        **delivery_answer(row),
+        "attempts": [attempt_answer(one) for one in tried],
+        "recipients": {state.value: count for state, count in counts.items()},
+    }
