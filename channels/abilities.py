@@ -265,7 +265,8 @@ class ReceiptKind(StrEnum):
     `MESSAGE`: a person wrote to us. `ANSWER`: they tapped a quick reply or a button. `ECHO`: the
     platform repeats what we sent. `DELIVERED`, `READ`: everything up to `at` arrived, was seen.
     `REFUSED`: the person wants no more messages. `CHANGED`, `REMOVED`: something published on
-    the page was edited, or taken down (by anyone).
+    the page was edited, or taken down (by anyone). `FAILED`: a mail to this address could not be
+    delivered, for good. `COMPLAINED`: the person called a mail spam.
     """
 
     MESSAGE = "message"
@@ -276,6 +277,8 @@ class ReceiptKind(StrEnum):
     REFUSED = "refused"
     CHANGED = "changed"
     REMOVED = "removed"
+    FAILED = "failed"
+    COMPLAINED = "complained"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,7 +288,7 @@ class Receipt:
     `address` is the person's, as `Recipient.address`. `remote_id` names what the news is about;
     `key` is the one we sent it with, when the platform returns it. `payload` is what we attached
     to the button that was tapped. `writable_until` (UTC): this person may be written to until
-    then. Times are UTC.
+    then. `status`: of a failed mail, as RFC 3463 has it. Times are UTC.
     """
 
     kind: ReceiptKind
@@ -296,6 +299,7 @@ class Receipt:
     key: str = ""
     text: str = ""
     payload: str = ""
+    status: str = ""
     writable_until: datetime | None = None
 
 
@@ -347,4 +351,19 @@ class Streams(Courier, Protocol):
 
     async def stream(self, crowd: Crowd) -> Outcome | None:
         """Write until nobody is at hand; the fault when the road failed before."""
+        ...
+
+
+@runtime_checkable
+class ReceivesByAppointment(Receives, Protocol):
+    """A channel that has to ask its platform before and after it believes a call back."""
+
+    async def prepare(self, raw_body: bytes, account: Account[Any]) -> None:
+        """Have at hand what `verified` needs, from the platform's own address and no other; the
+        body is not believed yet."""
+        ...
+
+    async def acknowledge(self, raw_body: bytes, account: Account[Any]) -> bool:
+        """Answer a verified handshake at the platform; False when it did not take it. True for
+        whatever is no handshake."""
         ...

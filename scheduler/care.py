@@ -115,6 +115,7 @@ def taker_of(services: Services) -> Taker:
         database=services.database,
         clock=services.clock,
         key=audience_key(settings.audience_key.get_secret_value(), settings.data_dir),
+        returns=returns_of(services),
     )
 
 

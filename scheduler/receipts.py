@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, assert_never
 
 import structlog
 
 from channels.abilities import Receipt, ReceiptKind
-from scheduler.audience.suppression import fingerprint
+from scheduler.audience.returns import Kind, Returned, kind_of
+from scheduler.audience.suppression import fingerprint, normal_address
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock, micros
 from scheduler.decide import SECOND
 from scheduler.deliveries import State
+from scheduler.returned import Returns
 from scheduler.roster import Member
+from scheduler.store import contacts
 from scheduler.store import receipts as store
 from scheduler.store.alerts import resolve
 from scheduler.store.completions import write_changes
@@ -34,11 +38,13 @@ KEPT = 7 * 24 * 3600 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taker:
-    """Takes what an account's platform says. `key`: of the suppression list."""
+    """Takes what an account's platform says. `key`: of the suppression list; `returns`: what
+    becomes of mails that came back."""
 
     database: Database
     clock: Clock
     key: bytes
+    returns: Returns
 
     async def take(self, member: Member, told: Sequence[Receipt]) -> int:
         """Store and apply what is new in `told`, all or nothing; how many that was."""
@@ -67,6 +73,8 @@ class Taker:
             case ReceiptKind.REMOVED:
                 await store.look_soon(connection, member.id)
                 await self._note(connection, "account.removal-told", member, receipt, now)
+            case ReceiptKind.FAILED | ReceiptKind.COMPLAINED:
+                await self._returned(connection, member, receipt, now)
             case ReceiptKind.READ | ReceiptKind.CHANGED:
                 pass  # nothing waits for these
             case _:
@@ -127,6 +135,21 @@ class Taker:
             "at": now,
         }
         await suppress(self.database, connection, [row])
+
+    async def _returned(
+        self, connection: Connection, member: Member, receipt: Receipt, now: int
+    ) -> None:
+        """A provider tells of a mail what a bounce would have told."""
+        person = await contacts.by_email(connection, normal_address(receipt.address))
+        if person is None:
+            return
+        failed = receipt.kind is ReceiptKind.FAILED
+        kind = kind_of(receipt.status, receipt.text) if failed else Kind.COMPLAINT
+        await self.returns.apply(
+            connection, Returned(kind, person["id"], receipt.status, receipt.text),
+            slot=sha256(f"{member.channel.name} {receipt.id}".encode()).hexdigest(),
+            source="webhook", now=now,
+        )  # fmt: skip
 
     async def _note(
         self,

@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from channels.abilities import Advice, Bookmark, Crowd, Haul, Proof, SigningKey
+from channels.abilities import Advice, Bookmark, Crowd, Haul, Proof, Receipt, SigningKey
 from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
 from channels.newsletter.archive import linked, page_of
 from channels.newsletter.compose import Letter, Mail
 from channels.newsletter.deliverability.letter import CLIPPED_AT, Fault, html_faults
 from channels.newsletter.deliverability.words import words
+from channels.newsletter.feedback import desk, ses
+from channels.newsletter.feedback.ses import Certificates
+from channels.newsletter.feedback.settings import AmazonSes
 from channels.newsletter.headers import UnsafeHeaderError
 from channels.newsletter.proof import proof_of
 from channels.newsletter.relay import Road, look
@@ -104,6 +107,7 @@ class Newsletter:
     def __init__(self, tools: Tools) -> None:
         self._now = tools.now
         self._dns_server = tools.dns_server
+        self.certificates = Certificates(tools.http)
 
     def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:
         return render(post, account, part)
@@ -169,6 +173,28 @@ class Newsletter:
         from channels.newsletter.deliverability.signing import next_step
 
         return await next_step(account.settings, self._dns_server, selector)
+
+    def challenge(self, query: Mapping[str, str], account: Account[Any]) -> str | None:
+        del query, account
+        return None  # providers ask by POST, where they ask
+
+    async def prepare(self, raw_body: bytes, account: Account[Any]) -> None:
+        feedback = account.settings.feedback
+        if isinstance(feedback, AmazonSes) and ses.is_ours(feedback, raw_body):
+            await self.certificates.fetch(ses.certificate_url(raw_body))
+
+    def verified(self, headers: Mapping[str, str], raw_body: bytes, account: Account[Any]) -> bool:
+        feedback = account.settings.feedback
+        return desk.verified(feedback, headers, raw_body, self.certificates, self._now())
+
+    async def acknowledge(self, raw_body: bytes, account: Account[Any]) -> bool:
+        if not isinstance(account.settings.feedback, AmazonSes):
+            return True
+        url = ses.handshake_url(raw_body)
+        return not url or await self.certificates.visit(url)
+
+    def receipts(self, raw_body: bytes, account: Account[Any]) -> Sequence[Receipt]:
+        return desk.receipts(account.settings.feedback, raw_body)
 
     def collects(self, account: Account[Any]) -> bool:
         return account.settings.returns is not None

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from channels.base import ChannelSettings
+from channels.newsletter.feedback.settings import Feedback
 
 HOSTNAME = r"^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*$"
 
@@ -140,6 +141,7 @@ class NewsletterSettings(ChannelSettings):
     `publisher` is the identity and postal address that the law wants in the footer. `list_id` is
     the List-Id of RFC 2919 (`news.example.org`). `envelope_from` receives bounces, at
     `local+tag@domain`, where the tag names the reader, and `returns` is where they are read;
+    `feedback`: the provider that tells us by webhook, at `/hooks/ACCOUNT`;
     `unsubscribe_mailto` unsubscribes by mail;
     both default to `from_address`, which gets no tag. `message_id_domain`
     is ours and defaults to that of `from_address`; it also names us to the relay (EHLO).
@@ -155,6 +157,7 @@ class NewsletterSettings(ChannelSettings):
     unsubscribe_mailto: Address | None = None
     message_id_domain: Hostname | None = None
     returns: Mailbox | None = None
+    feedback: Feedback | None = None
     relays: tuple[Relay, ...] = Field(min_length=1)
     dkim: Dkim | None = None
     timeout: float = Field(default=60.0, gt=0, le=600)

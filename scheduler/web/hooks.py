@@ -13,7 +13,7 @@ from typing import cast
 import structlog
 from aiohttp import web
 
-from channels.abilities import Receives
+from channels.abilities import Receives, ReceivesByAppointment
 from scheduler.care import taker_of
 from scheduler.receipts import Taker
 from scheduler.refusals import FieldError, Refusal, RefusedError, not_found
@@ -51,6 +51,8 @@ class Hooks:
         """Signed news: 200 once it is stored."""
         member = await _addressed(request)
         raw = await request.read()
+        if isinstance(member.channel, ReceivesByAppointment):
+            await member.channel.prepare(raw, member.account)
         if not _receiver(member).verified(request.headers, raw, member.account):
             log.warning("hook.forged", account=member.id, bytes=len(raw))
             raise _forged("the signature is not the platform's")
@@ -58,6 +60,8 @@ class Hooks:
             async with asyncio.timeout(ANSWER_WITHIN):
                 for one in await self._signed_alike(request, raw):
                     await self._taker.take(one, _receiver(one).receipts(raw, one.account))
+                if not await _acknowledged(member, raw):
+                    raise RefusedError(Refusal.UNAVAILABLE, "the platform did not take our answer")
         except TimeoutError as error:
             raise RefusedError(Refusal.UNAVAILABLE, "not stored in time; send it again") from error
         return web.Response(text="ok")
@@ -81,10 +85,16 @@ async def _addressed(request: web.Request) -> Member:
     return member
 
 
+async def _acknowledged(member: Member, raw: bytes) -> bool:
+    if not isinstance(member.channel, ReceivesByAppointment):
+        return True
+    return await member.channel.acknowledge(raw, member.account)
+
+
 def _receiver(member: Member) -> Receives:
     return cast("Receives", member.channel)
 
 
 def _forged(detail: str) -> RefusedError:
-    remedy = "enter the app's secret and the verify token in the account's settings"
+    remedy = "enter the platform's secret (and verify token) in the account's settings"
     return RefusedError(Refusal.FORBIDDEN, detail, [FieldError("signature", detail, remedy)])

@@ -1,0 +1,48 @@
+"""The provider that an account names, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import assert_never
+
+from channels.abilities import Receipt
+from channels.newsletter.feedback import brevo, mailgun, ses
+from channels.newsletter.feedback.settings import AmazonSes, Brevo, Feedback, Mailgun
+
+
+def verified(
+    settings: Feedback | None,
+    headers: Mapping[str, str],
+    raw: bytes,
+    certificates: ses.Certificates,
+    now: datetime,
+) -> bool:
+    """Whether the account's provider sent these bytes."""
+    match settings:
+        case None:
+            return False
+        case Mailgun():
+            return mailgun.verified(settings, raw, now)
+        case Brevo():
+            return brevo.verified(settings, headers)
+        case AmazonSes():
+            certificate = certificates.get(ses.certificate_url(raw))
+            return ses.verified(settings, raw, certificate, now)
+        case _:
+            assert_never(settings)
+
+
+def receipts(settings: Feedback | None, raw: bytes) -> Sequence[Receipt]:
+    """What a verified body says."""
+    match settings:
+        case None:
+            return []
+        case Mailgun():
+            return mailgun.receipts(raw)
+        case Brevo():
+            return brevo.receipts(raw)
+        case AmazonSes():
+            return ses.receipts(raw)
+        case _:
+            assert_never(settings)

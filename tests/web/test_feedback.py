@@ -1,0 +1,113 @@
+"""Providers' webhooks over HTTP: who cannot or will not be written to is not written to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from scheduler.services import Services
+from scheduler.store import contacts
+from scheduler.store.audience_tables import suppressions
+from scheduler.store.platform_tables import receipts
+from scheduler.store.return_tables import returns
+from tests.channels.newsletter.test_feedback import EVENTS
+from tests.support import feedback
+from tests.support.feedback import SETTINGS, TOKEN
+from tests.web.conftest import Client
+from tests.web.support import ask, connect
+
+ANN = "ann@readers.example.net"
+
+
+async def told_by(services: Services, provider: str | None) -> str:
+    """The id of a newsletter whose provider tells us."""
+    return await connect(
+        services, "Letter", "newsletter", from_address="letter@shop.example.org",
+        publisher="The shop", relays=[{"host": "127.0.0.1", "port": 1, "tls": "none"}],
+        feedback=None if provider is None else SETTINGS[provider],
+    )  # fmt: skip
+
+
+async def meet(services: Services, email: str = ANN) -> str:
+    async with services.database.write() as connection:
+        reader, _ = await contacts.meet(
+            connection, services.database, {"email": email}, now=services.clock.micros()
+        )
+    return reader
+
+
+async def column(services: Services, wanted: Any) -> list[Any]:
+    async with services.database.read() as connection:
+        return list((await connection.execute(select(wanted))).scalars())
+
+
+def event(provider: str, becomes: str) -> Any:
+    return next(
+        one["body"] for one in EVENTS if one["provider"] == provider and one["becomes"] == [becomes]
+    )
+
+
+@pytest.mark.parametrize("becomes", ["no-such-address", "complaint", "left"])
+async def test_who_is_gone_or_angry_or_left_is_not_written_to_again(
+    client: Client, services: Services, becomes: str
+) -> None:
+    account_id, _ = await told_by(services, "mailgun"), await meet(services)
+    raw = feedback.mailgun(event("mailgun", becomes))
+    for _ in range(3):
+        answer = await client.post(f"/hooks/{account_id}", data=raw)
+        assert answer.status == 200
+    assert await column(services, suppressions.c.reason) == [
+        {"left": "refused"}.get(becomes, becomes)
+    ]
+    assert len(await column(services, receipts.c.id)) == 1
+    assert len(await column(services, returns.c.id)) == (becomes != "left")
+
+
+async def test_what_is_not_the_readers_fault_is_noted_and_changes_nothing(
+    client: Client, services: Services
+) -> None:
+    account_id, _ = await told_by(services, "mailgun"), await meet(services)
+    for becomes in ("refused", "blocked"):
+        raw = feedback.mailgun({"event-data": {
+            **event("mailgun", becomes)["event-data"], "id": becomes,
+        }})  # fmt: skip
+        assert (await client.post(f"/hooks/{account_id}", data=raw)).status == 200
+    assert await column(services, suppressions.c.reason) == []
+    assert sorted(await column(services, returns.c.kind)) == ["blocked", "refused"]
+
+
+async def test_a_stranger_is_nobody_to_us(client: Client, services: Services) -> None:
+    account_id = await told_by(services, "mailgun")
+    raw = feedback.mailgun(event("mailgun", "no-such-address"))
+    assert (await client.post(f"/hooks/{account_id}", data=raw)).status == 200
+    assert await column(services, returns.c.id) == []
+    assert await column(services, suppressions.c.reason) == []
+
+
+@pytest.mark.parametrize("provider", [*SETTINGS, None])
+async def test_nothing_counts_that_the_provider_did_not_sign(
+    client: Client, services: Services, provider: str | None
+) -> None:
+    account_id, _ = await told_by(services, provider), await meet(services)
+    body = event(provider or "mailgun", "no-such-address")
+    for raw in (feedback.mailgun(body, key="another"), b"", b"[1, 2]", b"\xff"):
+        answer = await client.post(f"/hooks/{account_id}", data=raw)
+        said = await answer.json()
+        assert answer.status == 403, said
+        assert said["errors"][0]["remedy"]
+    assert await column(services, suppressions.c.reason) == []
+
+
+async def test_the_providers_secret_is_shown_to_nobody(client: Client, services: Services) -> None:
+    account_id, _ = await told_by(services, "brevo"), await meet(services)
+    shown = await ask(client, "GET", f"/accounts/{account_id}")
+    assert TOKEN not in str(shown)
+    answer = await client.post(
+        f"/hooks/{account_id}",
+        json=event("brevo", "complaint"),
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    )
+    assert answer.status == 200, "and still known after it was stored"
+    assert await column(services, suppressions.c.reason) == ["complaint"]
