@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock, moment
 from scheduler.content import media_ids
 from scheduler.deliveries import Delivery, State
-from scheduler.desk import leaving, may_be_leaving
+from scheduler.desk import may_be_leaving, refuse_if_leaving
 from scheduler.doorbell import Doorbell
 from scheduler.once import once
 from scheduler.placeholders import Frame
@@ -195,14 +195,6 @@ class Campaigner:
         data = {"campaign_id": campaign["id"], "deliveries": len(ended)}
         await events.append(connection, [campaign_event("campaign.cancelled", now, actor, data)])
         return ended
-
-
-def refuse_if_leaving(taken: Iterable[Delivery], now: int) -> None:
-    """Deliveries as they were before this transaction took them from their workers. Asked again
-    right before the commit: until then a worker still sees its own token, and would send. A
-    broadcast that has begun is out. Error: RefusedError, nothing changed."""
-    if any(one.state is State.ARMED and may_be_leaving(one, now) for one in taken):
-        raise leaving()
 
 
 async def add_posts(connection: Connection, found: Sequence[Prepared]) -> None:

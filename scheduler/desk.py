@@ -7,9 +7,12 @@ more. What may already be on its way cannot be called back, and the answer says 
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from channels.posts import Part
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, HoldReason, State
@@ -43,6 +46,26 @@ def in_doubt(delivery: Delivery) -> bool:
     return delivery.state in _DOUBTFUL or delivery.hold_reason is HoldReason.UNCONFIRMED
 
 
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """A transaction in which deliveries are decided upon. `now`: when it began (microseconds);
+    `taken`: what it takes from the workers, as it was."""
+
+    connection: Connection
+    now: int
+    taken: list[Delivery]
+
+
+@asynccontextmanager
+async def sitting(database: Database, clock: Clock) -> AsyncIterator[Sitting]:
+    """Decide, and look at the clock again right before the commit. Error: RefusedError when that
+    took so long that something may be leaving by now; nothing is changed then."""
+    async with database.write() as connection:
+        held = Sitting(connection, clock.micros(), [])
+        yield held
+        refuse_if_leaving(held.taken, clock.micros())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """Carries out decisions; `actor` says whose. Errors of all: RefusedError, nothing changed."""
@@ -56,34 +79,34 @@ class Desk:
 
     async def cancel(self, delivery_id: str, actor: str) -> None:
         """Not to be published at all."""
-        async with self.database.write() as connection:
-            now = self.clock.micros()
-            delivery = await self._taken(connection, delivery_id, now)
-            await self._cancel(connection, delivery, now, actor)
+        async with sitting(self.database, self.clock) as held:
+            await self._cancel(held, await self._taken(held, delivery_id), actor)
 
     async def cancel_post(self, post_id: str, actor: str) -> None:
         """Cancel every delivery that still can be, and its place in digests that wait; refused
         when there is none."""
         everyone = await self.roster.everyone()
-        async with self.database.write() as connection:
-            now = self.clock.micros()
+        async with sitting(self.database, self.clock) as held:
+            connection, now = held.connection, held.now
             every = await self._of_post(connection, post_id)
             waiting = [one for one in every if one.state in _WAITS and not may_be_leaving(one, now)]
             gatherer = Gatherer(zone=self.zone, now=now)
             for digest in await digests.waiting_with(connection, [post_id]):
                 if not may_be_leaving(digest, now):
+                    held.taken.append(digest)
                     waiting += await gatherer.leave(connection, digest, post_id, everyone)
             if not waiting:
                 raise nothing_left(every, now)
+            held.taken.extend(waiting)
             for delivery in waiting:
-                await self._cancel(connection, delivery, now, actor)
+                await self._cancel(held, delivery, actor)
             await desk.update_post(connection, post_id, {"cancelled_at": now, "updated_at": now})
             await append(connection, [_post_event("post.cancelled", post_id, now, actor)])
 
     async def publish_now(self, post_id: str, actor: str) -> None:
         """Everything that is scheduled for later goes out now."""
-        async with self.database.write() as connection:
-            now = self.clock.micros()
+        async with sitting(self.database, self.clock) as held:
+            connection, now = held.connection, held.now
             every = await self._of_post(connection, post_id)
             waiting = [
                 one
@@ -92,48 +115,47 @@ class Desk:
             ]
             if not waiting:
                 raise nothing_left(every, now)
+            held.taken.extend(waiting)
             for delivery in waiting:
-                await self._reschedule(connection, delivery, now)
+                await self._reschedule(held, delivery)
             await desk.update_post(connection, post_id, {"due_at": now, "updated_at": now})
             await append(connection, [_post_event("post.hurried", post_id, now, actor)])
         await self.doorbell.ring(now)
 
     async def retry(self, delivery_id: str, actor: str) -> None:
         """Try once more, now: what is held, failed or waits for its next try."""
-        async with self.database.write() as connection:
-            now = self.clock.micros()
-            delivery = await self._taken(connection, delivery_id, now, or_failed=True)
+        async with sitting(self.database, self.clock) as held:
+            delivery = await self._taken(held, delivery_id, or_failed=True)
             if in_doubt(delivery):
                 raise _settle_first(delivery)
-            await self._reschedule(connection, delivery, now, fresh=True)
-            await self._note(connection, "delivery.retried", delivery, now, actor)
-        await self.doorbell.ring(now)
+            await self._reschedule(held, delivery, fresh=True)
+            await self._note(held, "delivery.retried", delivery, actor)
+        await self.doorbell.ring(held.now)
 
     async def redirect(self, delivery_id: str, account_id: str, actor: str) -> str:
         """Send it by another account; the id of the delivery that carries on."""
         try:
-            async with self.database.write() as connection:
-                now = self.clock.micros()
-                delivery = await self._taken(connection, delivery_id, now, or_failed=True)
+            async with sitting(self.database, self.clock) as held:
+                delivery = await self._taken(held, delivery_id, or_failed=True)
                 if in_doubt(delivery):
                     raise _settle_first(delivery)
-                child = await self._redirect(connection, delivery, account_id, now, actor)
+                child = await self._redirect(held, delivery, account_id, actor)
         except ConstraintError as error:
             raise conflict(
                 f"the account {account_id!r} carries this post already",
                 "choose another account",
                 "account_id",
             ) from error
-        await self.doorbell.ring(now)
+        await self.doorbell.ring(held.now)
         return child
 
     async def settle(
         self, delivery_id: str, *, published: bool, url: str | None, actor: str
     ) -> None:
         """A person has looked: it is there (delivered), or it is not (sent again)."""
-        async with self.database.write() as connection:
-            now = self.clock.micros()
-            delivery = await self._found(connection, delivery_id)
+        async with sitting(self.database, self.clock) as held:
+            connection, now = held.connection, held.now
+            delivery = await self._found(held, delivery_id)
             if not (in_doubt(delivery) or delivery.state is State.HELD):
                 raise conflict(
                     f"the delivery is {delivery.state}: there is nothing to settle",
@@ -143,24 +165,23 @@ class Desk:
                 new = columns(delivery, State.DELIVERED, now, cause="seen by a person", url=url)
                 await write_changes(connection, [Change(delivery, delivery.token, new)], now)
             else:
-                await self._reschedule(connection, delivery, now, fresh=True)
+                await self._reschedule(held, delivery, fresh=True)
             data = {"published": published}
-            await self._note(connection, "delivery.settled", delivery, now, actor, data)
+            await self._note(held, "delivery.settled", delivery, actor, data)
         if not published:
             await self.doorbell.ring(now)
 
-    async def _found(self, connection: Connection, delivery_id: str) -> Delivery:
-        delivery = await desk.locked(connection, delivery_id)
+    async def _found(self, held: Sitting, delivery_id: str) -> Delivery:
+        delivery = await desk.locked(held.connection, delivery_id)
         if delivery is None:
             raise not_found("delivery", delivery_id)
+        held.taken.append(delivery)
         return delivery
 
-    async def _taken(
-        self, connection: Connection, delivery_id: str, now: int, *, or_failed: bool = False
-    ) -> Delivery:
+    async def _taken(self, held: Sitting, delivery_id: str, *, or_failed: bool = False) -> Delivery:
         """The delivery, if it still waits (or failed) and nothing of it may be under way."""
-        delivery = await self._found(connection, delivery_id)
-        if may_be_leaving(delivery, now):
+        delivery = await self._found(held, delivery_id)
+        if may_be_leaving(delivery, held.now):
             raise leaving()
         if delivery.state in _WAITS or (or_failed and delivery.state is State.FAILED):
             return delivery
@@ -173,26 +194,28 @@ class Desk:
             raise not_found("post", post_id)
         return await desk.locked_of_post(connection, post_id)
 
-    async def _cancel(
-        self, connection: Connection, delivery: Delivery, now: int, actor: str
-    ) -> None:
-        new = columns(delivery, State.CANCELLED, now, cause="cancelled")
-        await write_changes(connection, [Change(delivery, delivery.token, new)], now)
-        await self._note(connection, "delivery.cancelled", delivery, now, actor)
+    async def _cancel(self, held: Sitting, delivery: Delivery, actor: str) -> None:
+        """A digest's posts are not dropped with it: its reader never saw them."""
+        new = columns(delivery, State.CANCELLED, held.now, cause="cancelled")
+        change = Change(delivery, delivery.token, new)
+        await write_changes(held.connection, [change], held.now)
+        await self._note(held, "delivery.cancelled", delivery, actor)
+        if delivery.part is Part.DIGEST:
+            gatherer = Gatherer(zone=self.zone, now=held.now)
+            await gatherer.scatter(held.connection, self.database, delivery, actor)
 
-    async def _reschedule(
-        self, connection: Connection, delivery: Delivery, now: int, *, fresh: bool = False
-    ) -> None:
-        deadline = delivery.deadline_at
+    async def _reschedule(self, held: Sitting, delivery: Delivery, *, fresh: bool = False) -> None:
+        deadline, now = delivery.deadline_at, held.now
         if deadline is not None and deadline <= now:
             deadline = now + self.grace_us
         await desk.reschedule(
-            connection, delivery.id, due_at=now, deadline_at=deadline, now=now, fresh=fresh
+            held.connection, delivery.id, due_at=now, deadline_at=deadline, now=now, fresh=fresh
         )
 
     async def _redirect(
-        self, connection: Connection, delivery: Delivery, account_id: str, now: int, actor: str
+        self, held: Sitting, delivery: Delivery, account_id: str, actor: str
     ) -> str:
+        connection, now = held.connection, held.now
         if not await desk.is_connected(connection, account_id):
             raise invalid(
                 "account_id", f"there is no account {account_id!r}", "see GET /api/v1/accounts"
@@ -203,22 +226,29 @@ class Desk:
             connection, delivery, account_id, now=now, cause="redirected by a person"
         )
         data = {"to_account": account_id, "child_id": child}
-        await self._note(connection, "delivery.redirected", delivery, now, actor, data)
+        await self._note(held, "delivery.redirected", delivery, actor, data)
         return child
 
     async def _note(
         self,
-        connection: Connection,
+        held: Sitting,
         kind: str,
         delivery: Delivery,
-        now: int,
         actor: str,
         data: dict[str, Any] | None = None,
     ) -> None:
         """The journal, and the end of the alert that asked for this decision."""
-        await append(connection, [event(kind, delivery, now, actor, data)])
+        await append(held.connection, [event(kind, delivery, held.now, actor, data)])
         for state in (State.HELD, State.FAILED, State.UNCONFIRMED):
-            await resolve(connection, f"delivery:{delivery.id}:{state.value}", now)
+            await resolve(held.connection, f"delivery:{delivery.id}:{state.value}", held.now)
+
+
+def refuse_if_leaving(taken: Iterable[Delivery], now: int) -> None:
+    """Deliveries as they were before this transaction took them from their workers. Asked again
+    right before the commit: until then a worker still sees its own token, and would send. A
+    broadcast that has begun is out. Error: RefusedError, nothing changed."""
+    if any(one.state is State.ARMED and may_be_leaving(one, now) for one in taken):
+        raise leaving()
 
 
 def leaving() -> RefusedError:

@@ -22,7 +22,6 @@ from scheduler.campaigner import (
     Campaigner,
     add_posts,
     campaign_event,
-    refuse_if_leaving,
     stored_fields,
 )
 from scheduler.campaigns import Effect, Fate, Placed, Row, effects_of, fingerprint, frame_now
@@ -30,6 +29,7 @@ from scheduler.clock import moment
 from scheduler.content import to_post
 from scheduler.corrections import Correction, corrections_of
 from scheduler.deliveries import Delivery, HoldReason, State
+from scheduler.desk import refuse_if_leaving
 from scheduler.gathering import Gatherer
 from scheduler.late import LateRules
 from scheduler.placeholders import Frame

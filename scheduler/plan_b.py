@@ -14,7 +14,7 @@ from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
 from scheduler.decide import Move
 from scheduler.deliveries import Delivery, HoldReason, State
-from scheduler.gathering import Gatherer
+from scheduler.gathering import NEXT, Gatherer
 from scheduler.refusals import conflict, not_found
 from scheduler.reroute import Covered, Taken, Unplaced
 from scheduler.roads import Found, Survey
@@ -26,7 +26,6 @@ from scheduler.store.db import Connection, Database
 from scheduler.store.events import append
 
 _FOLLOWS = {Part.FIRST_COMMENT}
-_NEXT = "send it elsewhere, publish it here once that works again, or cancel it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +178,7 @@ class PlanB:
             "delivery_id": delivery.id,
             "account_id": delivery.account_id,
             "cause": ended.cause,
-            "action": _NEXT,
+            "action": NEXT,
         }
         kind = f"delivery.{ended.state.value}"
         if ended.state is State.REROUTED:

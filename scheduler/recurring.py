@@ -14,8 +14,9 @@ from typing import Any
 import structlog
 import uuid_utils
 
-from scheduler.campaigner import Campaigner, campaign_event, refuse_if_leaving
+from scheduler.campaigner import Campaigner, campaign_event
 from scheduler.clock import moment
+from scheduler.desk import refuse_if_leaving
 from scheduler.once import once
 from scheduler.placement import Anchor, local_of, read_anchor
 from scheduler.recurrence import RecurrenceDraft, is_exception, read_rule

@@ -19,7 +19,7 @@ from scheduler.changes import Change, columns
 from scheduler.clock import Clock, micros, moment
 from scheduler.content import draft_of, media_ids, to_content, to_post
 from scheduler.deliveries import Delivery, HoldReason, State
-from scheduler.desk import leaving, may_be_leaving, nothing_left
+from scheduler.desk import leaving, may_be_leaving, nothing_left, sitting
 from scheduler.doorbell import Doorbell
 from scheduler.drafts import Draft, Revision
 from scheduler.gathering import Gatherer
@@ -52,8 +52,8 @@ class Reviser:
     async def revise(self, post_id: str, revision: Revision, actor: str) -> list[ProblemAnswer]:
         """Apply it; what the author should know. Error: RefusedError, nothing changed."""
         members = await self.roster.everyone()
-        async with self.database.write() as connection:
-            now = self.clock.micros()
+        async with sitting(self.database, self.clock) as held:
+            connection, now = held.connection, held.now
             row = await desk.locked_post(connection, post_id)
             if row is None:
                 raise not_found("post", post_id)
@@ -66,6 +66,7 @@ class Reviser:
             every = await desk.locked_of_post(connection, post_id)
             gathered = await digests.waiting_with(connection, [post_id])
             waiting = _waiting([*every, *gathered], now)
+            held.taken.extend(waiting)
             waiting = [one for one in waiting if one.post_id == post_id]
             draft = _applied(revision, row)
             when = _when(draft, revision, row, now, self.settings)

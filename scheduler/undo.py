@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, State
-from scheduler.desk import may_be_leaving
+from scheduler.desk import Sitting, may_be_leaving, sitting
 from scheduler.doorbell import Doorbell
 from scheduler.gathering import Gatherer
 from scheduler.refusals import RefusedError, conflict, not_found
@@ -36,13 +36,12 @@ class Undo:
     async def one(self, delivery_id: str, actor: str) -> None:
         """Undo one reroute. Error: RefusedError, nothing changed."""
         everyone = await self.roster.everyone()
-        async with self.database.write() as connection:
-            now = self.clock.micros()
-            parent = await desk.locked(connection, delivery_id)
+        async with sitting(self.database, self.clock) as held:
+            parent = await desk.locked(held.connection, delivery_id)
             if parent is None:
                 raise not_found("delivery", delivery_id)
-            await self._undo(connection, parent, everyone, now, actor)
-        await self.doorbell.ring(now)
+            await self._undo(held, parent, everyone, actor)
+        await self.doorbell.ring(held.now)
 
     async def account(self, account_id: str, actor: str) -> tuple[int, int]:
         """Undo every reroute of an account that still can be: how many were, how many stay."""
@@ -50,25 +49,21 @@ class Undo:
         if account_id not in everyone:
             raise not_found("account", account_id)
         undone = kept = 0
-        now = self.clock.micros()
-        async with self.database.write() as connection:
-            for parent in await reroutes.rerouted_since(connection, account_id, now - WINDOW):
+        async with sitting(self.database, self.clock) as held:
+            since = held.now - WINDOW
+            for parent in await reroutes.rerouted_since(held.connection, account_id, since):
                 try:
-                    await self._undo(connection, parent, everyone, now, actor)
+                    await self._undo(held, parent, everyone, actor)
                     undone += 1
                 except RefusedError:
                     kept += 1
-        await self.doorbell.ring(now)
+        await self.doorbell.ring(held.now)
         return undone, kept
 
     async def _undo(
-        self,
-        connection: Connection,
-        parent: Delivery,
-        everyone: dict[str, Member],
-        now: int,
-        actor: str,
+        self, held: Sitting, parent: Delivery, everyone: dict[str, Member], actor: str
     ) -> None:
+        connection, now = held.connection, held.now
         if parent.state is not State.REROUTED:
             raise conflict(f"the delivery is {parent.state}: no reroute to undo", "read it again")
         self._check_account(everyone.get(parent.account_id), now)
@@ -77,6 +72,7 @@ class Undo:
         if digest is not None:
             await self._leave(connection, digest, parent, everyone, now)
         elif child is not None:
+            held.taken.append(child)
             await self._recall(connection, child, now)
         await desk.reschedule(
             connection, parent.id, due_at=max(now, parent.due_at),

@@ -1,6 +1,8 @@
 """Plan B as it is written: digests, undo, last resort, what a person decides."""
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +11,10 @@ from sqlalchemy import select
 
 from channels.sandbox.faults import FaultName
 from scheduler.care import comeback_of, doctor_of, plan_b_of, undo_of
+from scheduler.clock import Clock
 from scheduler.drafts import Revision
 from scheduler.refusals import RefusedError
-from scheduler.store import accounts, routes
+from scheduler.store import accounts, claims, routes
 from scheduler.store.tables import deliveries, pages, posts
 from tests.engine.conftest import Engine
 
@@ -270,3 +273,93 @@ async def test_a_post_that_is_changed_reads_so_in_the_digest(engine: Engine) -> 
     (digest,) = await digest_of(engine)
     assert "An hour later" in digest.content["body"]
     assert "At 9" not in digest.content["body"]
+
+
+@pytest.mark.parametrize("whole_post", [True, False])
+async def test_the_posts_of_a_digest_that_is_cancelled_wait_for_a_person_who_is_told(
+    engine: Engine, *, whole_post: bool
+) -> None:
+    ids = await queue(engine, 9, 10)
+    await vanish(engine)
+    (digest,) = await digest_of(engine)
+    desk = engine.services.desk
+    if whole_post:
+        await desk.cancel_post(digest.post_id, "tests")
+    else:
+        await desk.cancel(digest.id, "tests")
+    assert [row.state for row in await digest_of(engine)] == ["cancelled"]
+    assert await states(engine, ids) == [["held"]] * 2
+    held = [(await engine.rows(post))[0] for post in ids]
+    assert {row.hold_reason for row in held} == {"approval"}
+    assert all(row.finished_at is None for row in held)
+    alerts = {alert.fact: alert for alert in await engine.alerts()}
+    assert set(alerts) == {f"delivery:{row.id}:held" for row in held}
+    assert "was cancelled" in alerts[f"delivery:{held[0].id}:held"].data["cause"]
+    # Each may still take its road alone, in another day's digest, or be dropped knowingly.
+    await plan_b_of(engine.services, "tests").approve(held[0].id)
+    await desk.cancel(held[1].id, "tests")
+    assert await states(engine, ids) == [["rerouted"], ["cancelled"]]
+    assert sorted(row.state for row in await digest_of(engine)) == ["cancelled", "scheduled"]
+    assert all(alert.resolved_at is not None for alert in await engine.alerts())
+
+
+class Slow(Clock):
+    """The second time it is read, two seconds have passed."""
+
+    def __init__(self, now: int) -> None:
+        self.readings = itertools.chain([now], itertools.repeat(now + 2_000_000))
+
+    def micros(self) -> int:
+        return next(self.readings)
+
+
+async def decide_slowly(engine: Engine, what: str, post: str, slow: Slow) -> None:
+    """A decision whose transaction takes two seconds."""
+    services = engine.services
+    desk = replace(services.desk, clock=slow)
+    (own, *others) = await engine.rows(post)
+    match what:
+        case "cancel":
+            await desk.cancel(own.id, "tests")
+        case "cancel the post":
+            await desk.cancel_post(post, "tests")
+        case "hurry":
+            await desk.publish_now(post, "tests")
+        case "retry":
+            await desk.retry(own.id, "tests")
+        case "redirect":
+            await desk.redirect(own.id, engine.accounts["linkedin"], "tests")
+        case "revise":
+            revision = Revision.model_validate({"title": "Other words"})
+            await replace(services.reviser, clock=slow).revise(post, revision, "tests")
+        case "undo":
+            await replace(undo_of(services), clock=slow).one(own.id, "tests")
+        case "undo all":
+            page = engine.accounts["facebook"]
+            await replace(undo_of(services), clock=slow).account(page, "tests")
+        case _:
+            raise AssertionError((what, others))
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["cancel", "cancel the post", "hurry", "retry", "redirect", "revise", "undo", "undo all"],
+)
+async def test_a_decision_that_took_too_long_gives_way_to_what_is_leaving(
+    engine: Engine, what: str
+) -> None:
+    post = await engine.post("facebook", seconds=3600)
+    if what.startswith("undo"):
+        await route(engine, "blog")
+        await vanish(engine)
+    due = (await engine.rows(post))[-1].due_at
+    now = due - 1_800_000
+    armed = await claims.claim_due(
+        engine.services.database, horizon=due, worker="another", token="its token",
+        lease_until=due + 60_000_000, now=now,
+    )  # fmt: skip
+    assert [one.post_id for one in armed] == [post]
+    before = await engine.rows(post)
+    with pytest.raises(RefusedError, match="being sent"):
+        await decide_slowly(engine, what, post, Slow(now))
+    assert await engine.rows(post) == before
