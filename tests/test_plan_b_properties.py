@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from channels.outcome import Problem
-from channels.posts import Kind
+from channels.posts import Kind, Part
 from scheduler.care import plan_b_of, undo_of
 from scheduler.decide import Move
 from scheduler.deliveries import State
@@ -28,7 +29,8 @@ from scheduler.services import Services, open_services
 from scheduler.settings import Settings
 from scheduler.store import accounts, reroutes, routes
 from scheduler.store.plan_b_tables import digest_items
-from scheduler.store.tables import alerts, deliveries
+from scheduler.store.tables import alerts, deliveries, events
+from scheduler.store.tables import posts as post_table
 from scheduler.store.tokens import Caller, Scope
 
 NAMES = ("a", "b", "c", "d")
@@ -49,7 +51,9 @@ plan = st.tuples(
 plans = st.fixed_dictionaries(dict.fromkeys(NAMES, plan))
 happenings = st.lists(
     st.tuples(
-        st.sampled_from(["vanish", "exhaust", "deliver", "undo", "reject", "approve"]),
+        st.sampled_from(
+            ["vanish", "vanish", "exhaust", "deliver", "undo", "reject", "approve", "cancel digest"]
+        ),
         st.integers(0, 30),
     ),
     min_size=3,
@@ -63,7 +67,8 @@ class World:
     def __init__(self, services: Services, ids: dict[str, str]) -> None:
         self.services = services
         self.ids = ids
-        self.told: set[str] = set()
+        self.told: set[str] = set()  # deliveries whose page's one alert speaks of them
+        self.accepted = 0
         self.plan_b = plan_b_of(services, "tests")
 
     async def rows(self) -> Sequence[Any]:
@@ -72,9 +77,10 @@ class World:
             return (await connection.execute(statement)).all()
 
     async def accept(self, kind: Kind, where: set[str], hours: int) -> None:
+        self.accepted += 1
         draft = Draft.model_validate(
             {
-                "title": f"{kind.value} to {sorted(where)}",
+                "title": f"Post number {self.accepted}.",
                 "body": "Come and see us.",
                 "kind": kind,
                 "accounts": [self.ids[name] for name in sorted(where)],
@@ -94,18 +100,28 @@ class World:
     async def happen(self, what: str, which: int) -> None:
         if what == "vanish":
             account = self.ids[NAMES[which % len(NAMES)]]
+            before = {row.id for row in await self.rows() if row.state == State.SCHEDULED}
             await self.plan_b.move_queue(account, "gone")
-            self.told.add(account)
+            self.told |= {
+                row.id
+                for row in await self.rows()
+                if row.id in before and row.account_id == account and row.state == State.HELD
+            }
             return
         wanted = {"approve": State.HELD, "undo": State.REROUTED}.get(what, State.SCHEDULED)
         rows = [row for row in await self.rows() if row.state == wanted]
+        if what == "cancel digest":
+            rows = [row for row in rows if row.part == Part.DIGEST]
         if not rows:
             return
         row = rows[which % len(rows)]
         if what == "deliver":
             await self.deliver(row.id)
         elif what == "approve":
+            self.told.discard(row.id)
             await self.plan_b.approve(row.id)
+        elif what == "cancel digest":
+            await self.services.desk.cancel(row.id, "tests")
         elif what == "undo":
             try:
                 await undo_of(self.services).one(row.id, "tests")
@@ -133,34 +149,96 @@ class World:
                 await self.deliver(row.id)
 
 
-async def check(world: World) -> None:
+@dataclass
+class End:
+    """How the world ended. `items`: of digests; `titles`, `bodies`: of posts by id; `roads`: what
+    the journal says of each delivery's last reroute."""
+
+    rows: dict[str, Any]
+    items: Sequence[Any]
+    titles: dict[str, str]
+    bodies: dict[str, str]
+    roads: dict[str, dict[str, Any]]
+    facts: set[str]
+    told: set[str]
+
+    def carriers(self, post_id: str) -> list[Any]:
+        """Deliveries that say what the post says, and count."""
+        own = [row for row in self.rows.values() if (row.post_id, row.part) == (post_id, "post")]
+        digests = [self.rows[item.delivery_id] for item in self.items if item.post_id == post_id]
+        return [row for row in own + digests if row.state not in {"cancelled", "rerouted"}]
+
+    def next_of(self, row: Any) -> list[Any]:
+        """What carries a rerouted delivery on."""
+        children = [one for one in self.rows.values() if one.parent_id == row.id]
+        digests = [self.rows[item.delivery_id] for item in self.items if item.parent_id == row.id]
+        return [one for one in children + digests if one.state != "cancelled"]
+
+
+async def end_of(world: World) -> End:
     rows = {row.id: row for row in await world.rows()}
     async with world.services.database.read() as connection:
         items = (await connection.execute(select(digest_items))).all()
-        facts = set((await connection.execute(select(alerts.c.fact))).scalars())
+        written = (await connection.execute(select(post_table))).all()
+        statement = select(events).where(events.c.kind == "delivery.rerouted")
+        lines = (await connection.execute(statement.order_by(events.c.seq))).all()
+        facts = select(alerts.c.fact).where(alerts.c.resolved_at.is_(None))
+        return End(
+            rows=rows,
+            items=items,
+            titles={post.id: post.title for post in written},
+            bodies={post.id: post.content["body"] for post in written},
+            roads={line.delivery_id: line.data for line in lines},
+            facts=set((await connection.execute(facts)).scalars()),
+            told=world.told,
+        )
+
+
+def check(end: End) -> None:
+    check_once(end)
+    for row in end.rows.values():
+        if row.part == "post":
+            check_ending(end, row)
+
+
+def check_once(end: End) -> None:
+    """No account says a post twice, and a digest says all that it gathers, each once."""
     said = Counter(
         (row.post_id, row.account_id)
-        for row in rows.values()
+        for row in end.rows.values()
         if row.state == "delivered" and row.part == "post"
     )
-    said.update(
-        (item.post_id, rows[item.delivery_id].account_id)
-        for item in items
-        if rows[item.delivery_id].state == "delivered"
-    )
+    for item in end.items:
+        digest = end.rows[item.delivery_id]
+        if digest.state == "delivered":
+            said[item.post_id, digest.account_id] += 1
+            assert end.bodies[digest.post_id].count(end.titles[item.post_id]) == 1
     assert all(times == 1 for times in said.values()), said
-    reached = {post for post, _ in said}
-    for row in rows.values():
-        if row.part != "post" or row.state in {"delivered", "cancelled"}:
-            continue
-        if row.state in {"held", "failed"}:
-            told = f"delivery:{row.id}:{row.state}" in facts or row.account_id in world.told
-            assert told, (row.state, row.cause)
-            continue
-        assert row.state == "rerouted", (row.state, row.cause)
-        siblings = [one for one in rows.values() if one.post_id == row.post_id]
-        waiting = any(one.state in {"held", "failed"} for one in siblings)
-        assert row.post_id in reached or waiting, row.cause
+
+
+def check_ending(end: End, row: Any) -> None:
+    """Delivered, rerouted to what ends so too, or waiting for a person who was told."""
+    match row.state:
+        case "delivered":
+            return
+        case "held" | "failed":
+            assert f"delivery:{row.id}:{row.state}" in end.facts or row.id in end.told, row.cause
+        case "cancelled":
+            assert row.parent_id is not None, "only an undone reroute is cancelled here"
+        case _:
+            assert row.state == "rerouted", (row.state, row.cause)
+            road = end.roads[row.id]
+            assert sum(one.state != "rerouted" for one in end.next_of(row)) <= 1, row.cause
+            further = [one for one in end.next_of(row) if one.state != "rerouted" or one.parent_id]
+            if "child_id" in road or "digest_id" in road:
+                assert further, (row.cause, road)
+                return
+            carried = {one.account_id for one in end.carriers(row.post_id)}
+            moved_on = any(
+                one.account_id == road["to_account"] and one.state == "rerouted"
+                for one in end.rows.values()
+            )
+            assert road["to_account"] in carried or moved_on, road
 
 
 async def live(
@@ -192,7 +270,7 @@ async def live(
             for what, which in events:
                 await world.happen(what, which)
             await world.end()
-            await check(world)
+            check(await end_of(world))
 
 
 @pytest.mark.timeout(300)
