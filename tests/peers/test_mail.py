@@ -331,10 +331,12 @@ async def test_a_lost_answer_to_the_dot_is_one_uncertain_reader_and_no_double(
 async def test_a_connection_lost_before_the_dot_is_sent_again_once(
     host: MailHost, desk: Desk
 ) -> None:
+    """The first mail: a later one's envelope travels with the dot before it, and leaves that one
+    uncertain."""
     title = "Refused once"
     delivery = await desk.seed("ann", "bob")
     async with Proxy(
-        "127.0.0.1", host.plain, "smtp", match="TO:<bob@", spoil=Spoil.REFUSE, times=1
+        "127.0.0.1", host.plain, "smtp", match="TO:<ann@", spoil=Spoil.REFUSE, times=1
     ) as proxy:
         relay = {"host": "127.0.0.1", "port": proxy.listens_on, "tls": "none"}
         await desk.run(delivery, account(relay), title)
