@@ -6,10 +6,11 @@ line and reason, into a report beside the file, which is on disk before the batc
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
@@ -52,6 +53,17 @@ class Order:
         return self.file.with_name(f"{self.file.name}.rejected.csv")
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Some rows made ready: `rows` read so far in all, and what they are."""
+
+    rows: int
+    bad: int
+    repeated: int
+    entries: Mapping[str, Entry]
+    now: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importer:
     """Carries out orders. `key`: of the never-again list; `told` hears of the counts after each
@@ -70,8 +82,9 @@ class Importer:
         with order.report.open("r+b" if order.report.exists() else "w+b") as report:
             _rewind(report, counts.get("report", 0))
             rows = read_rows(order.file, order.shape, order.chosen, skip=counts.get("rows", 0))
-            while some := list(islice(rows, self.batch)):
-                counts = await self._store(order, some, counts, report)
+            # Parsing and hashing a batch take a tenth of a second: others have the loop meanwhile.
+            while batch := await asyncio.to_thread(self._next, order, rows, report):
+                counts = await self._store(order, batch, counts, report)
                 self.told(counts)
         async with self.database.write() as connection:
             await imports.finish(connection, order.id, now=self.clock.micros())
@@ -93,13 +106,13 @@ class Importer:
             )
         return {}
 
-    async def _store(
-        self,
-        order: Order,
-        some: list[tuple[int, Person | BadRow]],
-        counts: dict[str, int],
-        report: BinaryIO,
-    ) -> dict[str, int]:
+    def _next(
+        self, order: Order, rows: Iterator[tuple[int, Person | BadRow]], report: BinaryIO
+    ) -> _Batch | None:
+        """What to store next, its bad rows told; None at the end."""
+        some = list(islice(rows, self.batch))
+        if not some:
+            return None
         now = self.clock.micros()
         bad = [row for _, row in some if isinstance(row, BadRow)]
         _tell(report, bad)
@@ -107,25 +120,31 @@ class Importer:
         for _, row in some:
             if isinstance(row, Person) and row.email not in entries:
                 entries[row.email] = self._entry(row, order.source, now)
+        repeated = len(some) - len(bad) - len(entries)
+        return _Batch(some[-1][0], len(bad), repeated, entries, now)
+
+    async def _store(
+        self, order: Order, batch: _Batch, counts: dict[str, int], report: BinaryIO
+    ) -> dict[str, int]:
         before = {
             **counts,
-            "rows": some[-1][0],
-            "bad": counts.get("bad", 0) + len(bad),
-            "repeated": counts.get("repeated", 0) + len(some) - len(bad) - len(entries),
+            "rows": batch.rows,
+            "bad": counts.get("bad", 0) + batch.bad,
+            "repeated": counts.get("repeated", 0) + batch.repeated,
             "report": report.tell(),
         }
         return await imports.store(
             self.database,
             import_id=order.id,
             list_id=order.list_id,
-            entries=entries,
+            entries=batch.entries,
             proof=Proof(
                 form=order.file.name,
                 wording=order.wording,
                 wording_version=version_of(order.wording) if order.wording else "",
             ),
             before=before,
-            now=now,
+            now=batch.now,
         )
 
     def _entry(self, row: Person, source: str, now: int) -> Entry:

@@ -35,6 +35,7 @@ from scheduler.web.api import (
     routes,
     segments,
     tokens,
+    transfers,
 )
 from scheduler.web.connect import setup_connect
 from scheduler.web.deliverability import setup_deliverability
@@ -69,6 +70,7 @@ _MODULES = (
     basket,
     alerts,
     lists,
+    transfers,
     contacts,
     segments,
     mailings,
