@@ -19,7 +19,7 @@ SOURCES = scheduler channels tests
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-peers check lint format types floors lock bench bench-newsletter chaos chaos-newsletter clean
+.PHONY: help run demo test test-peers test-live check lint format types floors lock bench bench-newsletter chaos chaos-newsletter clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: $(VENV)/.dev ## the test suite: real Redis, SQLite, PostgreSQL, SMTP and p
 test-peers: $(VENV)/.dev ## the tests against other people's servers (WordPress, Postfix, Dovecot)
 	@sh tests/peers/install.sh $(PEERS)
 	@$(PY) -m pytest -m peers $(ARGS)
+
+test-live: $(VENV)/.dev ## publish and take down with the real accounts that the environment names (tests/live)
+	@$(PY) -m pytest -m live -rs tests/live $(ARGS)
 
 check: lint format types floors test ## all that CI checks; documentation is tested with the rest
 
