@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import cast
 
 import structlog
 
 from channels.abilities import Collects, Haul
+from channels.base import Broadcasts
 from channels.outcome import AccessLost, Unavailable
-from scheduler.audience.returns import Returned, read, slot_of
+from scheduler.audience.returns import Kind, Returned, read, slot_of
 from scheduler.clock import Clock
 from scheduler.returned import Returns
 from scheduler.roster import Member, Roster
@@ -29,6 +31,7 @@ log = structlog.get_logger()
 MOST_SECONDS = 45.0
 # A server that does not answer once or twice is no news.
 TOLD_AFTER = 3
+AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,25 @@ class Collector:
         """Read what is new in all mailboxes; how many reports told us something new."""
         members = (await self.roster.everyone()).values()
         return sum([await self._emptied(member) for member in members if _has_mailbox(member)])
+
+    async def count_full(self, since: int) -> int:
+        """Count the mailboxes that the relays themselves called full, in mailings that ended at or
+        after `since`, as their bounces would be; how many were new to us."""
+        members = await self.roster.everyone()
+        ids = [one.id for one in members.values() if _writes_mail(one)]
+        rows = await store.full_mailboxes(self.database, ids, since=since)
+        told = 0
+        for start in range(0, len(rows), AT_ONCE):
+            now = self.clock.micros()
+            async with self.database.write() as connection:
+                for row in rows[start : start + AT_ONCE]:
+                    named = f"relay {row['delivery_id']}/{row['contact_id']}"
+                    told += await self.returns.apply(
+                        connection,
+                        Returned(Kind.REFUSED, row["contact_id"], row["code"], row["detail"]),
+                        slot=sha256(named.encode()).hexdigest(), source="relay", now=now,
+                    )  # fmt: skip
+        return told
 
     async def _emptied(self, member: Member) -> int:
         count = 0
@@ -136,6 +158,10 @@ def _reports(key: bytes, found: Haul) -> dict[int, tuple[str, Returned]]:
         if returned is not None:
             reports[uid] = slot_of(mail, returned), returned
     return reports
+
+
+def _writes_mail(member: Member) -> bool:
+    return isinstance(member.channel, Broadcasts) and member.channel.capabilities.address == "email"
 
 
 def _fact(member: Member) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from channels.abilities import Collects, Haul
 from scheduler.audience.exporting import person
@@ -23,9 +23,9 @@ from scheduler.services import Services, open_services
 from scheduler.settings import Settings
 from scheduler.store import accounts, contacts
 from scheduler.store import returns as store
-from scheduler.store.audience_tables import suppressions
+from scheduler.store.audience_tables import recipients, suppressions
 from scheduler.store.return_tables import mailboxes, returns
-from scheduler.store.tables import alerts
+from scheduler.store.tables import alerts, deliveries, posts
 from scheduler.web.public import key_of
 from tests.audience.test_returns import _bounce, _complaint
 from tests.support.mailbox import PracticeMailbox
@@ -280,3 +280,45 @@ async def test_what_came_back_is_shown_to_the_person_and_forgotten_with_them(ben
             key=key_of(bench.services), now=bench.services.clock.micros(),
         )  # fmt: skip
     assert await bench.rows(returns) == []
+
+
+async def test_mailboxes_that_a_relay_called_full_count_like_bounces(bench: Bench) -> None:
+    """As often as it is looked, a mailing's refusal counts once; on several days it ends it."""
+    ann, bob = bench.readers
+    wanted = bench.services.settings.refusals_end
+    for number in range(wanted):
+        assert await bench.reasons() == []
+        now = bench.clock.micros()
+        await mailed(bench, f"mailing-{number}", now, {ann: "5.2.2", bob: "5.7.1"})
+        since = now - DAY // 2
+        told = [await collector_of(bench.services).count_full(since) for _ in range(2)]
+        assert told == [1, 0]
+        bench.clock.ahead += DAY
+    assert await bench.reasons() == [TOO_OFTEN]
+    assert {row.source for row in await bench.rows(returns)} == {"relay"}
+
+
+async def mailed(bench: Bench, name: str, now: int, refused: dict[str, str]) -> None:
+    """A mailing that ended, in which relays refused these readers with these codes."""
+    row = {"created_at": now, "updated_at": now}
+    async with bench.services.database.write() as connection:
+        await connection.execute(
+            insert(posts).values(
+                id=name, kind="ordinary", title="t", content={}, due_at=now, zone="UTC",
+                late_policy="publish", version=1, created_by="test", **row,
+            )
+        )  # fmt: skip
+        await connection.execute(
+            insert(deliveries).values(
+                id=name, post_id=name, account_id=bench.account_id, part="post",
+                state="delivered", due_at=now, planned_at=now, finished_at=now, **row,
+            )
+        )  # fmt: skip
+        await connection.execute(
+            insert(recipients),
+            [
+                {"delivery_id": name, "contact_id": reader, "address": "a@x.org",
+                 "state": "refused", "code": code, "updated_at": now}
+                for reader, code in refused.items()
+            ],
+        )  # fmt: skip

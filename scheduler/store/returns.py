@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import RowMapping, insert, select, update
 
 from channels.abilities import Bookmark
 from scheduler.audience.returns import Kind, Returned
+from scheduler.deliveries import State
+from scheduler.store.audience_tables import recipients
 from scheduler.store.db import Connection, Database
+from scheduler.store.recipients import RecipientState
 from scheduler.store.return_tables import mailboxes, returns
+from scheduler.store.tables import deliveries
 
+FULL = ("4.2.2", "5.2.2")
+LONGEST_MAILING = 14 * 24 * 3600 * 1_000_000  # for the index: mailings are due before they end
 COUNTED = "counted"  # a refusal that already ended a reader's subscription once
 
 
@@ -73,6 +79,30 @@ async def start_over(connection: Connection, contact_id: str) -> None:
         .where(returns.c.contact_id == contact_id, returns.c.kind == Kind.REFUSED)
         .values(kind=COUNTED)
     )
+
+
+async def full_mailboxes(
+    database: Database, account_ids: Collection[str], *, since: int
+) -> Sequence[RowMapping]:
+    """Readers whose relay itself said that their mailbox is full, in mailings of these accounts
+    that ended at or after `since`: `delivery_id, contact_id, code, detail`."""
+    statement = (
+        select(
+            recipients.c.delivery_id, recipients.c.contact_id, recipients.c.code,
+            recipients.c.detail,
+        )
+        .join(deliveries, deliveries.c.id == recipients.c.delivery_id)
+        .where(
+            deliveries.c.account_id.in_(account_ids),
+            deliveries.c.state == State.DELIVERED,
+            deliveries.c.due_at >= since - LONGEST_MAILING,
+            deliveries.c.finished_at >= since,
+            recipients.c.state == RecipientState.REFUSED,
+            recipients.c.code.in_(FULL),
+        )
+    )  # fmt: skip
+    async with database.read() as connection:
+        return (await connection.execute(statement)).mappings().all()
 
 
 async def progress(database: Database, account_id: str) -> Progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.audience.returns import Kind, contact_of, read, tag_of
+from scheduler.audience.returns import Kind, contact_of, read, slot_of, tag_of
 
 KEY = b"a key"
 READER = "0190f3c2-7b1a-7c3d-8e4f-0123456789ab"
@@ -57,6 +57,10 @@ def test_a_tag_names_its_reader_whatever_case_it_comes_back_in() -> None:
         (_bounce("5.0.0", words="550 go away"), Kind.REFUSED),
         (_bounce("5.2.2"), Kind.REFUSED),
         (_bounce("5.7.1", words="550 5.1.1 in a trace"), Kind.BLOCKED),
+        (_bounce("5.3.4"), Kind.BLOCKED),
+        (_bounce("5.0.0", words="554 5.7.26 unauthenticated"), Kind.BLOCKED),
+        (b"Return-Path: <>\r\n" + _bounce("5.1.1"), Kind.GONE),
+        (b"Return-Path: <fbl@provider.example>\r\n" + _complaint(), Kind.COMPLAINT),
         (_bounce("4.4.1", action="delayed"), Kind.DELAYED),
         (_bounce("5.1.1", tag=TAG.upper()), Kind.GONE),
         (_complaint(), Kind.COMPLAINT),
@@ -77,8 +81,22 @@ def test_a_report_says_what_became_of_its_reader(mail: bytes, kind: Kind) -> Non
         _bounce("5.1.1", tag=tag_of(b"another", READER)),
         _complaint(tag=tag_of(b"another", READER)),
         _complaint("not-spam"),
+        b"Return-Path: <mallory@example.net>\r\n" + _bounce("5.1.1"),
         f"To: bounces+{TAG}@x.org\r\nAuto-Submitted: auto-replied\r\n\r\nI am away.".encode(),
     ],
 )
 def test_what_is_forged_or_no_report_is_ignored(mail: bytes) -> None:
     assert read(KEY, mail) is None
+
+
+def test_a_report_is_remembered_by_its_name_whichever_way_it_comes() -> None:
+    mail = b"Message-ID: <1@mx>\r\n" + _bounce("5.1.1")
+    found = read(KEY, mail)
+    assert found is not None
+    again = b"Received: from elsewhere\r\n" + mail
+    assert slot_of(again, found) == slot_of(mail, found)
+    assert slot_of(mail.replace(b"<1@", b"<2@"), found) != slot_of(mail, found)
+    other = read(KEY, _bounce("5.2.2"))
+    assert other is not None
+    assert slot_of(mail, other) != slot_of(mail, found), "one name hides no other report"
+    assert slot_of(_bounce("5.1.1"), found) != slot_of(_bounce("5.1.2"), found)
