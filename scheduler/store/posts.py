@@ -125,28 +125,66 @@ async def page(
     limit: int,
     newest_first: bool,
 ) -> Sequence[RowMapping]:
-    """Posts by due time, then id; `after` is the (due_at, id) that the last page ended with."""
-    statement = select(posts).where(*_of_posts(wanted))
-    key: Any = (posts.c.due_at, posts.c.id)
-    legs = await _of_legs(connection, wanted)
-    if legs or wanted.state is not None:
-        few = await _few(connection, legs, wanted.state)
-        if few is None:
-            # As a parameter: what index to use for it is no question here, post_id has one.
-            legs += [] if wanted.state is None else [deliveries.c.state == wanted.state]
-            one = select(deliveries.c.id).where(deliveries.c.post_id == posts.c.id, *legs)
-            # The offset keeps PostgreSQL from joining the whole tables for a page of them.
-            statement = statement.where(exists(one.correlate(posts).offset(0)))
-        elif not few:
-            return []
-        else:
-            statement = statement.where(posts.c.id.in_(few))
-            key = (posts.c.due_at + 0, posts.c.id)  # sort these, do not look for them in due order
+    """Posts by due time, then id; with a state, by when their delivery in that state is due (the
+    first of several, or the last). `listed_at` is that time; `after` is the (listed_at, id) that
+    the last page ended with."""
+    of_account = await _accounts_of(connection, wanted)
+    if of_account is not None and not of_account:
+        return []
+    if wanted.state is not None:
+        statement, key = _by_state(
+            wanted, State(wanted.state), of_account, newest_first=newest_first
+        )
+    else:
+        statement, key = await _by_time(connection, wanted, of_account)
     if after is not None:
-        beyond = tuple_(*key) < after if newest_first else tuple_(*key) > after
-        statement = statement.where(beyond)
-    order = [column.desc() for column in key] if newest_first else list(key)
-    return (await connection.execute(statement.order_by(*order).limit(limit))).mappings().all()
+        statement = statement.where(tuple_(*key) < after if newest_first else tuple_(*key) > after)
+    order = [column.desc() for column in key] if newest_first else key
+    result = await connection.execute(statement.order_by(*order).limit(limit))
+    rows: Sequence[RowMapping] = result.mappings().all()
+    return rows
+
+
+def _by_state(
+    wanted: PostFilter, state: State, of_account: Sequence[str] | None, *, newest_first: bool
+) -> tuple[Select[Any], list[ColumnElement[Any]]]:
+    """Led by the deliveries' index: the posts' own order would meet all of history, or all that
+    is planned, before the first match."""
+    other = deliveries.alias("other")
+    here, there = (tuple_(table.c.due_at, table.c.id) for table in (deliveries, other))
+    sooner = select(other.c.id).where(
+        other.c.post_id == deliveries.c.post_id,
+        other.c.state == deliveries.c.state,
+        there > here if newest_first else there < here,
+    )
+    conditions = indexed(state)
+    if of_account is not None:
+        sooner = sooner.where(other.c.account_id.in_(of_account))
+        conditions = [deliveries.c.account_id.in_(of_account), deliveries.c.state == state]
+    statement = (
+        select(posts, deliveries.c.due_at.label("listed_at"))
+        .join_from(deliveries, posts, posts.c.id == deliveries.c.post_id)
+        .where(*conditions, *_of_posts(wanted), ~exists(sooner.correlate(deliveries).offset(0)))
+    )
+    return statement, [deliveries.c.due_at, deliveries.c.post_id]
+
+
+async def _by_time(
+    connection: AsyncConnection, wanted: PostFilter, of_account: Sequence[str] | None
+) -> tuple[Select[Any], list[ColumnElement[Any]]]:
+    statement = select(posts, posts.c.due_at.label("listed_at")).where(*_of_posts(wanted))
+    if of_account is None:
+        return statement, [posts.c.due_at, posts.c.id]
+    legs = deliveries.c.account_id.in_(of_account)
+    found = select(deliveries.c.post_id).where(legs).limit(FEW + 1)
+    few = (await connection.execute(found)).scalars().all()
+    if len(few) <= FEW:  # sort these, do not look for them in due order
+        statement = statement.where(posts.c.id.in_(set(few)))
+        return statement, [posts.c.due_at + 0, posts.c.id]
+    one = select(deliveries.c.id).where(deliveries.c.post_id == posts.c.id, legs)
+    # The offset keeps PostgreSQL from joining the whole tables for a page of them.
+    statement = statement.where(exists(one.correlate(posts).offset(0)))
+    return statement, [posts.c.due_at, posts.c.id]
 
 
 def _of_posts(wanted: PostFilter) -> list[ColumnElement[bool]]:
@@ -160,29 +198,14 @@ def _of_posts(wanted: PostFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-async def _of_legs(connection: AsyncConnection, wanted: PostFilter) -> list[ColumnElement[bool]]:
-    """What is asked of the posts' deliveries, beside their state; empty when nothing is."""
-    legs: list[ColumnElement[bool]] = []
-    if wanted.channel is not None:
-        statement = select(accounts.c.id).where(accounts.c.channel == wanted.channel)
-        known = (await connection.execute(statement)).scalars().all()
-        legs.append(deliveries.c.account_id.in_(known))
+async def _accounts_of(connection: AsyncConnection, wanted: PostFilter) -> Sequence[str] | None:
+    """The accounts that are asked for; None when any will do."""
+    if wanted.channel is None:
+        return None if wanted.account is None else [wanted.account]
+    statement = select(accounts.c.id).where(accounts.c.channel == wanted.channel)
     if wanted.account is not None:
-        legs.append(deliveries.c.account_id == wanted.account)
-    return legs
-
-
-async def _few(
-    connection: AsyncConnection, legs: Sequence[ColumnElement[bool]], state: str | None
-) -> list[str] | None:
-    """The posts with such deliveries; None when there are many, so that a walk in due order soon
-    meets some."""
-    statement = select(deliveries.c.post_id).where(*legs).limit(FEW + 1)
-    if state is not None:
-        by_account = [deliveries.c.state == state]
-        statement = statement.where(*(by_account if legs else indexed(State(state))))
-    found = (await connection.execute(statement)).scalars().all()
-    return None if len(found) > FEW else sorted(set(found))
+        statement = statement.where(accounts.c.id == wanted.account)
+    return (await connection.execute(statement)).scalars().all()
 
 
 async def titles(connection: AsyncConnection, post_ids: Sequence[str]) -> dict[str, str]:

@@ -18,6 +18,9 @@ from scheduler.store.plan_b_tables import digest_items, digests
 from scheduler.store.routes import effective, own_sites, stored
 from scheduler.store.tables import deliveries, posts
 
+# Of reroutes to an account, those that reached it or may still.
+_COUNTED = sorted(set(State) - {State.CANCELLED, State.REROUTED, State.FAILED})
+
 
 async def route_of(connection: Connection, account_id: str) -> Route:
     """The account's plan B: its owner's, else the default one."""
@@ -124,7 +127,7 @@ async def mails_between(connection: Connection, account_id: str, begin: int, end
         .where(
             deliveries.c.account_id == account_id,
             or_(deliveries.c.parent_id.is_not(None), deliveries.c.part == Part.DIGEST),
-            deliveries.c.state.not_in((State.CANCELLED, State.REROUTED, State.FAILED)),
+            deliveries.c.state.in_(_COUNTED),
             deliveries.c.due_at >= begin,
             deliveries.c.due_at < end,
         )

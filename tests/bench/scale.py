@@ -54,6 +54,13 @@ async def _settled(database: Database) -> None:
             await connection.exec_driver_sql("VACUUM (ANALYZE)")
 
 
+async def again(url: str, directory: Path, runs: int, *, explain: bool) -> None:
+    """Measure what an earlier run left."""
+    async with support.services(url, directory) as services:
+        kind = "postgresql" if services.database.is_postgresql else "sqlite"
+        _print(kind, {"as it is": await _stage(services.database, runs, explain=explain)})
+
+
 async def tables(
     url: str, directory: Path, scheduled: int, finished: int, runs: int, *, explain: bool
 ) -> None:
@@ -113,17 +120,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--finished", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--explain", action="store_true")
+    parser.add_argument("--directory", type=Path, help="of SQLite: kept, and measured again")
     args = parser.parse_args(arguments)
+    if args.directory is not None:
+        args.directory.mkdir(exist_ok=True)
+        kept = (args.directory / "bench.db").exists()
+        url = f"sqlite+aiosqlite:///{args.directory / 'bench.db'}"
+        if kept:
+            uvloop.run(again(url, args.directory, args.runs, explain=args.explain))
+        else:
+            uvloop.run(_fill(args, url, args.directory))
+        return
     for kind in args.database or ["sqlite", "postgresql"]:
         with tempfile.TemporaryDirectory(prefix="e-", dir="/tmp") as name:
             directory = Path(name)
             with support.database_url(kind, directory) as url:
-                uvloop.run(
-                    tables(
-                        url, directory, args.scheduled, args.finished, args.runs,
-                        explain=args.explain,
-                    )
-                )  # fmt: skip
+                uvloop.run(_fill(args, url, directory))
+
+
+async def _fill(args: argparse.Namespace, url: str, directory: Path) -> None:
+    await tables(url, directory, args.scheduled, args.finished, args.runs, explain=args.explain)
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ async def preview(call: Call, body: Draft) -> PlanAnswer:
 
 @endpoints.get("/posts", scope=Scope.READ)
 async def index(call: Call, query: PostsQuery) -> PostList:
-    """Posts by due time, with their deliveries."""
+    """Posts by due time, with their deliveries; with a state, by when those in it are due."""
     wanted = PostFilter(
         state=query.state,
         channel=query.channel,
@@ -166,7 +166,7 @@ async def index(call: Call, query: PostsQuery) -> PostList:
     last = shown[-1] if len(rows) > query.limit else None
     return {
         "posts": [post_answer(row, by_post.get(row["id"], [])) for row in shown],
-        "next": None if last is None else cursor(last["due_at"], last["id"]),
+        "next": None if last is None else cursor(last["listed_at"], last["id"]),
     }
 
 
