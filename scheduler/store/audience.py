@@ -5,7 +5,7 @@ A membership is where somebody stands; `consents` is append-only evidence of how
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from sqlalchemy import RowMapping, and_, delete, func, insert, or_, select, update
@@ -37,6 +37,7 @@ class Action(StrEnum):
     SUBSCRIBE = "subscribe"
     IMPORT = "import"
     UNSUBSCRIBE = "unsubscribe"
+    RENEW = "renew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +158,19 @@ async def subscribe(
         memberships.c.contact_id == contact_id, memberships.c.list_id == list_id
     )
     return Standing((await connection.execute(statement)).scalar_one())
+
+
+async def renew(
+    connection: AsyncConnection, *, contact_id: str, list_id: str, consent: Consent
+) -> bool:
+    """Note that somebody who is subscribed wants to stay so; False if they are not."""
+    there = await standing(connection, contact_id, list_id)
+    if there is None or there["state"] != Standing.SUBSCRIBED:
+        return False
+    await connection.execute(
+        insert(consents).values(contact_id=contact_id, list_id=list_id, **asdict(consent))
+    )
+    return True
 
 
 async def confirm(

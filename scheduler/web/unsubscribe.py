@@ -12,9 +12,10 @@ import structlog
 from aiohttp import web
 
 from scheduler.audience.links import UnsubscribeLinks
+from scheduler.audience.wording import version_of
 from scheduler.services import Services
 from scheduler.store import audience
-from scheduler.store.audience import Standing
+from scheduler.store.audience import Action, Consent, Standing
 from scheduler.web.keys import SERVICES
 from scheduler.web.public import Press, form_of, key_of, reader_language
 from scheduler.web.reader_phrases import PHRASES
@@ -46,6 +47,8 @@ class _Unsubscribe:
         if named is None:
             return self._unknown(request)
         form = await form_of(request)
+        if form.get("stay") == "yes":
+            return await self._stay(request, *named)
         if any(form.get(name) != value for name, value in ONE_CLICK.items()):
             return await self._asked(request, status=400)
         contact_id, list_id = named
@@ -71,6 +74,30 @@ class _Unsubscribe:
             list=person["list_name"],
         )
 
+    async def _stay(self, request: web.Request, contact_id: str, list_id: str) -> web.Response:
+        """They were asked again, and said yes: new evidence, in the words of the page."""
+        services = request.app[SERVICES]
+        now = services.clock.micros()
+        async with services.database.write() as connection:
+            person = await audience.standing(connection, contact_id, list_id)
+            if person is None or person["list_name"] is None:
+                return self._not_on(request)
+            language = reader_language(request, person["language"])
+            wording = PHRASES[language]["stay_text"].format(list=person["list_name"])
+            consent = Consent(
+                action=Action.RENEW, at=now, form="/u", wording=wording,
+                wording_version=version_of(wording), source="link of a mail", confirmed_at=now,
+            )  # fmt: skip
+            stays = await audience.renew(
+                connection, contact_id=contact_id, list_id=list_id, consent=consent
+            )
+        if not stays:
+            return self._not_on(request)
+        log.info("reader.stays", contact=contact_id, list=list_id)
+        return self._press.notice(
+            request, "stays", "stays_text", language=language, list=person["list_name"]
+        )
+
     async def _asked(self, request: web.Request, *, status: int) -> web.Response:
         named = self._links.read(request.match_info["token"])
         if named is None:
@@ -92,6 +119,7 @@ class _Unsubscribe:
             fields=ONE_CLICK,
             button=words["leave"],
             hint=words["leave_hint"],
+            stay=words["stay_text"].format(list=person["list_name"]),
             manage=f"/u/{request.match_info['token']}/manage",
         )
 

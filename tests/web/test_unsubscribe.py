@@ -176,6 +176,28 @@ async def test_the_link_of_somebody_erased_says_that_they_are_on_no_list(
         assert "not on this list" in await answer.text()
 
 
+async def test_who_is_asked_again_and_stays_leaves_new_evidence(
+    services: Services, stranger: Client
+) -> None:
+    await _readers(services, {"id": "a", "email": "a@x.org"}, {"id": "b", "email": "b@x.org"})
+    path = _path(services, "a")
+    wording = "Je souhaite continuer à recevoir «\u00a0l\u00a0»."
+    assert wording in await (await stranger.get(path)).text()
+    answer = await stranger.post(path, data={"stay": "yes"})
+    assert "Vous recevez toujours" in await answer.text()
+    assert await _members(services) == {"a": "subscribed", "b": "subscribed"}
+    async with services.database.read() as connection:
+        (proof,) = (await connection.execute(select(consents))).mappings().all()
+    assert (proof["contact_id"], proof["action"], proof["form"]) == ("a", "renew", "/u")
+    assert proof["wording"] == wording
+    assert proof["confirmed_at"] == proof["at"]
+    assert len(proof["wording_version"]) == 8
+    await stranger.post(path, data=ONE_CLICK)
+    gone = await stranger.post(path, data={"stay": "yes"})
+    assert "pas dans cette liste" in await gone.text()
+    assert (await _members(services))["a"] == "unsubscribed"
+
+
 async def test_the_link_of_a_mail_works_while_the_mailing_runs(
     services: Services, stranger: Client
 ) -> None:
