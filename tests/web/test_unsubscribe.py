@@ -194,7 +194,7 @@ async def test_who_is_asked_again_and_stays_leaves_new_evidence(
     assert len(proof["wording_version"]) == 8
     await stranger.post(path, data=ONE_CLICK)
     gone = await stranger.post(path, data={"stay": "yes"})
-    assert "pas dans cette liste" in await gone.text()
+    assert "not on this list" in await gone.text()
     assert (await _members(services))["a"] == "unsubscribed"
 
 
