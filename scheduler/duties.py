@@ -23,6 +23,7 @@ from scheduler.decide import SECOND
 from scheduler.dispatch import Dispatcher
 from scheduler.foresight import Foresight
 from scheduler.health import Doctor
+from scheduler.historian import Historian
 from scheduler.recurring import Recurring
 from scheduler.renewal import Renewer
 from scheduler.returned import DAY
@@ -51,6 +52,9 @@ COPY_TERM = 3600 * SECOND  # a copy of millions takes minutes; a dead leader's l
 PLAN_LOOK = 5.0
 PLAN_EVERY = 600 * SECOND
 PLAN_TERM = 60 * SECOND
+HISTORY_LOOK = 300.0
+HISTORY_EVERY = 6 * 3600 * SECOND
+HISTORY_TERM = 60 * SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,7 @@ class Duties:
     teller: Teller
     foresight: Foresight
     recurring: Recurring
+    historian: Historian
     renewer: Renewer
     scales: Scales
     collector: Collector
@@ -155,6 +160,17 @@ class Duties:
                 await store.ran(self.database, "recurrences", now)
 
         await _forever("recurrences", PLAN_LOOK, plan)
+
+    async def keep_history(self) -> None:
+        """The leader's packing of what is long over."""
+
+        async def pack() -> None:
+            now = self.clock.micros()
+            if await store.is_due(self.database, "history", every_us=HISTORY_EVERY, now=now):
+                await self.historian.round(lambda: self._leads("history", HISTORY_TERM))
+                await store.ran(self.database, "history", now)
+
+        await _forever("history", HISTORY_LOOK, pack)
 
     async def collect_returns(self) -> None:
         """The leader's reading of the mailboxes that bounces come back to; SQL says when they were

@@ -128,6 +128,10 @@ class Settings(BaseSettings):
     confirm_gone_after: float = Field(
         900.0, ge=0, description="Between the first sign that a page is gone and its confirmation."
     )
+    history_after: float = Field(
+        90.0, ge=1, description="Days after which attempts and events of a post that is over are"
+        " packed together; still readable.",
+    )  # fmt: skip
     probe_interval: float = Field(3600.0, gt=0, description="Between two probes of an account.")
     dns_server: str = Field(
         "",

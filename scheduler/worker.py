@@ -28,6 +28,7 @@ from scheduler.deliveries import Delivery
 from scheduler.dispatch import Dispatcher, Pace
 from scheduler.duties import Duties
 from scheduler.foresight import Foresight
+from scheduler.historian import Historian
 from scheduler.journal import Journal, left_behind
 from scheduler.late import LateRules
 from scheduler.limits import BreakerPolicy
@@ -88,7 +89,8 @@ class Worker:
             database=services.database, clock=services.clock, settings=settings, worker=self.id,
             dispatcher=self.dispatcher, doctor=self.doctor, teller=teller_of(services),
             foresight=Foresight(database=services.database, clock=services.clock),
-            recurring=Recurring(services.campaigner), mailer=mailer_of(services),
+            recurring=Recurring(services.campaigner), historian=_historian(services),
+            mailer=mailer_of(services),
             scales=scales_of(services), collector=collector_of(services),
             copyist=copyist_of(services), renewer=renewer_of(services, f"worker:{self.id}"),
         )  # fmt: skip
@@ -112,6 +114,7 @@ class Worker:
                 self._duties.tell(),
                 self._duties.renew(),
                 self._duties.plan_ahead(),
+                self._duties.keep_history(),
                 self._duties.copy_contacts(),
                 *([] if self._redis_url is None else self._with_redis(self._redis_url)),
             )
@@ -153,6 +156,11 @@ class Worker:
             database=services.database, clock=services.clock, settings=services.settings, url=url
         )
         return [Ticks(url, services.settings, self.dispatcher).run(), lookout.run()]
+
+
+def _historian(services: Services) -> Historian:
+    after_us = int(services.settings.history_after * 24 * 3600 * SECOND)
+    return Historian(database=services.database, clock=services.clock, after_us=after_us)
 
 
 def _pace(settings: Settings) -> Pace:

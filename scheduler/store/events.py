@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from sqlalchemy import RowMapping, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from scheduler.store import history
 from scheduler.store.db import Database
 from scheduler.store.tables import events
 
@@ -45,11 +46,12 @@ async def last(database: Database) -> int:
     return found or 0
 
 
-async def of_post(database: Database, post_id: str) -> Sequence[RowMapping]:
+async def of_post(database: Database, post_id: str) -> Sequence[Mapping[Any, Any]]:
     """A post's timeline, oldest first."""
     statement = select(events).where(events.c.post_id == post_id).order_by(events.c.seq)
     async with database.read() as connection:
-        return (await connection.execute(statement)).mappings().all()
+        packed = await history.packed(connection, [post_id], "events")
+        return [*packed, *(await connection.execute(statement)).mappings()]
 
 
 async def newest(database: Database) -> int:

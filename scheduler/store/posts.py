@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.deliveries import State
+from scheduler.store import history
 from scheduler.store.states import indexed
 from scheduler.store.tables import accounts, attempts, deliveries, posts
 
@@ -97,12 +98,16 @@ def _first_in(
 
 async def attempts_of(
     connection: AsyncConnection, delivery_ids: Sequence[str]
-) -> Sequence[RowMapping]:
+) -> Sequence[Mapping[Any, Any]]:
     """What was tried, in order."""
     statement = (
         select(attempts).where(attempts.c.delivery_id.in_(delivery_ids)).order_by(attempts.c.id)
     )
-    return (await connection.execute(statement)).mappings().all()
+    rows = (await connection.execute(statement)).mappings().all()
+    of_posts = select(deliveries.c.post_id).where(deliveries.c.id.in_(delivery_ids)).distinct()
+    post_ids = (await connection.execute(of_posts)).scalars().all()
+    packed = await history.packed(connection, post_ids, "attempts")
+    return [*(line for line in packed if line["delivery_id"] in delivery_ids), *rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -176,6 +176,15 @@ attempts = Table(
     Index("ix_attempts_delivery", "delivery_id", "id"),
 )
 
+# Attempts and events of a post that is long over: {"attempts": […], "events": […]}, zlib's JSON.
+histories = Table(
+    "histories",
+    metadata,
+    Column("post_id", Id, primary_key=True),
+    Column("lines", LargeBinary, nullable=False),
+    Column("packed_at", Moment, nullable=False),
+)
+
 routes = Table(
     "routes",
     metadata,
