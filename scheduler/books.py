@@ -243,7 +243,7 @@ class Books:
                     now=now,
                     limit=wanted,
                 )
-                claimed = await turns.people(connection, rows, self._list_id)
+                claimed = await turns.people(self._database, connection, rows, self._list_id)
                 barred = await self._barred(connection, claimed)
                 claimed = [
                     replace(one, welcome=False) if one.contact_id in barred else one
@@ -267,14 +267,16 @@ class Books:
         if not waiting:
             return set()
         ids = [one.contact_id for one in waiting]
-        welcome = await turns.subscribed(connection, ids, self._list_id)
+        welcome = await turns.subscribed(self._database, connection, ids, self._list_id)
         return {who for who in ids if who not in welcome} | await self._barred(connection, waiting)
 
     async def _barred(self, connection: Any, people: list[Claimed]) -> set[str]:
         hashes = {fingerprint(self._key, one.address): one.contact_id for one in people}
         if not hashes:
             return set()
-        return {hashes[found] for found in await store.suppressed(connection, list(hashes))}
+        return {
+            hashes[found] for found in await turns.suppressed(self._database, connection, hashes)
+        }
 
     def _bans(self, banned: list[tuple[str, Settled]], now: int) -> list[dict[str, Any]]:
         return [

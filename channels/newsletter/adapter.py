@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from channels.abilities import Advice, Bookmark, Crowd, Haul, Proof, Receipt, SigningKey
+from channels.abilities import Advice, Bookmark, Haul, Proof, Receipt, SigningKey
 from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
 from channels.newsletter.archive import linked, page_of
-from channels.newsletter.compose import Letter, Mail
+from channels.newsletter.compose import Letter
+from channels.newsletter.courier import MailCourier
 from channels.newsletter.deliverability.letter import CLIPPED_AT, Fault, html_faults
 from channels.newsletter.deliverability.words import words
 from channels.newsletter.feedback import desk, ses
@@ -25,62 +26,14 @@ from channels.outcome import (
     Health,
     Outcome,
     Problem,
-    RecipientOutcome,
     Rejected,
     Severity,
     Unavailable,
-    Unreachable,
 )
 from channels.posts import Media, Message, Part, Post
 
 MAX_PICTURES_BYTES = 10 * 1024 * 1024
 MAX_SUBJECT = 255
-
-
-class MailCourier:
-    """One connection; `send` is called for one recipient after the other."""
-
-    def __init__(self, letter: Letter, road: Road) -> None:
-        self._letter = letter
-        self._road = road
-
-    async def send(self, recipient: Recipient, *, key: str) -> RecipientOutcome:
-        mail = self._pack(recipient, key)
-        if isinstance(mail, Unreachable):
-            return mail
-        return await self._road.mail(mail.message_id, mail.sender, mail.recipient, mail.content)
-
-    async def stream(self, crowd: Crowd) -> Outcome | None:
-        """As `Streams`; a relay that does not pipeline gets one mail at a time."""
-        while True:
-            fault = await self._road.open()
-            idle = False
-            if fault is None and self._road.streams:
-                fault, idle = await self._road.stream(crowd, self._pack)
-            elif fault is None:
-                fault, idle = await self._one(crowd)
-            if fault is not None or idle:
-                return fault
-
-    async def _one(self, crowd: Crowd) -> tuple[Outcome | None, bool]:
-        chosen = crowd.next()
-        if chosen is None:
-            return None, True
-        recipient, key = chosen
-        if not crowd.leaving(recipient):
-            return None, False
-        outcome = await self.send(recipient, key=key)
-        broken = crowd.answered(recipient, outcome)
-        return (outcome if broken and not isinstance(outcome, Unreachable) else None), False
-
-    def _pack(self, recipient: Recipient, key: str) -> Mail | Unreachable:
-        try:
-            return self._letter.to(recipient, key=key)
-        except UnsafeHeaderError as error:
-            return Unreachable(detail=f"{recipient.id}: {error}", permanent=True)
-
-    async def close(self) -> None:
-        await self._road.close()
 
 
 class Newsletter:

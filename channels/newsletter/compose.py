@@ -25,6 +25,8 @@ from channels.posts import Media, Message
 # `{{name}}`, `{{city|your town}}`: a recipient's own value, or the words after the bar.
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*(?:\|([^{}]*))?\}\}")
 UNSUBSCRIBE = "unsubscribe_url"
+# What quoted-printable leaves alone on a line of its own, before a soft line break.
+_AS_IT_IS = re.compile(r"[!-<>-~](?:[ -<>-~]{0,70}[!-<>-~])?")
 _SAFE_URL = re.compile(r"https?://[!-;=?-~]+")
 
 Fill = Callable[[Mapping[str, str]], bytes]
@@ -32,16 +34,19 @@ Fill = Callable[[Mapping[str, str]], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """What goes to one recipient: envelope addresses, Message-ID without brackets, content."""
+    """What goes to one recipient: envelope addresses, Message-ID without brackets, content.
+    `dotted`: a line of it may begin with a dot."""
 
     sender: bytes
     recipient: bytes
     message_id: str
     content: bytes
+    dotted: bool = True
 
     @property
     def stuffed(self) -> bytes:
-        return stuffed_with_dots(self.content)
+        """As SMTP carries it; looking for dots costs more than composing the mail did."""
+        return stuffed_with_dots(self.content) if self.dotted else self.content
 
 
 def stuffed_with_dots(content: bytes) -> bytes:
@@ -55,19 +60,27 @@ class _Template:
 
     def __init__(self, pieces: list[bytes | Fill]) -> None:
         self._frame: list[bytes] = []
+        self._dotted = False
         self._holes: list[tuple[int, Fill]] = []
         for piece in pieces:
             if isinstance(piece, bytes):
                 self._frame.append(piece)
+                self._dotted = self._dotted or _dotted(piece)
             else:
                 self._holes.append((len(self._frame), piece))
                 self._frame.append(b"")
 
-    def fill(self, values: Mapping[str, str]) -> bytes:
-        frame = self._frame.copy()
+    def fill(self, values: Mapping[str, str]) -> tuple[bytes, bool]:
+        """Filled, and whether a line of it may begin with a dot."""
+        frame, dotted = self._frame.copy(), self._dotted
         for index, fill in self._holes:
-            frame[index] = fill(values)
-        return b"".join(frame)
+            frame[index] = value = fill(values)
+            dotted = dotted or _dotted(value)
+        return b"".join(frame), dotted
+
+
+def _dotted(piece: bytes) -> bool:
+    return piece.startswith(b".") or b"\r\n." in piece
 
 
 class Letter:
@@ -120,13 +133,14 @@ class Letter:
                 self._head,
             )
         )  # fmt: skip
-        body = self._body.fill(values)
+        body, dotted = self._body.fill(values)
         signature = self._signer.sign(head, body) if self._signer else b""
         return Mail(
             self._returns_to(recipient.return_tag),
             address.encode("ascii"),
             message_id,
             b"".join((signature, head, b"\r\n", body)),
+            dotted,
         )
 
     def _returns_to(self, tag: str) -> bytes:
@@ -239,7 +253,11 @@ def _html_value(text: str) -> str:
 
 
 def _quoted(value: str, *, text: bool) -> bytes:
-    data = value.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
+    if _AS_IT_IS.fullmatch(value):
+        return value.encode("ascii")
+    if "\r" in value:
+        value = value.replace("\r\n", "\n").replace("\r", "\n")
+    data = value.encode("utf-8", "replace")
     return binascii.b2a_qp(data, istext=text).replace(b"\n", b"\r\n")
 
 

@@ -10,7 +10,6 @@ import hmac
 import os
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from hashlib import sha256
 from pathlib import Path
 
 _SIGNATURE = 16
@@ -51,7 +50,7 @@ def unseal(key: bytes, purpose: str, token: str) -> tuple[str, ...] | None:
 
 
 def _signature(key: bytes, purpose: str, said: bytes) -> bytes:
-    return hmac.new(key, f"{purpose} ".encode() + said, sha256).digest()[:_SIGNATURE]
+    return hmac.digest(key, f"{purpose} ".encode() + said, "sha256")[:_SIGNATURE]
 
 
 class UnsubscribeLinks:

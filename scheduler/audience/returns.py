@@ -71,7 +71,7 @@ def contact_of(key: bytes, tag: str) -> str | None:
 
 
 def _signature(key: bytes, named: bytes) -> bytes:
-    return hmac.new(key, b"bounce " + named, sha256).digest()[:_SIGNATURE]
+    return hmac.digest(key, b"bounce " + named, "sha256")[:_SIGNATURE]
 
 
 def read(key: bytes, mail: bytes) -> Returned | None:

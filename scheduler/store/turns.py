@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scheduler.store.audience_tables import contacts, memberships, recipients
+from scheduler.store.audience_tables import contacts, memberships, recipients, suppressions
 from scheduler.store.db import Database
 from scheduler.store.recipients import SUBSCRIBED, Claimed, RecipientState, Settled
 
@@ -50,18 +50,24 @@ async def claim(
 
 
 async def people(
-    connection: AsyncConnection, claimed: Sequence[tuple[str, str, int]], list_id: str | None
+    database: Database,
+    connection: AsyncConnection,
+    claimed: Sequence[tuple[str, str, int]],
+    list_id: str | None,
 ) -> list[Claimed]:
     """The claimed recipients with what their mail needs. `list_id`: whose subscribers are
     welcome (None: having an address is enough)."""
     ids = [contact_id for contact_id, _, _ in claimed]
     statement = select(
-        contacts.c.id, contacts.c.name, contacts.c.language, contacts.c.attributes
-    ).where(contacts.c.id.in_(ids))
+        contacts.c.id, contacts.c.name, contacts.c.language, contacts.c.attributes,
+        literal(SUBSCRIBED) if list_id is None else memberships.c.state,
+    ).where(contacts.c.id.in_(database.each(ids)))  # fmt: skip
+    if list_id is not None:
+        at_list = (memberships.c.list_id == list_id) & (memberships.c.contact_id == contacts.c.id)
+        statement = statement.outerjoin_from(contacts, memberships, at_list)
     known = {row[0]: row for row in await connection.execute(statement)}
-    welcome = await subscribed(connection, ids, list_id)
     return [
-        Claimed(contact_id, address, tries, row[1], row[2], row[3] or {}, contact_id in welcome)
+        Claimed(contact_id, address, tries, row[1], row[2], row[3] or {}, row[4] == SUBSCRIBED)
         if (row := known.get(contact_id)) is not None
         else Claimed(contact_id, address, tries, welcome=False)
         for contact_id, address, tries in claimed
@@ -69,16 +75,25 @@ async def people(
 
 
 async def subscribed(
-    connection: AsyncConnection, ids: Collection[str], list_id: str | None
+    database: Database, connection: AsyncConnection, ids: Collection[str], list_id: str | None
 ) -> set[str]:
     """Who of these contacts still exists and, with a list, is still subscribed to it."""
-    statement = select(contacts.c.id).where(contacts.c.id.in_(ids))
+    asked = database.each(ids)
+    statement = select(contacts.c.id).where(contacts.c.id.in_(asked))
     if list_id is not None:
         statement = select(memberships.c.contact_id).where(
             memberships.c.list_id == list_id,
-            memberships.c.contact_id.in_(ids),
+            memberships.c.contact_id.in_(asked),
             memberships.c.state == SUBSCRIBED,
         )
+    return {row[0] for row in await connection.execute(statement)}
+
+
+async def suppressed(
+    database: Database, connection: AsyncConnection, hashes: Collection[str]
+) -> set[str]:
+    """Which of these keyed hashes are on the never-again list."""
+    statement = select(suppressions.c.hash).where(suppressions.c.hash.in_(database.each(hashes)))
     return {row[0] for row in await connection.execute(statement)}
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from random import Random
+from time import monotonic
+from typing import cast
 
 
 class CountingRelay:
     """Speaks SMTP with PIPELINING. A share `refuse` of all RCPT gets a 4xx. A mail counts when its
-    final dot was read, before it is answered."""
+    final dot was read, before it is answered; `last_at`: when the last one did (monotonic)."""
 
     def __init__(self, *, refuse: float = 0.0, seed: int = 1) -> None:
         self.received: Counter[str] = Counter()
         self.refuse = refuse
         self.rng = Random(seed)
         self.port = 0
+        self.last_at = 0.0
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -37,9 +40,8 @@ class _Session(asyncio.Protocol):
         self._in_body = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(b"220 counting\r\n")
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(b"220 counting\r\n")
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -57,6 +59,7 @@ class _Session(asyncio.Protocol):
     def _body(self) -> str:
         self._in_body = False
         self._relay.received[self._recipient] += 1
+        self._relay.last_at = monotonic()
         return "250 2.0.0 kept\r\n"
 
     def _command(self, line: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from channels.base import Account, Broadcasts, Courier
-from channels.newsletter.adapter import MailCourier
+from channels.newsletter.courier import MailCourier
 from channels.newsletter.sandbox import PracticeRelay
 from channels.outcome import (
     AccessLost,

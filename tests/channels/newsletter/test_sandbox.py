@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from channels.base import Account
-from channels.newsletter.adapter import MailCourier
+from channels.newsletter.courier import MailCourier
 from channels.newsletter.sandbox import PASSWORD
 from channels.newsletter.settings import NewsletterSettings
 from channels.outcome import Delivered

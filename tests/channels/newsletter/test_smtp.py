@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from channels.newsletter.adapter import MailCourier
+from channels.newsletter.courier import MailCourier
 from channels.newsletter.replies import Stage
 from channels.newsletter.smtp import Connection, LostError, RefusedError, Server, connect
 from channels.outcome import Delivered, Unavailable

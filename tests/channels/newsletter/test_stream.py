@@ -9,7 +9,7 @@ import pytest
 
 from channels.abilities import Streams
 from channels.base import Recipient
-from channels.newsletter.adapter import MailCourier
+from channels.newsletter.courier import MailCourier
 from channels.outcome import (
     AccessLost,
     Delivered,
