@@ -39,10 +39,12 @@ CALLER = Caller(id="tests", name="tests", scopes=frozenset(Scope))
 names = st.sampled_from(NAMES)
 posts = st.lists(
     st.tuples(
-        st.sampled_from([Kind.ORDINARY, *Kind]), st.sets(names, min_size=2), st.integers(1, 30)
+        st.sampled_from([Kind.ORDINARY, Kind.ORDINARY, *Kind]),
+        st.sets(names, min_size=1),
+        st.integers(1, 17) | st.integers(1, 30),  # most of them before the first digest leaves
     ),
-    min_size=1,
-    max_size=3,
+    min_size=2,
+    max_size=6,
 )
 plan = st.tuples(
     st.permutations(NAMES).flatmap(lambda order: st.integers(1, 4).map(lambda n: order[:n])),
