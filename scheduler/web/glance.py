@@ -1,0 +1,190 @@
+"""What the pages show, read from the store: the overview, a post, a drill, the basket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from scheduler.alert_words import ENGLISH, FRENCH
+from scheduler.care import scales_of
+from scheduler.clock import moment
+from scheduler.deliveries import State
+from scheduler.desk import in_doubt, may_be_leaving
+from scheduler.refusals import not_found
+from scheduler.roads import BROKEN
+from scheduler.routing import route_warnings
+from scheduler.services import Services
+from scheduler.store import accounts, drills, events, notices, posts, reroutes, routes
+from scheduler.store.claims import to_delivery
+from scheduler.store.db import Connection
+from scheduler.store.posts import PostFilter
+from scheduler.times import zone_named
+from scheduler.undo import WINDOW
+from scheduler.web.api.accounts import account_answer
+from scheduler.web.readiness import look
+
+_STUCK = (State.HELD, State.FAILED, State.UNCONFIRMED)
+_SHOWN = 50
+_TREND = 30
+_WEEK = timedelta(days=7)
+Shown = dict[str, Any]
+
+
+async def overview(services: Services, language: str) -> Shown:
+    """Everything at a glance."""
+    now = services.clock.micros()
+    async with services.database.read() as connection:
+        connected = await accounts.listed(connection)
+        stuck = await _stuck(connection)
+        planned = await posts.page(
+            connection, PostFilter(due_from=now), after=None, limit=4 * _SHOWN, newest_first=False
+        )
+        past = await posts.page(
+            connection, PostFilter(due_before=now), after=None, limit=_SHOWN, newest_first=True
+        )
+        legs = await posts.deliveries_of(connection, [row["id"] for row in (*planned, *past)])
+        told = await notices.listed(connection, resolved=False, limit=_SHOWN)
+        stand = await _accounts(connection, connected, now)
+    readiness = await look(services)
+    waiting = _with_legs([row for row in planned if row["cancelled_at"] is None], legs)
+    horizon = now + _WEEK // timedelta(microseconds=1)
+    return {
+        "checks": [check for check in readiness["checks"] if not check["ok"]],
+        "alerts": _alerts(told, {row["id"]: row["name"] for row in connected}, language),
+        "stuck": stuck,
+        "days": _by_day([row for row in waiting if row["due_at"] <= horizon], services),
+        "later": [row for row in waiting if row["due_at"] > horizon],
+        "past": _with_legs(past, legs),
+        "accounts": stand,
+        "places": [(row["id"], row["name"]) for row in connected],
+    }
+
+
+async def post(services: Services, post_id: str) -> Shown:
+    """One post: its words, its deliveries, its timeline. Error: RefusedError."""
+    now = services.clock.micros()
+    async with services.database.read() as connection:
+        row = await posts.get(connection, post_id)
+        if row is None:
+            raise not_found("post", post_id)
+        legs = await posts.deliveries_of(connection, [post_id])
+        connected = await accounts.listed(connection, archived=True)
+    names = {one["id"]: one["name"] for one in connected}
+    timeline = await events.of_post(services.database, post_id)
+    return {
+        "post": row,
+        "legs": [{**leg, **_able(leg, now)} for leg in legs],
+        "waits": any(_waits(leg, now) for leg in legs),
+        "timeline": [{**one, "account": names.get(one["account_id"], "")} for one in timeline],
+        "places": [(one["id"], one["name"]) for one in connected if not one["archived_at"]],
+    }
+
+
+async def drill(services: Services, drill_id: str) -> Shown:
+    """A rehearsal's report. Error: RefusedError."""
+    async with services.database.read() as connection:
+        row = await drills.get(connection, drill_id)
+    if row is None:
+        raise not_found("drill", drill_id)
+    return {"drill": row, "report": row["report"]}
+
+
+async def basket(services: Services) -> Shown:
+    """How much hangs on each account, and how that went."""
+    scales = scales_of(services)
+    return {"basket": await scales.weigh(), "trend": (await scales.trend())[-_TREND:]}
+
+
+async def _stuck(connection: Connection) -> list[Shown]:
+    rows = [
+        row
+        for state in _STUCK
+        for row in await posts.delivery_page(
+            connection, state=state, account=None, after=None, limit=_SHOWN
+        )
+    ]
+    titles = await posts.titles(connection, [row["post_id"] for row in rows])
+    return [
+        {**row, "title": titles[row["post_id"]], "doubtful": in_doubt(to_delivery(row))}
+        for row in rows
+    ]
+
+
+async def _accounts(
+    connection: Connection, connected: Sequence[Mapping[Any, Any]], now: int
+) -> list[Shown]:
+    """How each stands, with its plan B and what may be done about it."""
+    ways = await routes.effective(connection)
+    names = {row["id"]: row["name"] for row in connected}
+    statuses = {row["id"]: row["status"] for row in connected}
+    last: dict[str, int] = {}
+    for one in await drills.listed(connection, 200):
+        last.setdefault(one["account_id"], one["at"])
+    shown = []
+    for row in connected:
+        broken = row["status"] in BROKEN
+        away = await reroutes.rerouted_since(connection, row["id"], now - WINDOW)
+        missed = await reroutes.missed_by(connection, row["id"])
+        shown.append(
+            {
+                **account_answer(row, now),
+                "looked_at": row["checked_at"],
+                "mood": "suspected" if row["suspected_at"] and not broken else row["status"],
+                "roads": [names.get(one, one) for one in ways.get(row["id"], ())],
+                "warned": bool(route_warnings(row["id"], ways, statuses)),
+                "away": 0 if broken else sum(one.due_at > now for one in away),
+                "missed": 0 if broken else len(missed),
+                "drilled_at": last.get(row["id"]),
+            }
+        )
+    return shown
+
+
+def _alerts(rows: Sequence[Mapping[Any, Any]], names: Mapping[str, str], language: str) -> Any:
+    """In the reader's words; a delivery that waits stands in a table of its own."""
+    words = FRENCH if language == "fr" else ENGLISH
+    found = []
+    for row in rows:
+        if row["kind"].startswith("delivery.") or row["kind"] not in words:
+            continue
+        what, action = words[row["kind"]]
+        name = names.get(row["data"].get("account_id", ""), "?")
+        cause = row["data"].get("cause", "")
+        found.append({**row, "what": what.format(account=name, post=""), "action": action,
+                      "cause": cause})  # fmt: skip
+    return found
+
+
+def _by_day(rows: Sequence[Shown], services: Services) -> list[tuple[int, list[Shown]]]:
+    """Grouped by local day; each group with a moment of that day."""
+    zone = zone_named(services.settings.zone)
+    days: dict[Any, list[Shown]] = {}
+    for row in rows:
+        days.setdefault(moment(row["due_at"]).astimezone(zone).date(), []).append(row)
+    return [(group[0]["due_at"], group) for group in days.values()]
+
+
+def _with_legs(rows: Any, legs: Any) -> list[Shown]:
+    return [{**row, "legs": [leg for leg in legs if leg["post_id"] == row["id"]]} for row in rows]
+
+
+def _able(leg: RowMapping, now: int) -> Shown:
+    """What a person may decide about a delivery."""
+    delivery = to_delivery(leg)
+    doubtful = in_doubt(delivery)
+    return {
+        "doubtful": doubtful,
+        "held": delivery.state is State.HELD and not doubtful,
+        "failed": delivery.state is State.FAILED,
+        "waits": _waits(leg, now) and not doubtful,
+        "rerouted": delivery.state is State.REROUTED,
+    }
+
+
+def _waits(leg: RowMapping, now: int) -> bool:
+    delivery = to_delivery(leg)
+    waiting = {State.SCHEDULED, State.ARMED, State.HELD}
+    return delivery.state in waiting and not may_be_leaving(delivery, now)
