@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping
-
+from channels.abilities import Inspects, Proofs
 from scheduler.alert_words import ENGLISH, FRENCH
 from scheduler.care import scales_of
 from scheduler.clock import moment
@@ -59,6 +58,7 @@ async def overview(services: Services, language: str) -> Shown:
         "later": [row for row in waiting if row["due_at"] > horizon],
         "past": _with_legs(past, legs),
         "accounts": stand,
+        **_abilities(services, connected),
         "places": [(row["id"], row["name"]) for row in connected],
     }
 
@@ -80,6 +80,7 @@ async def post(services: Services, post_id: str) -> Shown:
         "waits": any(_waits(leg, now) for leg in legs),
         "timeline": [{**one, "account": names.get(one["account_id"], "")} for one in timeline],
         "places": [(one["id"], one["name"]) for one in connected if not one["archived_at"]],
+        **_abilities(services, connected),
     }
 
 
@@ -96,6 +97,15 @@ async def basket(services: Services) -> Shown:
     """How much hangs on each account, and how that went."""
     scales = scales_of(services)
     return {"basket": await scales.weigh(), "trend": (await scales.trend())[-_TREND:]}
+
+
+def _abilities(services: Services, connected: Sequence[Mapping[Any, Any]]) -> Shown:
+    """Accounts whose mails may be looked at first, and whose arrival can be inspected."""
+    channels = {row["id"]: services.registry.get(row["adapter"]) for row in connected}
+    return {
+        "mailing": {one for one, channel in channels.items() if isinstance(channel, Proofs)},
+        "inspected": {one for one, channel in channels.items() if isinstance(channel, Inspects)},
+    }
 
 
 async def _stuck(connection: Connection) -> list[Shown]:
@@ -171,7 +181,7 @@ def _with_legs(rows: Any, legs: Any) -> list[Shown]:
     return [{**row, "legs": [leg for leg in legs if leg["post_id"] == row["id"]]} for row in rows]
 
 
-def _able(leg: RowMapping, now: int) -> Shown:
+def _able(leg: Any, now: int) -> Shown:
     """What a person may decide about a delivery."""
     delivery = to_delivery(leg)
     doubtful = in_doubt(delivery)
@@ -184,7 +194,7 @@ def _able(leg: RowMapping, now: int) -> Shown:
     }
 
 
-def _waits(leg: RowMapping, now: int) -> bool:
+def _waits(leg: Any, now: int) -> bool:
     delivery = to_delivery(leg)
     waiting = {State.SCHEDULED, State.ARMED, State.HELD}
     return delivery.state in waiting and not may_be_leaving(delivery, now)

@@ -1,47 +1,46 @@
-"""The pages for people: signing in, and what is planned, published, stuck and connected."""
+"""The pages for people: signing in; what is planned, published, stuck and connected; a post, a
+rehearsal, the basket."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import jinja2
 from aiohttp import web
-from babel.dates import format_datetime
+from babel.dates import format_date, format_datetime, format_time
 
-from channels.abilities import Inspects, Proofs
 from scheduler.clock import moment
-from scheduler.deliveries import State
-from scheduler.desk import in_doubt
 from scheduler.refusals import Refusal, RefusedError
-from scheduler.services import Services
-from scheduler.store import accounts, posts
-from scheduler.store.claims import to_delivery
-from scheduler.store.posts import PostFilter
 from scheduler.store.tokens import Scope
 from scheduler.times import zone_named
-from scheduler.web import session
-from scheduler.web.api.accounts import account_answer, set_paused, set_resumed
+from scheduler.web import glance, session
 from scheduler.web.auth import DOORKEEPER
+from scheduler.web.decisions import DECISIONS, Asked
+from scheduler.web.desk_phrases import DESK
 from scheduler.web.docs import PAGE_HEADERS, environment
 from scheduler.web.keys import SERVICES
 from scheduler.web.phrases import PHRASES, language_of
-from scheduler.web.readiness import look
 
-_STUCK = (State.HELD, State.FAILED, State.UNCONFIRMED)
-_SHOWN = 30
+# Where a form may send its reader back to: our own pages.
+_OWN_PAGE = re.compile(r"/(?:posts/[0-9a-f-]{36})?")
 
-Decide = Callable[[Services, str, str], Awaitable[None]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def setup_pages(app: web.Application) -> None:
-    """Serve `/`, `/login`, `/logout` and the forms' target `/decide`."""
+    """Serve the pages, and the forms' target `/decide`."""
     pages = Pages(environment())
-    app.router.add_get("/", pages.overview)
+    app.router.add_get("/", pages.told(pages.overview))
+    app.router.add_get("/posts/{id}", pages.told(pages.post))
+    app.router.add_get("/drills/{id}", pages.told(pages.drill))
+    app.router.add_get("/basket", pages.told(pages.basket))
     app.router.add_get("/login", pages.login)
     app.router.add_post("/login", pages.sign_in)
-    app.router.add_post("/logout", pages.sign_out)
-    app.router.add_post("/decide", pages.decide)
+    app.router.add_post("/logout", pages.told(pages.sign_out))
+    app.router.add_post("/decide", pages.told(pages.decide))
 
 
 class Pages:
@@ -50,13 +49,53 @@ class Pages:
     def __init__(self, templates: jinja2.Environment) -> None:
         self._templates = templates
 
+    def told(self, handler: Handler) -> Handler:
+        """Refusals as a page, as it is a person who reads them."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except RefusedError as refused:
+                return self._page(
+                    request, "refused.html", status=refused.refusal.status, problem=refused
+                )
+
+        return handle
+
     async def overview(self, request: web.Request) -> web.StreamResponse:
         """Everything at a glance."""
         services = request.app[SERVICES]
         reader = await session.current(request, services)
         if reader is None:
             return _to("/login")
-        return self._page(request, "overview.html", word=reader.word, **await _overview(services))
+        shown = await glance.overview(services, _language(request))
+        return self._page(request, "overview.html", word=reader.word, here="/", **shown)
+
+    async def post(self, request: web.Request) -> web.StreamResponse:
+        """One post: its words, where it goes, what happened to it."""
+        services = request.app[SERVICES]
+        reader = await session.current(request, services)
+        if reader is None:
+            return _to("/login")
+        shown = await glance.post(services, request.match_info["id"])
+        return self._page(request, "post.html", word=reader.word, here=request.path, **shown)
+
+    async def drill(self, request: web.Request) -> web.StreamResponse:
+        """A rehearsal's report."""
+        services = request.app[SERVICES]
+        reader = await session.current(request, services)
+        if reader is None:
+            return _to("/login")
+        shown = await glance.drill(services, request.match_info["id"])
+        return self._page(request, "drill.html", word=reader.word, **shown)
+
+    async def basket(self, request: web.Request) -> web.StreamResponse:
+        """How much hangs on each account."""
+        services = request.app[SERVICES]
+        reader = await session.current(request, services)
+        if reader is None:
+            return _to("/login")
+        return self._page(request, "basket.html", word=reader.word, **await glance.basket(services))
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """The form that asks for the token."""
@@ -80,30 +119,50 @@ class Pages:
         return response
 
     async def decide(self, request: web.Request) -> web.StreamResponse:
-        """Carry out what a button of the overview says."""
+        """Carry out what a button says."""
         reader, form = await _form_of(request, Scope.WRITE)
-        decision = _DECISIONS.get(str(form.get("what", "")))
+        decision = DECISIONS.get(str(form.get("what", "")))
         if decision is None:
             raise RefusedError(Refusal.BAD_REQUEST, "no such decision")
-        await decision(request.app[SERVICES], str(form.get("id", "")), reader.caller.actor)
-        return _to("/")
+        asked = Asked(
+            services=request.app[SERVICES],
+            id=str(form.get("id", "")),
+            actor=reader.caller.actor,
+            account=str(form.get("account", "")),
+        )
+        there = await decision(asked)
+        back = str(form.get("back", ""))
+        return _to(there or (back if _OWN_PAGE.fullmatch(back) else "/"))
 
     def _page(
         self, request: web.Request, name: str, *, status: int = 200, **shown: Any
     ) -> web.Response:
         settings = request.app[SERVICES].settings
-        language = language_of(request.headers.get("Accept-Language", ""), settings.language)
+        language = _language(request)
         zone = zone_named(settings.zone)
+
+        def local(value: int | str) -> datetime:
+            """Microseconds, or RFC 3339 as reports have it."""
+            read = datetime.fromisoformat(value) if isinstance(value, str) else moment(value)
+            return read.astimezone(zone)
+
         text = self._templates.get_template(name).render(
             language=language,
-            say=PHRASES[language],
-            at=lambda value: format_datetime(
-                moment(value).astimezone(zone), "EEE d MMM y, HH:mm", locale=language
-            ),
+            zone=settings.zone,
+            say={**PHRASES[language], **DESK[language]},
+            at=lambda value: format_datetime(local(value), "EEE d MMM y, HH:mm", locale=language),
+            day=lambda value: format_date(local(value), "EEEE d MMMM", locale=language),
+            clock=lambda value: format_time(local(value), "HH:mm", locale=language),
+            iso=lambda value: local(value).isoformat(timespec="minutes"),
             **shown,
         )
         headers = {**PAGE_HEADERS, "Cache-Control": "no-store", "Vary": "Accept-Language"}
         return web.Response(text=text, content_type="text/html", status=status, headers=headers)
+
+
+def _language(request: web.Request) -> str:
+    settings = request.app[SERVICES].settings
+    return language_of(request.headers.get("Accept-Language", ""), settings.language)
 
 
 def _to(path: str) -> web.Response:
@@ -120,79 +179,3 @@ async def _form_of(request: web.Request, scope: Scope) -> tuple[session.Session,
     if not reader.caller.may(scope):
         raise RefusedError(Refusal.FORBIDDEN, f"your token has no {scope} scope")
     return reader, form
-
-
-async def _overview(services: Services) -> dict[str, Any]:
-    now = services.clock.micros()
-    async with services.database.read() as connection:
-        stuck = [
-            row
-            for state in _STUCK
-            for row in await posts.delivery_page(
-                connection, state=state, account=None, after=None, limit=_SHOWN
-            )
-        ]
-        titles = await posts.titles(connection, [row["post_id"] for row in stuck])
-        planned = await posts.page(
-            connection, PostFilter(due_from=now), after=None, limit=_SHOWN, newest_first=False
-        )
-        past = await posts.page(
-            connection, PostFilter(due_before=now), after=None, limit=_SHOWN, newest_first=True
-        )
-        legs = await posts.deliveries_of(connection, [row["id"] for row in (*planned, *past)])
-        connected = await accounts.listed(connection)
-    readiness = await look(services)
-    return {
-        "checks": [check for check in readiness["checks"] if not check["ok"]],
-        "stuck": [
-            {**row, "title": titles[row["post_id"]], "doubtful": in_doubt(to_delivery(row))}
-            for row in stuck
-        ],
-        "planned": _with_legs([row for row in planned if row["cancelled_at"] is None], legs),
-        "past": _with_legs(past, legs),
-        "accounts": [account_answer(row, now) for row in connected],
-        "mailing": {row["id"] for row in connected if _mails(services, row["adapter"])},
-        "inspected": {
-            row["id"]
-            for row in connected
-            if isinstance(services.registry[row["adapter"]], Inspects)
-        },
-    }
-
-
-def _mails(services: Services, adapter: str) -> bool:
-    return isinstance(services.registry.get(adapter), Proofs)
-
-
-def _with_legs(rows: Any, legs: Any) -> list[dict[str, Any]]:
-    return [{**row, "legs": [leg for leg in legs if leg["post_id"] == row["id"]]} for row in rows]
-
-
-async def _retry(services: Services, delivery_id: str, actor: str) -> None:
-    await services.desk.retry(delivery_id, actor)
-
-
-async def _cancel(services: Services, delivery_id: str, actor: str) -> None:
-    await services.desk.cancel(delivery_id, actor)
-
-
-async def _seen(services: Services, delivery_id: str, actor: str) -> None:
-    await services.desk.settle(delivery_id, published=True, url=None, actor=actor)
-
-
-async def _repost(services: Services, delivery_id: str, actor: str) -> None:
-    await services.desk.settle(delivery_id, published=False, url=None, actor=actor)
-
-
-async def _pause(services: Services, account_id: str, actor: str) -> None:
-    await set_paused(services, account_id, None, actor)
-
-
-_DECISIONS: Mapping[str, Decide] = {
-    "retry": _retry,
-    "cancel": _cancel,
-    "seen": _seen,
-    "repost": _repost,
-    "pause": _pause,
-    "resume": set_resumed,
-}

@@ -9,7 +9,8 @@ from babel import negotiate_locale
 PHRASES: Mapping[str, Mapping[str, str]] = {
     "en": {
         "accounts": "Accounts", "api": "API", "cancel": "Do not publish",
-        "check": "Something is not running", "decide": "Needs a decision",
+        "check": "Something is not running", "connect": "Connect another page",
+        "decide": "Needs a decision",
         "deliverability": "Deliverability",
         "empty": "Nothing yet.", "healthy": "All is well", "pause": "Pause", "paused": "paused",
         "planned": "Planned", "preview": "Preview:", "published": "Latest",
@@ -25,7 +26,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     },
     "fr": {
         "accounts": "Comptes", "api": "API", "cancel": "Ne pas publier",
-        "check": "Quelque chose ne tourne pas", "decide": "À décider",
+        "check": "Quelque chose ne tourne pas", "connect": "Connecter une autre page",
+        "decide": "À décider",
         "deliverability": "Délivrabilité",
         "empty": "Rien pour l’instant.", "healthy": "Tout va bien", "pause": "Mettre en pause",
         "paused": "en pause", "preview": "Aperçu :", "planned": "Prévu",

@@ -13,6 +13,7 @@ from scheduler.care import drill_of, live_drill_of
 from scheduler.drafts import MediaId, Strict
 from scheduler.drill import DrillReport
 from scheduler.refusals import Refusal, not_found
+from scheduler.services import Services
 from scheduler.store import drills
 from scheduler.store.tokens import Scope
 from scheduler.web.api.shapes import ById, Query
@@ -61,21 +62,9 @@ class DrillList(TypedDict):
 )
 async def run(call: Call, body: DrillDraft) -> DrillAnswer:
     """What would go where, when, in which words, if this account were gone; who not reached."""
-    services, actor = call.services, call.caller.actor
-    if body.live:
-        report = await live_drill_of(services, actor).run(body.account_id, actor)
-    else:
-        report = await drill_of(services).rehearse(body.account_id)
-    async with services.database.write() as connection:
-        drill_id = await drills.keep(
-            connection,
-            account_id=body.account_id,
-            live=body.live,
-            actor=actor,
-            report=report,
-            now=services.clock.micros(),
-        )
-    return await _answer(call, drill_id)
+    return await _answer(
+        call, await rehearse(call.services, body.account_id, call.caller.actor, live=body.live)
+    )
 
 
 @endpoints.get("/drills", scope=Scope.READ)
@@ -90,6 +79,19 @@ async def index(call: Call, query: DrillsQuery) -> DrillList:
 async def read(call: Call, path: ById) -> DrillAnswer:
     """One drill's report."""
     return await _answer(call, path.id)
+
+
+async def rehearse(services: Services, account_id: str, actor: str, *, live: bool) -> str:
+    """Run a drill and keep its report; its id. Error: RefusedError."""
+    if live:
+        report = await live_drill_of(services, actor).run(account_id, actor)
+    else:
+        report = await drill_of(services).rehearse(account_id)
+    async with services.database.write() as connection:
+        return await drills.keep(
+            connection, account_id=account_id, live=live, actor=actor, report=report,
+            now=services.clock.micros(),
+        )  # fmt: skip
 
 
 async def _answer(call: Call, drill_id: str) -> DrillAnswer:
