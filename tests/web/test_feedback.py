@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from channels.http import HttpClient
+from channels.newsletter.adapter import Newsletter
+from channels.newsletter.feedback.ses import Certificates
 from scheduler.services import Services
 from scheduler.store import contacts
 from scheduler.store.audience_tables import suppressions
 from scheduler.store.platform_tables import receipts
 from scheduler.store.return_tables import returns
-from tests.channels.newsletter.test_feedback import EVENTS
+from tests.channels.newsletter.test_feedback import EVENTS, sns_host
 from tests.support import feedback
 from tests.support.feedback import SETTINGS, TOKEN
 from tests.web.conftest import Client
@@ -111,3 +115,23 @@ async def test_the_providers_secret_is_shown_to_nobody(client: Client, services:
     )
     assert answer.status == 200, "and still known after it was stored"
     assert await column(services, suppressions.c.reason) == ["complaint"]
+
+
+async def test_a_subscription_is_taken_once_sns_took_our_answer(
+    client: Client, services: Services
+) -> None:
+    account_id, _ = await told_by(services, "amazon-ses"), await meet(services)
+    channel = services.registry["newsletter"]
+    assert isinstance(channel, Newsletter)
+    async with sns_host() as host, HttpClient(private_ok=True) as http:
+        channel.certificates = Certificates(http, origin=re.escape(host.origin))
+        raw = host.sns.handshake(host.origin)
+        assert (await client.post(f"/hooks/{account_id}", data=raw)).status == 200
+        assert [one.split("&")[0] for one in host.visits[1:]] == ["/?Action=ConfirmSubscription"]
+        host.status = 500
+        again = await client.post(f"/hooks/{account_id}", data=raw)
+        assert again.status == 503, "SNS shall ask again"
+
+        bounce = host.sns.notification(event("amazon-ses", "no-such-address"), host.origin)
+        assert (await client.post(f"/hooks/{account_id}", data=bounce)).status == 200
+    assert await column(services, suppressions.c.reason) == ["no-such-address"]

@@ -10,17 +10,19 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
 from channels.abilities import Advice, Grade
+from channels.base import Account
 from channels.newsletter.adapter import Newsletter
+from channels.newsletter.compose import Letter
 from channels.newsletter.deliverability import letter, providers, spf
 from channels.newsletter.deliverability.dns import DnsError, Resolver, split
 from channels.newsletter.deliverability.inspect import Inspection
 from channels.newsletter.deliverability.signing import next_step
 from channels.newsletter.deliverability.words import WORDS, words
 from channels.newsletter.dkim import dns_record, new_key
-from channels.newsletter.settings import Dkim
+from channels.newsletter.settings import Dkim, NewsletterSettings
 from channels.outcome import Severity, Unavailable
 from channels.posts import Media
-from tests.channels.newsletter.support import NOW, account, adapter, post, practice
+from tests.channels.newsletter.support import NOW, account, adapter, post, practice, reader
 from tests.support.dns import NameServer, Zone, reverse, text
 
 DOMAIN = "librairie.example.org"
@@ -146,6 +148,7 @@ async def test_a_key_that_waits_signs_nothing_and_is_put_to_use_once_published(
 
     names.zone[made.record.name, "TXT"] = [text(made.record.value)]
     assert "dkim-waiting" in await look(names, dkim=_plain(waiting.dkim))
+    assert not _signed(waiting)
     used = await next_step(waiting, names.address, "ignored")
     assert not isinstance(used, Unavailable)
     signing = waiting.model_copy(update=dict(used.changed))
@@ -154,8 +157,22 @@ async def test_a_key_that_waits_signs_nothing_and_is_put_to_use_once_published(
     assert signing.dkim.sign
     assert signing.dkim.private_key == waiting.dkim.private_key
     assert "dkim-ok" in await look(names, dkim=_plain(signing.dkim))
+    assert _signed(signing)
     load_pem_private_key(signing.dkim.private_key.get_secret_value().encode(), password=None)
     assert "BEGIN" not in repr((made, used))
+
+
+def _signed(settings: NewsletterSettings) -> bool:
+    there = Account(id="a", name="a", settings=settings)
+    letter = Letter(adapter().render(post(), there), settings, date=NOW, pictures={})
+    return b"DKIM-Signature:" in letter.to(reader(), key="k").content
+
+
+async def test_a_key_that_does_not_sign_yet_aligns_nothing(names: NameServer) -> None:
+    names.zone[DOMAIN, "TXT"] = [text("v=spf1 -all")]
+    assert "dmarc-ok" in await look(names), "DKIM carries it alone"
+    waiting = OURS.model_copy(update={"sign": False})
+    assert "dmarc-unaligned" in await look(names, dkim=_plain(waiting))
 
 
 async def test_a_relay_that_is_not_there_is_said_and_the_rest_is_looked_at(

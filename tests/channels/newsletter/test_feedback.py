@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,8 +45,8 @@ class SnsHost:
     status: int = 200
 
 
-@pytest.fixture
-async def host() -> AsyncIterator[SnsHost]:
+@asynccontextmanager
+async def sns_host() -> AsyncIterator[SnsHost]:
     host = SnsHost(Sns())
 
     async def serve(request: web.Request) -> web.Response:
@@ -57,6 +58,12 @@ async def host() -> AsyncIterator[SnsHost]:
     app.router.add_get("/{path:.*}", serve)
     async with TestServer(app) as server:
         host.origin = str(server.make_url("")).rstrip("/")
+        yield host
+
+
+@pytest.fixture
+async def host() -> AsyncIterator[SnsHost]:
+    async with sns_host() as host:
         yield host
 
 
