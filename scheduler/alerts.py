@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from channels.translations import in_language
 from scheduler.alert_words import ENGLISH, FRENCH, LABELS
 
 NAMED = 10  # posts that one notice names; the rest is counted
@@ -56,7 +57,7 @@ def notice(group: Sequence[Alert], *, language: str, base_url: str) -> Notice:
     colon = say["colon"]
     lines = [subject]
     if cause := first.data.get("cause"):
-        lines.append(f"{say['cause']}{colon}{cause}")
+        lines.append(f"{say['cause']}{colon}{in_language(str(cause), language)}")
     listed = posts if len(posts) > 1 else [str(one) for one in first.data.get("posts", ())]
     if listed:
         lines.append(f"{say['posts']}{colon}{_listed(listed, say['more'])}")

@@ -56,6 +56,12 @@ def test_every_alert_names_post_or_account_cause_action_and_a_link(
     assert "{" not in text
 
 
+def test_what_an_adapter_says_is_in_the_language_of_the_alert() -> None:
+    cause = "the access token has expired Reconnect the account."
+    said = notice([alert(cause=cause)], language="fr", base_url=URL)
+    assert any("le jeton d’accès a expiré Reconnectez le compte." in line for line in said.lines)
+
+
 def test_one_cause_is_one_notice_that_names_every_post() -> None:
     alerts = [alert(n) for n in range(3)] + [alert(9, cause="another")]
     groups = grouped(alerts)

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 from aiohttp import web
 
+from channels.translations import in_language
 from scheduler.refusals import Refusal
 from scheduler.web.endpoint import Endpoint
 from scheduler.web.openapi import document
@@ -29,12 +30,21 @@ PAGE_HEADERS = {
 
 def environment() -> jinja2.Environment:
     """Where pages come from; everything put into them is escaped."""
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["said"] = in_language
+    made.filters["tongue"] = _tongue
+    return made
+
+
+def _tongue(text: object, language: str) -> str:
+    """The language that `said` says it in: what has no translation stays English."""
+    spoken = str(text)
+    return "en" if in_language(spoken, language) == spoken else language
 
 
 def add_routes(

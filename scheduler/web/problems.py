@@ -13,8 +13,10 @@ from aiohttp.typedefs import Handler
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from channels.translations import in_language
 from scheduler.refusals import FieldError, Refusal, RefusedError
 from scheduler.vault import VaultError
+from scheduler.web.phrases import language_of
 
 CONTENT_TYPE = "application/problem+json"
 log = structlog.get_logger()
@@ -91,14 +93,22 @@ def document(
     )
 
 
-def response(refused: RefusedError, headers: Mapping[str, str] | None = None) -> web.Response:
-    """The refusal as a problem document."""
+def response(
+    refused: RefusedError, headers: Mapping[str, str] | None = None, language: str = "en"
+) -> web.Response:
+    """The refusal as a problem document; what adapters said in it, in this language."""
+    errors = [
+        FieldError(
+            error.field, in_language(error.detail, language), in_language(error.remedy, language)
+        )
+        for error in refused.errors
+    ]
     return document(
         status=refused.refusal.status,
         code=refused.refusal.code,
         title=refused.refusal.title,
-        detail=refused.detail,
-        errors=refused.errors,
+        detail=in_language(refused.detail, language),
+        errors=errors,
         headers=headers,
     )
 
@@ -159,7 +169,8 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         refused = _as_refusal(request, error)
         if refused is None:
             raise
-        return response(refused, _headers(error))
+        language = language_of(request.headers.get("Accept-Language", ""), "en")
+        return response(refused, _headers(error), language)
     except VaultError as error:
         return _unexpected(request, error, str(error))
     except Exception as error:  # noqa: BLE001 -- the last resort: logged whole, told as an id

@@ -68,6 +68,10 @@ async def test_what_would_not_work_is_refused_with_its_remedy(
     assert error["remedy"]
     assert body["settings"]["access_token"] not in str(problem)
     assert (await ask(client, "GET", "/accounts"))["accounts"] == []
+    french = await client.post("/api/v1/accounts", json=body, headers={"Accept-Language": "fr"})
+    if status == 422:
+        (said,) = (await french.json())["errors"]
+        assert said["remedy"] not in {"", error["remedy"]}
     unseen = await ask(client, "POST", "/accounts", {**body, "check": False}, status=201)
     renewed = {"name": "New name", "settings": body["settings"]}
     await ask(client, "PUT", f"/accounts/{unseen['id']}", renewed, status=status)

@@ -63,13 +63,16 @@ async def test_the_overview_shows_plans_doubts_and_accounts_and_escapes_them(
     planned = await post(client, title="<script>alert(1)</script>")
     held = await post(client, title="A doubt", at="now")
     one = held["deliveries"][0]["id"]
-    await put(services, one, state="held", hold_reason="unconfirmed", cause="no answer")
+    cause = "the access token has expired Reconnect the account."
+    await put(services, one, state="held", hold_reason="unconfirmed", cause=cause)
     page = await _sign_in(browser, services)
     assert planned["title"] not in page
-    for shown in ("&lt;script&gt;", "A doubt", "no answer", "Our site", "It is there", "worker"):
+    for shown in ("&lt;script&gt;", "A doubt", "has expired", "Our site", "It is there", "worker"):
         assert shown in page
     answer = await browser.get("/", headers={"Accept-Language": "fr-FR,fr;q=0.9,en;q=0.8"})
-    assert "C’est en ligne" in await answer.text()
+    shown = await answer.text()
+    assert "C’est en ligne" in shown
+    assert "Reconnectez le compte." in shown
     assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
 
 

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from typing_extensions import TypedDict
 
 from channels.posts import Message
+from channels.translations import in_language
 from scheduler.answers import (
     AcceptedAnswer,
     PostAnswer,
@@ -33,6 +34,7 @@ from scheduler.store.tokens import Scope
 from scheduler.web.api.segments import refuse_unknown_segments
 from scheduler.web.api.shapes import ById, Page, cursor
 from scheduler.web.endpoint import Answer, Call, Endpoints
+from scheduler.web.phrases import language_of
 
 endpoints = Endpoints("posts")
 
@@ -124,7 +126,9 @@ async def create(call: Call, body: Draft, headers: Keyed) -> Answer[AcceptedAnsw
 
 @endpoints.post("/posts/preview", scope=Scope.READ)
 async def preview(call: Call, body: Draft) -> PlanAnswer:
-    """The plan of a post and its problems, without saving anything."""
+    """The plan of a post and its problems, without saving anything. Their words are French when
+    `Accept-Language` asks for it."""
+    language = language_of(call.request.headers.get("Accept-Language", ""), "en")
     await refuse_unknown_segments(call.services, [("", body)])
     async with call.services.database.read() as connection:
         ways = await routes.effective(connection)
@@ -135,7 +139,14 @@ async def preview(call: Call, body: Draft) -> PlanAnswer:
         "zone": row["zone"],
         "publishable": bool(plan.deliveries) and not plan.blocking,
         "deliveries": [_message(planned, planned.message) for planned in plan.deliveries],
-        "problems": problems_of(plan),
+        "problems": [
+            {
+                **problem,
+                "detail": in_language(problem["detail"], language),
+                "remedy": in_language(problem["remedy"], language),
+            }
+            for problem in problems_of(plan)
+        ],
     }
 
 

@@ -1,0 +1,94 @@
+"""What adapters say to people, read from their source: details and remedies, as templates."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import channels
+
+_SAID = frozenset({"detail", "remedy"})
+# In these modules every sentence is said: they are tables from answers to words.
+_TABLES = frozenset({"errors.py", "replies.py", "table.py"})
+# Platforms' own words that are compared with, and names of requests in the evidence.
+_HEARD = ("Your login is currently", "ERROR :: /author", "{} to {}")
+_LETTERS = 4
+_WORDS = 3
+
+
+def templates() -> dict[str, str]:
+    """English template, `{}` for what is put in -> the file that says it. Practice platforms say
+    what the real ones say, in their language."""
+    root = Path(channels.__file__).parent
+    found: dict[str, str] = {}
+    for file in sorted(root.rglob("*.py")):
+        name = str(file.relative_to(root))
+        if "sandbox" not in name and "practice" not in name:
+            tree = ast.parse(file.read_text())
+            texts = [*_spoken(tree), *(_sentences(tree) if file.name in _TABLES else ())]
+            for text in texts:
+                found.setdefault(text, name)
+    return found
+
+
+def _spoken(tree: ast.Module) -> Iterator[str]:
+    constants = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg in _SAID:
+            yield from _texts(node.value, constants)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name) and target.id in _SAID:
+                    yield from _texts(node.value, constants)
+
+
+def _sentences(tree: ast.Module) -> Iterator[str]:
+    """Every text of several words that is no docstring and no pattern."""
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):
+            skipped.add(node.value)
+        elif isinstance(node, ast.JoinedStr):
+            skipped.update(node.values)
+    for node in ast.walk(tree):
+        if node not in skipped and isinstance(node, ast.Constant | ast.JoinedStr):
+            for text in _texts(node, {}):
+                named = len(text.split()) >= _WORDS and "\\" not in text
+                if named and not text.startswith(_HEARD):
+                    yield text
+
+
+def _texts(node: ast.expr, constants: dict[str, ast.expr]) -> Iterator[str]:
+    match node:
+        case ast.Name(id=name) if name in constants:
+            yield from _texts(constants[name], {})
+        case ast.IfExp(body=one, orelse=other):
+            yield from _texts(one, constants)
+            yield from _texts(other, constants)
+        case ast.BoolOp(values=values):
+            for value in values:
+                yield from _texts(value, constants)
+        case ast.Constant(value=str(text)):
+            yield from _worth(text)
+        case ast.JoinedStr(values=parts):
+            yield from _worth("".join(_part(part) for part in parts))
+        case _:
+            return
+
+
+def _part(part: ast.expr) -> str:
+    return part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "{}"
+
+
+def _worth(text: str) -> Iterator[str]:
+    """Leaves out what is nothing but what is put in."""
+    if " " in text and len(re.findall(r"[A-Za-z]", text.replace("{}", ""))) >= _LETTERS:
+        yield text
