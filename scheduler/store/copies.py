@@ -20,7 +20,7 @@ from scheduler.store.audience_tables import (
 from scheduler.store.contacts import ERASED
 from scheduler.store.db import Database
 
-CHUNK = 1000
+CHUNK = 250  # what is read and written out between two turns of the loop
 # In the order that foreign keys want. A consent's number is the database's own.
 TABLES: Final[Mapping[str, Table]] = {
     one.name: one
