@@ -16,6 +16,7 @@ _PAGES = (
     "/login",
     "/logout",
     "/decide",
+    "/basket",
     "/api/v1/openapi.json",
     "/api/v1/docs",
     "/static",
@@ -37,6 +38,8 @@ _BELOW = (
     "/l/",
     "/connect/",
     "/deliverability/",
+    "/drills/",
+    "/posts/",
 )
 
 
