@@ -33,7 +33,12 @@ def visit(
         with _open(mailbox) as client:
             return _visit(client, mailbox, since, handled)
     except LoginError as error:
-        return _lost(mailbox, f"login refused ({_words(error)})", "correct user and password")
+        return _lost(
+            mailbox,
+            detail=f"login refused ({_words(error)})",
+            remedy="correct user and password in the account's settings, under returns",
+            reason=AccessReason.TOKEN,
+        )
     except (OSError, IMAPClientError) as error:
         # imaplib's own errors, which these are made of, say how the connection broke.
         return Unavailable(
@@ -82,7 +87,8 @@ def _visit(
         opened = client.select_folder(mailbox.folder, readonly=not handled)
     except IMAPClientError as error:
         detail = f"the folder {mailbox.folder} cannot be opened ({_words(error)})"
-        return _lost(mailbox, detail, "correct the name of the folder")
+        remedy = "correct the name of the folder in the account's settings, under returns"
+        return _lost(mailbox, detail=detail, remedy=remedy)
     validity = int(opened[b"UIDVALIDITY"])
     known = since is not None and since.validity == validity
     after = since.uid if known and since is not None else 0
@@ -112,7 +118,8 @@ def _put_away(client: IMAPClient, mailbox: Mailbox, handled: Sequence[int]) -> A
             client.create_folder(mailbox.move_to)
         except IMAPClientError as error:
             detail = f"the folder {mailbox.move_to} cannot be made ({_words(error)})"
-            return _lost(mailbox, detail, "make it, or leave move_to empty")
+            remedy = "make it, or leave move_to empty in the account's settings, under returns"
+            return _lost(mailbox, detail=detail, remedy=remedy)
     if client.has_capability("MOVE"):
         client.move(uids, mailbox.move_to)
         return None
@@ -123,11 +130,17 @@ def _put_away(client: IMAPClient, mailbox: Mailbox, handled: Sequence[int]) -> A
     return None
 
 
-def _lost(mailbox: Mailbox, detail: str, remedy: str) -> AccessLost:
+def _lost(
+    mailbox: Mailbox,
+    *,
+    detail: str,
+    remedy: str,
+    reason: AccessReason = AccessReason.MISCONFIGURED,
+) -> AccessLost:
     return AccessLost(
-        reason=AccessReason.TOKEN if "login" in detail else AccessReason.MISCONFIGURED,
+        reason=reason,
         detail=f"{mailbox.label}: {detail}",
-        remedy=f"{remedy} in the account's settings, `returns`",
+        remedy=remedy,
         evidence=Evidence(request=f"IMAP {mailbox.label}", excerpt=detail),
     )
 

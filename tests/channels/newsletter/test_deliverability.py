@@ -22,6 +22,7 @@ from channels.newsletter.dkim import dns_record, new_key
 from channels.newsletter.settings import Dkim, NewsletterSettings
 from channels.outcome import Severity, Unavailable
 from channels.posts import Media
+from channels.translations import in_language
 from tests.channels.newsletter.support import NOW, account, adapter, post, practice, reader
 from tests.support.dns import NameServer, Zone, reverse, text
 
@@ -312,3 +313,14 @@ def test_an_author_is_told_of_traps_before_the_mail_goes() -> None:
 )
 def test_a_resolver_is_named_by_its_address(server: str, there: tuple[str, int]) -> None:
     assert split(server) == there
+
+
+def test_the_traps_that_an_author_is_told_of_are_told_in_french_too() -> None:
+    newsletter = adapter()
+    there = account()
+    picture = Media(id="m", content_type="image/png", alt="A", url="https://x.org/a.png", size=9)
+    body = "[shop.example.org](https://tracker.example/1)"
+    message = newsletter.render(post(body=body, media=(picture,)), there)
+    for problem in newsletter.check(message, there):
+        for said in (problem.detail, problem.remedy):
+            assert in_language(said, "fr") != said, said
