@@ -24,6 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from scheduler import metrics
 from scheduler.clock import Clock, moment
 from scheduler.decide import SECOND
+from scheduler.sentinel import sentinel_pool
 from scheduler.settings import Settings
 
 log = structlog.get_logger()
@@ -39,40 +40,47 @@ def serialize(job: dict[str, Any]) -> bytes:
     return json.dumps(job).encode()
 
 
-def redis_settings(url: str, settings: Settings) -> RedisSettings:
-    """Arq's connection settings. Retrying on these errors is what keeps a worker alive, and its
-    jobs from running twice, across a restart of Redis (measured: 0 of 5 duplicated, else 5)."""
-    retry = Retry(ExponentialBackoff(cap=1, base=0.05), 50)
-    errors = [RedisConnectionError, RedisTimeoutError, ConnectionRefusedError]
-    if settings.redis_sentinel:
-        hosts = [
-            (host, int(port or 26379))
-            for host, _, port in (
-                part.partition(":") for part in settings.redis_sentinel.split(",")
-            )
-        ]
-        return RedisSettings(
-            host=hosts,
-            sentinel=True,
-            sentinel_master=settings.redis_sentinel_master,
-            retry=retry,
-            retry_on_error=errors,
-            retry_on_timeout=True,
-        )
+# Retrying on these is what keeps a worker alive, and its jobs from running twice, across a restart
+# of Redis (measured: 0 of 5 duplicated, else 5).
+_PASSING: list[type[Exception]] = [RedisConnectionError, RedisTimeoutError, ConnectionRefusedError]
+
+
+def _patient() -> Retry:
+    return Retry(ExponentialBackoff(cap=1, base=0.05), 50)
+
+
+def redis_settings(url: str) -> RedisSettings:
+    """Arq's connection settings."""
     base = RedisSettings.from_dsn(url)
-    base.retry = retry
-    base.retry_on_error = errors
+    base.retry = _patient()
+    base.retry_on_error = _PASSING
     base.retry_on_timeout = True
     return base
 
 
 async def open_pool(url: str, settings: Settings) -> ArqRedis:
     """A pool for enqueueing. Error: RedisError when Redis does not answer."""
-    wanted = redis_settings(url, settings)
+    if settings.redis_sentinel:
+        pool = behind_sentinels(url, settings, retry=Retry(ExponentialBackoff(cap=1, base=0.05), 3))
+        try:
+            await pool.ping()
+        except BaseException:
+            await pool.aclose()
+            raise
+        return pool
+    wanted = redis_settings(url)
     wanted.conn_retries = 1
     return await create_pool(
         wanted, job_serializer=serialize, job_deserializer=json.loads,
         default_queue_name=QUEUE,
+    )  # fmt: skip
+
+
+def behind_sentinels(url: str, settings: Settings, *, retry: Retry | None = None) -> ArqRedis:
+    """A pool of the master that the Sentinels name."""
+    return sentinel_pool(
+        url, settings, queue=QUEUE, retry=retry or _patient(), retry_on=_PASSING,
+        serialize=serialize,
     )  # fmt: skip
 
 

@@ -34,7 +34,12 @@ class Settings(BaseSettings):
         description="redis://… or unix://…; empty: the embedded server; 'none': SQL alone.",
     )
     redis_sentinel: str = Field(
-        "", description="host:port,host:port of Redis Sentinels; needs redis_sentinel_master."
+        "",
+        description="host:port,host:port of Redis Sentinels; redis_url then says how to log in to"
+        " the servers they name: redis://user:password@any/0, rediss:// for TLS.",
+    )
+    redis_sentinel_password: SecretStr = Field(
+        SecretStr(""), description="The Sentinels' own, if they ask for one."
     )
     redis_sentinel_master: str = Field("mymaster", description="The name Sentinel knows it by.")
     host: str = Field("127.0.0.1", description="Where the API listens.")
@@ -192,6 +197,11 @@ class Settings(BaseSettings):
     def _coherent(self) -> Settings:
         if self.send_timeout >= self.lease:
             raise ValueError("send_timeout must be shorter than lease: a send may not outlive it")
+        if self.redis_sentinel and self.redis_url in {"", "none"}:
+            raise ValueError(
+                "redis_sentinel needs redis_url, which says how to log in to the servers that"
+                " Sentinels name: redis://any/0 without a password"
+            )
         ways = bool(self.copies_recipients) + bool(self.copies_passphrase.get_secret_value())
         if self.copies_dir is not None and ways != 1:
             raise ValueError("copies_dir needs copies_recipients or copies_passphrase, one of them")

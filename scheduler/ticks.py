@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from scheduler import metrics
 from scheduler.dispatch import Dispatcher
-from scheduler.queue import QUEUE, redis_settings, serialize
+from scheduler.queue import QUEUE, behind_sentinels, redis_settings, serialize
 from scheduler.settings import Settings
 
 log = structlog.get_logger()
@@ -39,12 +39,17 @@ class Ticks:
         self._settings = settings
         self._dispatcher = dispatcher
 
+    def _redis(self) -> dict[str, Any]:
+        if self._settings.redis_sentinel:
+            return {"redis_pool": behind_sentinels(self._url, self._settings)}
+        return {"redis_settings": redis_settings(self._url)}
+
     async def run(self) -> None:
         """Until cancelled. Arq's loop ends when Redis does; the dispatcher goes on meanwhile."""
         while True:
             worker = Worker(
                 self.functions,
-                redis_settings=redis_settings(self._url, self._settings),
+                **self._redis(),
                 queue_name=QUEUE,
                 ctx={"dispatcher": self._dispatcher},
                 poll_delay=0.05,
@@ -64,5 +69,18 @@ class Ticks:
                 metrics.REDIS_UP.set(0)
                 log.warning("redis.lost", error=type(error).__name__, going_on="from SQL alone")
             finally:
-                await worker.close()
+                await _end(worker)
             await asyncio.sleep(_REST)
+
+
+async def _end(worker: Worker) -> None:
+    """Close arq's worker, whose own closing writes to Redis and so fails where Redis is gone: that
+    must not end our loop, nor leave connections behind."""
+    pool = worker._pool  # noqa: SLF001 -- the property raises when there is none
+    try:
+        await worker.close()
+    except (RedisError, OSError) as error:
+        log.debug("redis.not-told", error=type(error).__name__)
+    finally:
+        if pool is not None:
+            await pool.aclose(close_connection_pool=True)

@@ -107,24 +107,26 @@ async def redis(settings: Settings) -> Check:
     if settings.redis_url == "none":
         return Check("redis", Grade.OK, "not wanted: the dispatcher works from SQL alone")
     if settings.redis_url:
-        return await _redis_at(settings.redis_url)
+        return await _redis_at(settings)
     server = find_server()
     if server is None:
         return Check("redis", Grade.WARNING, "none found", NO_SERVER)
     return Check("redis", Grade.OK, f"embedded: {server.name}, started with the service")
 
 
-async def _redis_at(url: str) -> Check:
-    from redis.asyncio import Redis
+async def _redis_at(settings: Settings) -> Check:
     from redis.exceptions import RedisError
 
+    from scheduler.queue import open_pool
+
     try:
-        async with Redis.from_url(
-            url, socket_timeout=_ANSWER_WITHIN, decode_responses=True
-        ) as client:
+        async with (
+            asyncio.timeout(_ANSWER_WITHIN),
+            await open_pool(settings.redis_url, settings) as client,
+        ):
             policy = (await client.info("memory"))["maxmemory_policy"]
             kept = (await client.info("persistence"))["aof_enabled"]
-    except (RedisError, OSError, ValueError) as error:
+    except (RedisError, OSError, TimeoutError, ValueError) as error:
         return Check(
             "redis", Grade.WARNING, f"does not answer ({type(error).__name__})",
             "start it, or correct ESTAFETTE_REDIS_URL; posts go out from SQL alone meanwhile",

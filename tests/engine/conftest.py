@@ -18,6 +18,7 @@ from channels.outcome import Outcome
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.server import PracticeServer
 from scheduler.clock import Clock
+from scheduler.doorbell import Doorbell
 from scheduler.drafts import Draft
 from scheduler.services import Services, open_services
 from scheduler.settings import Settings
@@ -138,9 +139,10 @@ async def opened(
     practice: PracticeServer,
     clock: Clock | None = None,
     connected: Collection[str] = CONNECTED,
+    doorbell: Doorbell | None = None,
 ) -> AsyncIterator[Engine]:
     """Services with these practice accounts connected, and the built-in blog."""
-    async with open_services(settings, clock=clock) as services:
+    async with open_services(settings, clock=clock, doorbell=doorbell) as services:
         ids: dict[str, str] = {}
         wanted = [
             (a.adapter, a.name, a.settings) for a in practice.accounts() if a.adapter in connected
