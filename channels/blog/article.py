@@ -59,7 +59,8 @@ def _link(url: str, label: str) -> str:
 
 
 def _actions(actions: Sequence[Action]) -> str:
-    return "\n".join(_link(action.url, action.label) for action in actions if action.url)
+    links = (_link(action.url, action.label) for action in actions if action.url)
+    return "\n".join(link.replace("<p>", '<p class="action">', 1) for link in links)
 
 
 def _as_text(label: str) -> str:

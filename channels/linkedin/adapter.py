@@ -222,6 +222,8 @@ class LinkedIn:
     async def withdraw(self, remote_id: str, account: Account[LinkedInSettings]) -> Outcome:
         path = f"posts/{encoded(remote_id)}"
         answer = await call(self._http, account.settings, "DELETE", path, writes=True)
+        if isinstance(answer, Answer) and answer.status in {404, 410}:
+            return Delivered(remote_id=remote_id, evidence=evidence(answer))
         return self._changed_post(answer, remote_id, account.settings)
 
     def _changed_post(

