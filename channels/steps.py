@@ -14,6 +14,7 @@ from channels.outcome import (
     Problem,
     Rejected,
     Throttled,
+    Unavailable,
 )
 from channels.posts import Media
 
@@ -50,6 +51,8 @@ def unwell(outcome: Outcome, expires_at: datetime | None = None) -> Health:
             status, detail = HealthStatus.VANISHED, outcome.detail
         case Throttled():
             status, detail = HealthStatus.THROTTLED, outcome.reason
+        case Unavailable():
+            detail = outcome.reason
         case _:
             detail = "the platform does not answer as it should"
     return Health(

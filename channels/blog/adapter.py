@@ -15,7 +15,7 @@ from pydantic import field_validator
 
 from channels.base import Account, Capabilities, ChannelSettings, Page, Tools
 from channels.blog.article import IMAGE_TYPES, article, article_problems, own_slug
-from channels.blog.stop import lost_picture
+from channels.blog.gone import lost_picture
 from channels.outcome import (
     AccessLost,
     AccessReason,

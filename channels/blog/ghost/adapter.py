@@ -15,7 +15,7 @@ from channels.base import Account, Capabilities, ChannelSettings, Tools
 from channels.blog.article import IMAGE_TYPES, article, article_problems, figure, own_slug
 from channels.blog.ghost.errors import evidence_of, read_refusal
 from channels.blog.ghost.site import GhostSettings, Sites
-from channels.blog.stop import Stop, health_of, lost_picture
+from channels.blog.gone import lost_picture
 from channels.exchange import Answer
 from channels.outcome import (
     Accepted,
@@ -29,6 +29,7 @@ from channels.outcome import (
     Unconfirmed,
 )
 from channels.posts import Media, Message, Part, Post
+from channels.steps import Stopped, unwell
 from channels.words import shorten
 
 TITLE_LIMIT = 255
@@ -93,7 +94,7 @@ class GhostAdapter:
                 json_body={"posts": [post]},
                 writes=True,
             )
-        except Stop as stop:
+        except Stopped as stop:
             return stop.outcome
         return self._written(answer)
 
@@ -104,7 +105,7 @@ class GhostAdapter:
         return f"{account.settings.url}/{own_slug(message, key)}/"
 
     async def _body(self, message: Message, account: Account[GhostSettings]) -> dict[str, Any]:
-        """The words and pictures of a post. Error: `Stop`."""
+        """The words and pictures of a post. Error: `Stopped`."""
         pictures = [(await self._picture(account, media), media.alt) for media in message.media]
         url, alt = pictures[0] if pictures else (None, None)
         return {
@@ -120,12 +121,12 @@ class GhostAdapter:
         remembers what it uploaded; a picture uploaded twice is an unused file, no double post."""
         if media.path is None:
             if media.url is None:
-                raise Stop(lost_picture(media))
+                raise Stopped(lost_picture(media))
             return media.url
         try:
             content = await asyncio.to_thread(media.path.read_bytes)
         except OSError:
-            raise Stop(lost_picture(media)) from None
+            raise Stopped(lost_picture(media)) from None
         digest = hashlib.sha256(content).hexdigest()
         known = (account.settings.url, digest)
         if known not in self._pictures:
@@ -161,7 +162,7 @@ class GhostAdapter:
         params = {"filter": f"slug:[{wanted}]", "fields": "id,url,slug,status", "limit": "10"}
         try:
             fields = await self._sites.expect(account, "GET", "/posts/", params=params)
-        except Stop:
+        except Stopped:
             return Finding.UNKNOWN
         posts = fields.get("posts")
         if not isinstance(posts, list):
@@ -184,14 +185,14 @@ class GhostAdapter:
             words = await self._body(message, account)
             words = {name: words[name] for name in ("title", "html", "custom_excerpt")}
             return await self._change(account, remote_id, words)
-        except Stop as stop:
+        except Stopped as stop:
             return stop.outcome
 
     async def withdraw(self, remote_id: str, account: Account[GhostSettings]) -> Outcome:
         """Back to a draft: readers no longer see it, and its owner can publish it again."""
         try:
             outcome = await self._change(account, remote_id, {"status": "draft"})
-        except Stop as stop:
+        except Stopped as stop:
             outcome = stop.outcome
         match outcome:
             case Accepted():
@@ -205,7 +206,7 @@ class GhostAdapter:
         self, account: Account[GhostSettings], remote_id: str, changes: Mapping[str, Any]
     ) -> Outcome:
         """Ghost wants to know which version we change; when somebody was faster, our change may
-        be in already (an answer lost on the way), or goes on top of theirs. Error: `Stop`."""
+        be in already (an answer lost on the way), or goes on top of theirs. Error: `Stopped`."""
         path = f"/posts/{remote_id}/"
         answer: Answer | None = None
         for _ in range(2):
@@ -214,7 +215,7 @@ class GhostAdapter:
             )
             post = _post_in(now_there)
             if post is None:
-                raise Stop(Unavailable(reason="the site did not say which version it has"))
+                raise Stopped(Unavailable(reason="the site did not say which version it has"))
             if answer is not None and _is_in(changes, post):
                 return Delivered(remote_id=remote_id, url=post.get("url"))
             answer = await self._sites.call(
@@ -234,8 +235,8 @@ class GhostAdapter:
         try:
             site = await self._sites.expect(account, "GET", "/site/")
             await self._sites.expect(account, "GET", "/config/")
-        except Stop as stop:
-            return health_of(stop.outcome)
+        except Stopped as stop:
+            return unwell(stop.outcome)
         about = site.get("site")
         version = about.get("version", "") if isinstance(about, dict) else ""
         return Health(status=HealthStatus.HEALTHY, detail=f"Ghost {version}".strip())
@@ -252,7 +253,7 @@ def _url_in(fields: Mapping[str, Any]) -> str:
     first = images[0] if isinstance(images, list) and images else None
     url = first.get("url") if isinstance(first, dict) else None
     if not isinstance(url, str) or not url:
-        raise Stop(Unavailable(reason="Ghost did not say where the picture went"))
+        raise Stopped(Unavailable(reason="Ghost did not say where the picture went"))
     return url
 
 

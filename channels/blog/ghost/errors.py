@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from channels.blog.stop import page_gone
+from channels.blog.gone import page_gone
 from channels.exchange import Answer, retry_after
 from channels.outcome import (
     AccessLost,

@@ -15,8 +15,8 @@ from yarl import URL
 
 from channels.base import Account, ChannelSettings, Tools
 from channels.blog.ghost.errors import code_of, read_refusal
-from channels.blog.stop import Stop
 from channels.exchange import Answer, ask
+from channels.steps import Stopped
 
 _KEY = re.compile(r"[0-9a-f]{24}:[0-9a-f]{64}")
 # Ghost accepts five minutes; one less leaves room for a slow upload and a drifting clock.
@@ -86,7 +86,7 @@ class Sites:
         file: tuple[bytes, str, str] | None = None,
     ) -> Answer:
         """One call. `file`: content, name and type of an upload. Signed once more, and sent once
-        more, only when Ghost refused the token because our clocks differ. Error: `Stop`."""
+        more, only when Ghost refused the token because our clocks differ. Error: `Stopped`."""
         answer = await self._signed(account, method, path, params, writes, json_body, file)
         if code_of(answer) == "INVALID_JWT" and self._learns_drift(account, answer):
             answer = await self._signed(account, method, path, params, writes, json_body, file)
@@ -101,11 +101,11 @@ class Sites:
         item: bool = False,
         **call: Any,
     ) -> Mapping[str, Any]:
-        """The JSON object of an answer that must be a success. Error: `Stop`."""
+        """The JSON object of an answer that must be a success. Error: `Stopped`."""
         answer = await self.call(account, method, path, **call)
         if answer.status not in {200, 201} or not answer.fields:
             writes = bool(call.get("writes"))
-            raise Stop(read_refusal(answer, self.now(), writes=writes, item=item))
+            raise Stopped(read_refusal(answer, self.now(), writes=writes, item=item))
         return answer.fields
 
     async def _signed(
@@ -135,7 +135,7 @@ class Sites:
             **request,
         )
         if not isinstance(answer, Answer):
-            raise Stop(answer)
+            raise Stopped(answer)
         return answer
 
     def _learns_drift(self, account: Account[GhostSettings], answer: Answer) -> bool:

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 from channels.base import Account, Capabilities, ChannelSettings, Tools
 from channels.blog.article import IMAGE_TYPES, article, article_problems, figure, own_slug
-from channels.blog.stop import Stop, health_of
 from channels.blog.wordpress.errors import NEW_ROLE, code_of, read_refusal
 from channels.blog.wordpress.library import Library
 from channels.blog.wordpress.site import Sites, WordPressSettings
@@ -29,6 +28,7 @@ from channels.outcome import (
     Unconfirmed,
 )
 from channels.posts import Message, Part, Post
+from channels.steps import Stopped, unwell
 
 _POSTS = "/wp/v2/posts"
 _FIELDS = "id,link,slug,status"
@@ -78,7 +78,7 @@ class WordPressAdapter:
                 json_body={**body, "status": "publish", "slug": own_slug(message, key)},
                 writes=True,
             )
-        except Stop as stop:
+        except Stopped as stop:
             return stop.outcome
         return self._written(answer)
 
@@ -134,7 +134,7 @@ class WordPressAdapter:
         wanted = [slug, f"{slug}-2", f"{slug}-3", f"{slug}__trashed"]
         try:
             found = await self._search(account, wanted)
-        except Stop:
+        except Stopped:
             return Finding.UNKNOWN
         if not found:
             return Finding.ABSENT
@@ -163,7 +163,7 @@ class WordPressAdapter:
             # The address was forgotten by that: look it up again, a read costs nothing.
             answer = await self._sites.call(account, "GET", _POSTS, params=params)
         if answer.status != 200 or not isinstance(answer.data, list):
-            raise Stop(read_refusal(answer, self._tools.now(), writes=False))
+            raise Stopped(read_refusal(answer, self._tools.now(), writes=False))
         return [post for post in answer.data if isinstance(post, dict)]
 
     async def edit(
@@ -180,7 +180,7 @@ class WordPressAdapter:
                 json_body=words,
                 writes=True,
             )
-        except Stop as stop:
+        except Stopped as stop:
             return stop.outcome
         return self._written(answer)
 
@@ -190,7 +190,7 @@ class WordPressAdapter:
             answer = await self._sites.call(
                 account, "DELETE", f"{_POSTS}/{int(remote_id)}", writes=True
             )
-        except Stop as stop:
+        except Stopped as stop:
             return stop.outcome
         gone = code_of(answer) in {"rest_post_invalid_id", "rest_already_trashed"}
         if gone or (answer.status == 200 and answer.data is not None):
@@ -203,8 +203,8 @@ class WordPressAdapter:
             user = await self._sites.expect(
                 account, "GET", "/wp/v2/users/me", params={"context": "edit"}
             )
-        except Stop as stop:
-            return health_of(stop.outcome)
+        except Stopped as stop:
+            return unwell(stop.outcome)
         abilities = user.get("capabilities") if isinstance(user, dict) else None
         missing = [
             need

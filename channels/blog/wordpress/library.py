@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from channels.base import Account
-from channels.blog.stop import Stop, lost_picture
+from channels.blog.gone import lost_picture
 from channels.blog.wordpress.errors import code_of, read_refusal
 from channels.blog.wordpress.site import Sites, WordPressSettings
 from channels.outcome import Unavailable
 from channels.posts import Media
+from channels.steps import Stopped
 
 _SUFFIX = {"image/jpeg": "jpg", "image/png": "png", "image/gif": "gif", "image/webp": "webp"}
 _KNOWN_TERMS = 2000
@@ -40,15 +41,15 @@ class Library:
         self._terms: dict[tuple[str, str, str], tuple[int, datetime]] = {}
 
     async def picture(self, account: Account[WordPressSettings], media: Media) -> Picture:
-        """The picture in the site's library, uploaded unless it is there. Error: `Stop`."""
+        """The picture in the site's library, uploaded unless it is there. Error: `Stopped`."""
         if media.path is None:
             if media.url is None:
-                raise Stop(lost_picture(media))
+                raise Stopped(lost_picture(media))
             return Picture(0, media.url, media.alt)
         try:
             content = await asyncio.to_thread(media.path.read_bytes)
         except OSError:
-            raise Stop(lost_picture(media)) from None
+            raise Stopped(lost_picture(media)) from None
         slug = _slug(content, media.alt)
         fields = {"_fields": "id,source_url"}
         found = await self._sites.expect(
@@ -74,7 +75,7 @@ class Library:
     async def terms(
         self, account: Account[WordPressSettings], taxonomy: str, names: Sequence[str]
     ) -> list[int]:
-        """The numbers of these categories or tags, made if missing. Error: `Stop`."""
+        """The numbers of these categories or tags, made if missing. Error: `Stopped`."""
         return [await self._term(account, taxonomy, name) for name in dict.fromkeys(names)]
 
     async def _term(self, account: Account[WordPressSettings], taxonomy: str, name: str) -> int:
@@ -116,7 +117,7 @@ class Library:
         data = answer.fields.get("data")
         if code_of(answer) == "term_exists" and isinstance(data, dict) and data.get("term_id"):
             return int(data["term_id"])
-        raise Stop(read_refusal(answer, self._sites.now(), writes=False))
+        raise Stopped(read_refusal(answer, self._sites.now(), writes=False))
 
 
 def _slug(content: bytes, alt: str) -> str:
@@ -126,5 +127,5 @@ def _slug(content: bytes, alt: str) -> str:
 
 def _picture(fields: Any, media: Media) -> Picture:
     if not isinstance(fields, dict) or not isinstance(fields.get("id"), int):
-        raise Stop(Unavailable(reason="WordPress did not say where the picture went"))
+        raise Stopped(Unavailable(reason="WordPress did not say where the picture went"))
     return Picture(fields["id"], str(fields.get("source_url", "")), media.alt)

@@ -12,10 +12,10 @@ from pydantic import SecretStr, field_validator
 from yarl import URL
 
 from channels.base import Account, ChannelSettings, Tools
-from channels.blog.stop import Stop
 from channels.blog.wordpress.errors import code_of, read_refusal
 from channels.exchange import Answer, ask
 from channels.outcome import AccessLost, AccessReason, Gone
+from channels.steps import Stopped
 
 _UPLOAD_TIMEOUT = 60.0
 
@@ -62,7 +62,7 @@ class Sites:
         self._roots: dict[str, Root] = {}
 
     async def root(self, account: Account[WordPressSettings]) -> Root:
-        """Where this account's REST API is; looked for once. Error: `Stop`."""
+        """Where this account's REST API is; looked for once. Error: `Stopped`."""
         url = account.settings.url
         if url not in self._roots:
             self._roots[url] = await self._look(url)
@@ -83,17 +83,17 @@ class Sites:
             target = Root(url, pretty).address("/", {"_fields": "namespaces"})
             answer = await ask(self._tools.http, "GET", target, writes=False, follow=True)
             if not isinstance(answer, Answer):
-                raise Stop(answer)
+                raise Stopped(answer)
             if _is_rest(answer):
                 return Root(moved(url, target, URL(answer.reply.url)), pretty)
             if answer.status not in {200, 404, 410} and code_of(answer) != "rest_no_route":
-                raise Stop(read_refusal(answer, self._tools.now(), writes=False))
+                raise Stopped(read_refusal(answer, self._tools.now(), writes=False))
             if absent is None or answer.status != 200:
                 absent = answer
         assert absent is not None
         if absent.status == 200:  # pages for people both times: something stands before the site
-            raise Stop(read_refusal(absent, self._tools.now(), writes=False))
-        raise Stop(Gone(detail="the site has no REST API", evidence=absent.evidence()))
+            raise Stopped(read_refusal(absent, self._tools.now(), writes=False))
+        raise Stopped(Gone(detail="the site has no REST API", evidence=absent.evidence()))
 
     async def call(
         self,
@@ -107,7 +107,7 @@ class Sites:
         json_body: Any = None,
         data: bytes | None = None,
     ) -> Answer:
-        """One call, sent once. `writes`: it publishes. Error: `Stop` when no answer was read."""
+        """One call, sent once. `writes`: it publishes. Error: `Stopped` when no answer was read."""
         root = await self.root(account)
         settings = account.settings
         password = settings.application_password.get_secret_value()
@@ -124,7 +124,7 @@ class Sites:
             **({"timeout": _UPLOAD_TIMEOUT} if data is not None else {}),
         )
         if not isinstance(answer, Answer):
-            raise Stop(answer)
+            raise Stopped(answer)
         if answer.data is None or code_of(answer) == "rest_no_route":
             self.forget(account)
         return answer
@@ -132,11 +132,11 @@ class Sites:
     async def expect(
         self, account: Account[WordPressSettings], method: str, path: str, **call: Any
     ) -> Any:
-        """The JSON of an answer that must be a success. Error: `Stop` with what it is instead."""
+        """The JSON of an answer that must be a success. Error: `Stopped` with what it is."""
         answer = await self.call(account, method, path, **call)
         if answer.status not in {200, 201} or answer.data is None:
             writes = bool(call.get("writes"))
-            raise Stop(read_refusal(answer, self._tools.now(), writes=writes))
+            raise Stopped(read_refusal(answer, self._tools.now(), writes=writes))
         return answer.data
 
 
@@ -148,13 +148,13 @@ def _is_rest(answer: Answer) -> bool:
 
 
 def moved(base: str, asked: URL, answered: URL) -> str:
-    """The site's address after its redirects: writes go where they need none. Error: `Stop` when
+    """The site's address after its redirects: writes go where they need none. Error: `Stopped` when
     that is another host, which must not get the password."""
     if (answered.host, answered.scheme, answered.port) == (asked.host, asked.scheme, asked.port):
         return base
     here, there = ((address.host or "").removeprefix("www.") for address in (asked, answered))
     if here != there or answered.scheme != "https":
-        raise Stop(
+        raise Stopped(
             AccessLost(
                 reason=AccessReason.MISCONFIGURED,
                 detail=f"the site has moved to {answered.origin()}",

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from yarl import URL
 
 from channels.base import Account, Tools
-from channels.blog.stop import Stop
 from channels.blog.wordpress.adapter import WordPressAdapter
 from channels.blog.wordpress.site import Root, WordPressSettings, moved
 from channels.outcome import AccessLost, AccessReason, Delivered
 from channels.posts import Post
+from channels.steps import Stopped
 from tests.channels.blog.test_wordpress_wire import POSTS, REPLIES, account
 from tests.channels.replay import Recorded, Replay
 
@@ -95,7 +95,7 @@ def test_a_site_may_move_to_https_and_to_www(answered: str, base: str) -> None:
     ["https://parking.example/", "http://www.shop.example/", "http://shop.example:8080/"],
 )
 def test_a_site_may_not_move_anywhere_else(answered: str) -> None:
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(Stopped) as stopped:
         moved("http://shop.example", URL("http://shop.example/wp-json/"), URL(answered))
 
     assert isinstance(stopped.value.outcome, AccessLost)
