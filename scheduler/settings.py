@@ -77,7 +77,11 @@ class Settings(BaseSettings):
     site_name: str = Field("Blog", min_length=1, description="Title of the built-in blog.")
     site_description: str = Field("", description="One line below the blog's title.")
     site_author: str = Field("", description="Who publishes the blog, in its footer and feed.")
-    alert_mail_to: str = Field("", description="Who gets alerts by mail, comma-separated.")
+    alert_mail_to: str = Field(
+        "",
+        description="Who gets alerts by mail, comma-separated; fr:address or en:address for who"
+        " reads another language than the service's.",
+    )
     alert_mail_from: str = Field(
         "", description="Sender of alert mails; empty: the first of alert_mail_to."
     )
@@ -185,6 +189,17 @@ class Settings(BaseSettings):
             raise ValueError('apps must be JSON objects by adapter: {"adapter": {"…": "…"}}')
         return value
 
+    @field_validator("alert_mail_to")
+    @classmethod
+    def _readers(cls, value: str) -> str:
+        for one in value.split(","):
+            language, colon, _ = one.strip().partition(":")
+            if colon and language not in {"en", "fr"}:
+                raise ValueError(
+                    f"alert_mail_to: there is no language {language!r}; write fr:anne@example.org"
+                )
+        return value
+
     @field_validator("alert_smtp_url")
     @classmethod
     def _a_relay(cls, value: SecretStr) -> SecretStr:
@@ -217,6 +232,17 @@ class Settings(BaseSettings):
     @property
     def effective_public_url(self) -> str:
         return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+    @property
+    def alert_readers(self) -> dict[str, list[str]]:
+        """Who gets alerts by mail, by the language they read."""
+        readers: dict[str, list[str]] = {}
+        for one in filter(None, (part.strip() for part in self.alert_mail_to.split(","))):
+            language, colon, address = one.partition(":")
+            readers.setdefault(language if colon else self.language, []).append(
+                address.strip() if colon else one
+            )
+        return readers
 
     @property
     def own_hosts(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime
 from hashlib import sha256
@@ -50,6 +50,8 @@ class Teller:
     settings: Settings
     vault: Vault
     http: HttpClient
+    # Alerts told in one language while the relay refused the mail in the other.
+    told: set[tuple[str, str]] = field(default_factory=set)
 
     async def round(self) -> None:
         """Tell what is new, and call again what did not answer."""
@@ -91,21 +93,34 @@ class Teller:
         await store.queue_calls(self.database, rows)
 
     async def _mail(self, alerts: Sequence[Alert]) -> bool:
-        """One mail for everything that came together; whether no more telling is needed."""
-        recipients = [one.strip() for one in self.settings.alert_mail_to.split(",") if one.strip()]
-        if not recipients:
-            return True
-        language = self.settings.language
+        """One mail a language for everything that came together; whether no more telling is
+        needed."""
+        done = True
+        for language, recipients in self.settings.alert_readers.items():
+            fresh = [alert for alert in alerts if (alert.id, language) not in self.told]
+            if fresh and not await self._mail_in(language, recipients, fresh):
+                done = False
+            else:
+                self.told.update((alert.id, language) for alert in fresh)
+        if done:
+            self.told.clear()
+        return done
+
+    async def _mail_in(
+        self, language: str, recipients: Sequence[str], alerts: Sequence[Alert]
+    ) -> bool:
         base_url = self.settings.effective_public_url
         told = [notice(group, language=language, base_url=base_url) for group in grouped(alerts)]
         message = EmailMessage()
         message["Subject"], text = mail_words(told, language)
-        message["From"] = self.settings.alert_mail_from or recipients[0]
+        first = next(iter(self.settings.alert_readers.values()))[0]
+        message["From"] = self.settings.alert_mail_from or first
         message["To"] = ", ".join(recipients)
         message["Date"] = format_datetime(moment(self.clock.micros()))
-        message["Message-ID"] = _message_id(alerts, str(message["From"]))
+        message["Message-ID"] = _message_id(alerts, language, str(message["From"]))
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text)
+        message["Content-Language"] = language
         try:
             await send(message, **_relay(self.settings.alert_smtp_url.get_secret_value()))
         except (SMTPException, OSError) as error:
@@ -155,9 +170,10 @@ class Teller:
             )
 
 
-def _message_id(alerts: Sequence[Alert], sender: str) -> str:
+def _message_id(alerts: Sequence[Alert], language: str, sender: str) -> str:
     """The same for the same alerts, so that a repeated mail is seen to be one."""
-    digest = sha256(" ".join(alert.id for alert in alerts).encode()).hexdigest()[:32]
+    named = " ".join([language, *(alert.id for alert in alerts)])
+    digest = sha256(named.encode()).hexdigest()[:32]
     return f"<alert-{digest}@{sender.rpartition('@')[2].strip('> ') or 'estafette'}>"
 
 

@@ -12,6 +12,10 @@ from scheduler.alerts import Alert
 from scheduler.store.db import Connection, Database
 from scheduler.store.tables import accounts, alerts, hook_calls, hooks, posts
 
+# A vanished page's alert is the only one for its queue: it waits until that has moved, so that it
+# names what was left behind; no longer than this (microseconds).
+_QUEUE_MOVES = 60_000_000
+
 
 async def untold(database: Database, before: int, limit: int = 200) -> list[Alert]:
     """Alerts nobody was told of, opened before that moment, oldest first. What was resolved
@@ -29,6 +33,11 @@ async def untold(database: Database, before: int, limit: int = 200) -> list[Aler
             alerts.c.notified_at.is_(None),
             alerts.c.created_at <= before,
             or_(alerts.c.resolved_at.is_(None), alerts.c.severity == "info"),
+            or_(
+                alerts.c.kind != "account.vanished",
+                alerts.c.data["moved"].as_string().is_not(None),
+                alerts.c.created_at <= before - _QUEUE_MOVES,
+            ),
         )
         .order_by(alerts.c.created_at, alerts.c.id)
         .limit(limit)

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from channels.outcome import HealthStatus
 from channels.sandbox.faults import FaultName
 from scheduler.care import doctor_of
+from scheduler.decide import SECOND
 from scheduler.store.accounts import pause as pause_by_hand
 from scheduler.store.tables import accounts, events
 from tests.engine.conftest import PATIENCE, Engine
@@ -171,3 +172,22 @@ async def test_a_page_that_stays_partly_visible_is_told_once(engine: Engine) -> 
     engine.practice.platforms["facebook"].faults.clear(FaultName.SERVER_ERROR)
     assert (await probe(engine)).status == S.DEGRADED
     assert [alert.kind for alert in await engine.alerts()] == ["account.degraded"]
+
+
+async def test_each_account_is_looked_at_as_often_as_its_owner_says(engine: Engine) -> None:
+    services = engine.services
+    for channel in ("facebook", "linkedin"):
+        await doctor_of(services, "tests").probe(engine.accounts[channel])
+    before = {channel: (await engine.account(channel)) for channel in ("facebook", "linkedin")}
+    async with services.database.write() as connection:
+        await connection.execute(
+            accounts.update()
+            .where(accounts.c.id == engine.accounts["facebook"])
+            .values(policy={"probe_interval": 30})
+        )
+        await connection.execute(
+            accounts.update().values(checked_at=accounts.c.checked_at - 60 * SECOND)
+        )
+    await doctor_of(services, "tests").look_at_everyone()
+    assert (await engine.account("facebook")).checked_at > before["facebook"].checked_at
+    assert (await engine.account("linkedin")).checked_at < before["linkedin"].checked_at

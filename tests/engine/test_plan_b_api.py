@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestClient
 from channels.base import Account
 from channels.outcome import Severity
 from channels.posts import Part, Post
+from channels.sandbox.faults import FaultName
 from scheduler.store.alerts import raise_alert
 from tests.engine.conftest import Engine
 from tests.engine.test_digest import queue, route, states, vanish
@@ -130,3 +131,19 @@ async def test_days_of_their_own_are_for_practice_accounts_alone(engine: Engine,
     assert (status, refused["errors"][0]["field"]) == (422, "day_seconds")
     status, _ = await call(api, "POST", f"/routes/{engine.accounts['blog']}/check", body)
     assert status == 422
+
+
+async def test_a_fallback_that_is_itself_down_is_told_when_it_is_written(
+    engine: Engine, api: Api
+) -> None:
+    engine.fault("linkedin", FaultName.TOKEN_DEAD)
+    other = engine.accounts["linkedin"]
+    await call(api, "POST", f"/accounts/{other}/probe")
+    path = f"/routes/{engine.accounts['facebook']}"
+    body = {"fallbacks": [other, engine.accounts["blog"]]}
+    assert "is unreachable" in (await call(api, "POST", f"{path}/check", body))[1]["warnings"][0]
+    assert "is unreachable" in (await call(api, "PUT", path, body))[1]["warnings"][0]
+    alone = {"fallbacks": [other]}
+    assert "every fallback" in (await call(api, "PUT", path, alone))[1]["warnings"][0]
+    nobody: dict[str, Any] = {"fallbacks": []}
+    assert "no plan B" in (await call(api, "PUT", path, nobody))[1]["warnings"][0]

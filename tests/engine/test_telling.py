@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email import message_from_bytes
 from email.message import Message
 from email.policy import default
@@ -24,9 +24,10 @@ from scheduler.care import doctor_of, teller_of, watchman_of
 from scheduler.foresight import DAY, Foresight
 from scheduler.settings import Settings
 from scheduler.store import claims, notices
+from scheduler.store.accounts import pause
 from scheduler.store.alerts import raise_alert
 from scheduler.store.tables import accounts, hook_calls
-from tests.engine.conftest import Engine, opened
+from tests.engine.conftest import PATIENCE, Engine, opened
 
 SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
 
@@ -38,9 +39,12 @@ class Mailbox:
     mails: list[Message] = field(default_factory=list)
     came: asyncio.Event = field(default_factory=asyncio.Event)
     refuses: bool = False
+    refused: str = ""
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802 -- aiosmtpd's name
         if self.refuses:
+            return "451 try later"
+        if envelope.rcpt_tos == [self.refused]:
             return "451 try later"
         assert isinstance(envelope.content, bytes)
         self.mails.append(message_from_bytes(envelope.content, policy=default))
@@ -141,6 +145,53 @@ async def test_a_relay_that_refuses_is_asked_again(engine: Engine, mailbox: Mail
     await teller.round()
     await teller.round()
     assert len(mailbox.mails) == 1
+
+
+async def test_each_person_is_told_in_her_language_and_once(
+    engine: Engine, mailbox: Mailbox
+) -> None:
+    readers = "fr:anne@example.org, bob@example.org, fr:zoe@example.org"
+    settings = engine.services.settings.model_copy(update={"alert_mail_to": readers})
+    teller = replace(teller_of(engine.services), settings=settings)
+    mailbox.refused = "bob@example.org"
+    await happen(engine, "one")
+    await teller.round()
+    mailbox.refused = ""
+    await happen(engine, "two")
+    await teller.round()
+    await teller.round()
+    told = [(mail["To"], mail["Content-Language"]) for mail in mailbox.mails]
+    french = ("anne@example.org, zoe@example.org", "fr")
+    assert told == [french, french, ("bob@example.org", "en")]
+    first, second, english = (mail.get_payload(decode=True) for mail in mailbox.mails)
+    assert isinstance(first, bytes)
+    assert "n’est visible qu’en partie" in first.decode()
+    assert isinstance(second, bytes)
+    assert b"because of one" not in second
+    assert isinstance(english, bytes)
+    assert b"because of one" in english
+    assert b"because of two" in english
+
+
+async def test_every_road_closed_holds_and_tells_by_mail_and_webhook(
+    engine: Engine, mailbox: Mailbox, receiver: tuple[Receiver, str]
+) -> None:
+    taken, url = receiver
+    await hook(engine, url)
+    async with engine.services.database.write() as connection:
+        for channel in ("blog", "linkedin"):
+            await pause(connection, engine.accounts[channel], None, 1)
+    engine.fault("facebook", FaultName.PAGE_GONE)
+    async with engine.worker():
+        post = await engine.post("facebook", title="We reopen")
+        await engine.until(post, lambda rows: rows[0].hold_reason == "no-road")
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                mails = [str(mail.get_payload()) for mail in mailbox.mails]
+                kinds = {one["type"] for one in taken.calls}
+                if "alert.account.vanished" in kinds and any("We reopen" in mail for mail in mails):
+                    break
+                await asyncio.sleep(0.02)
 
 
 async def test_what_happens_together_is_one_mail(engine: Engine, mailbox: Mailbox) -> None:
