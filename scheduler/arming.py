@@ -80,17 +80,33 @@ class Armer:
     lease_us: int
     late: LateRules
     catch_up_gap_us: int
+    _failed: list[str] = field(default_factory=list)
 
     async def arm(self, horizon: int, limit: int) -> Batch | None:
         """One claim of up to `limit` rows due by `horizon`, prepared; None when nothing is due."""
         if not await claims.any_due(self.database, horizon):
             return None
+        token = str(uuid_utils.uuid7())
+        try:
+            return await self._claim(horizon, limit, token)
+        except BaseException:  # claimed or not, nobody has it in hand
+            self._failed.append(token)
+            raise
+
+    async def forget_failed(self) -> None:
+        """Give back what was claimed by rounds that failed: nothing of it was sent."""
+        if self._failed:
+            tokens = tuple(self._failed)
+            await claims.release_all(self.database, tokens, now=self.clock.micros())
+            del self._failed[: len(tokens)]
+
+    async def _claim(self, horizon: int, limit: int, token: str) -> Batch | None:
         now = self.clock.micros()
         claimed = await claims.claim_due(
             self.database,
             horizon=horizon,
             worker=self.worker,
-            token=str(uuid_utils.uuid7()),
+            token=token,
             lease_until=max(now, horizon) + self.lease_us,
             now=now,
             limit=limit,

@@ -95,8 +95,8 @@ class Sender:
     broadcast: BroadcastRun
 
     async def attempt(self, armed: Armed) -> Attempted:
-        """Send once. Never raises but for cancellation, which leaves the journal's mark and so
-        the doubt to the next worker."""
+        """Send once, what the journal names already. Never raises but for cancellation, which
+        leaves the journal's mark and so the doubt to the next worker."""
         if not tracing.on():
             return await self._attempt(armed)
         delivery = armed.delivery
@@ -109,7 +109,6 @@ class Sender:
     async def _attempt(self, armed: Armed) -> Attempted:
         delivery = armed.delivery
         started_at = self.clock.micros()
-        self.journal.sending(delivery.id, delivery.attempt)
         outcome = await self._send(armed)
         finished_at = self.clock.micros()
         with tracing.span("decide"):

@@ -96,11 +96,17 @@ class Completer:
 
     async def _move(self) -> None:
         """The other roads: each leaves the list once it is taken, so that a failure repeats
-        nothing that is done."""
-        while self._moves:
-            attempted, move = self._moves[0]
-            await self.mover(attempted.armed.delivery, move)
-            self._moves.pop(0)
+        nothing that is done, and one that fails keeps nobody waiting."""
+        failed: Exception | None = None
+        for attempted, move in tuple(self._moves):
+            try:
+                await self.mover(attempted.armed.delivery, move)
+            except Exception as error:  # noqa: BLE001 -- raised below, when the others are done
+                failed = error
+            else:
+                self._moves.remove((attempted, move))
+        if failed is not None:
+            raise failed
 
     async def _commit(self, batch: Sequence[Attempted]) -> None:
         now = self.clock.micros()

@@ -12,6 +12,7 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
@@ -27,7 +28,7 @@ from scheduler.deliveries import Delivery
 from scheduler.store import claims
 from scheduler.store.completions import mark_sending
 from scheduler.store.db import Database
-from scheduler.store.look import open_look
+from scheduler.store.look import Seen, open_look
 
 log = structlog.get_logger()
 
@@ -91,6 +92,8 @@ class Dispatcher:
         self._bell = asyncio.Event()
         self._timer = asyncio.Event()
         self._stopping = False
+        self._returns: list[tuple[str, str]] = []
+        self._rounds: list[asyncio.Task[None]] = []
         self.workers_alive = 1
 
     def wake(self) -> None:
@@ -104,8 +107,10 @@ class Dispatcher:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._arm_loop())
-            group.create_task(self._fire_loop())
+            self._rounds += [
+                group.create_task(self._arm_loop()),
+                group.create_task(self._fire_loop()),
+            ]
             group.create_task(self._renew_loop())
 
     async def stop(self, grace: float) -> None:
@@ -114,21 +119,39 @@ class Dispatcher:
         Sends still under way after `grace` seconds are cancelled; the journal keeps their doubt.
         """
         self._stopping = True
+        self._bell.set()
+        self._timer.set()
+        if self._rounds:  # what a round has in hand is neither in the heap nor in a lane
+            await asyncio.wait(self._rounds, timeout=grace)
         waiting = [armed for _, _, armed in self._heap]
         self._heap.clear()
         for lane in self._lanes.values():
             waiting += lane.waiting
             lane.waiting.clear()
-        async with self._database.write() as connection:
-            fences = [(armed.delivery.id, armed.token) for armed in waiting]
-            await claims.release(connection, fences, now=self._clock.micros())
+        self._returns += [(armed.delivery.id, armed.token) for armed in waiting]
+        try:
+            await self._give_back()
+        except Exception:  # the database is away: the leases end by themselves
+            log.exception("giving-back.failed")
+            metrics.DB_ERRORS.labels("giving-back").inc()
         if self._sends:
             _, late = await asyncio.wait(self._sends, timeout=grace)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        await self._completer.drained()
+        with suppress(TimeoutError):  # no database: the journal keeps their doubt, too
+            async with asyncio.timeout(grace):
+                await self._completer.drained()
         await self._look.close()
+
+    async def _give_back(self) -> None:
+        """What is ours and certainly did not leave is everyone's again."""
+        await self._armer.forget_failed()
+        if self._returns:
+            fences = tuple(self._returns)
+            async with self._database.write() as connection:
+                await claims.release(connection, fences, now=self._clock.micros())
+            del self._returns[: len(fences)]
 
     async def _arm_loop(self) -> None:
         while not self._stopping:
@@ -149,6 +172,7 @@ class Dispatcher:
                 continue
 
     async def _arm(self) -> bool:
+        await self._give_back()
         room = MAX_ARMED - self.load
         if room <= 0:
             return False
@@ -161,7 +185,11 @@ class Dispatcher:
             self._push(armed)
         self._timer.set()
         for delivery, cause in batch.moved:
-            await self._mover(delivery, Move(cause))
+            try:
+                await self._mover(delivery, Move(cause))
+            except Exception:  # claimed by nobody's hands: to be claimed again
+                log.exception("move.failed", delivery=delivery.id)
+                self._returns.append((delivery.id, delivery.token or ""))
         return True
 
     def _push(self, armed: Armed) -> None:
@@ -205,25 +233,49 @@ class Dispatcher:
         seen = await self._look.seen([armed.delivery.id for armed in due])
         now = self._clock.micros()
         tracing.record_all("last look", begun, now, (armed.delivery for armed in due))
-        put_back = []
-        expired = []
+        put_back: list[tuple[Armed, Seen]] = []
+        expired: list[Armed] = []
         for armed in due:
             found = seen.get(armed.delivery.id)
             if found is None or found.token != armed.token:
                 continue  # cancelled, moved, or taken over
             if found.paused_until > now:
-                put_back.append((armed.delivery, found.paused_until, found.pause_reason))
+                put_back.append((armed, found))
             elif armed.lease_until - now < self._pace.send_timeout * SECOND:
-                expired.append((armed.delivery.id, armed.token))
+                expired.append(armed)
             else:
                 armed.looked_at = now
                 self._enqueue(armed)
         self._pump()
+        if put_back or expired:
+            try:
+                await self._put_off(put_back, expired)
+            except Exception:  # only these: the others may be under way by now
+                log.exception("putting-off.failed")
+                metrics.DB_ERRORS.labels("putting-off").inc()
+                self._later([armed for armed, _ in put_back] + expired)
+
+    async def _put_off(
+        self, put_back: Sequence[tuple[Armed, Seen]], expired: Sequence[Armed]
+    ) -> None:
         if put_back:
-            await self._armer.put_back(put_back)
+            await self._armer.put_back(
+                [(armed.delivery, seen.paused_until, seen.pause_reason) for armed, seen in put_back]
+            )
         if expired:
+            fences = [(armed.delivery.id, armed.token) for armed in expired]
             async with self._database.write() as connection:
-                await claims.release(connection, expired, now=now)
+                await claims.release(connection, fences, now=self._clock.micros())
+
+    def _later(self, some: Sequence[Armed]) -> None:
+        """Look again in a moment."""
+
+        def again() -> None:
+            for armed in some:
+                self._push(armed)
+            self._timer.set()
+
+        asyncio.get_running_loop().call_later(DB_PAUSE, again)
 
     def _enqueue(self, armed: Armed) -> None:
         lane = self._lanes.get(armed.member.id)
@@ -275,6 +327,16 @@ class Dispatcher:
 
     async def _send(self, lane: Lane, armed: Armed) -> None:
         try:
+            if self._clock.micros() - armed.looked_at > LOOK_HOLDS:
+                log.warning("look.again", delivery=armed.delivery.id)
+                self._later([armed])  # we were frozen since: it may be another's by now
+                return
+            try:
+                self._sender.journal.sending(armed.delivery.id, armed.delivery.attempt)
+            except OSError:  # no room: what the journal does not name must not leave
+                log.exception("journal.failed", delivery=armed.delivery.id)
+                self._later([armed])
+                return
             if armed.member.channel.capabilities.addressed and not await self._begin(armed):
                 return
             attempted = await self._sender.attempt(armed)
@@ -290,7 +352,7 @@ class Dispatcher:
             )
 
     async def _renew_loop(self) -> None:
-        while not self._stopping:
+        while True:
             await asyncio.sleep(self._pace.lease_us / SECOND / 3)
             held = [armed for _, _, armed in self._heap]
             held += [armed for lane in self._lanes.values() for armed in lane.waiting]
@@ -307,6 +369,6 @@ class Dispatcher:
                 metrics.DB_ERRORS.labels("renewal").inc()
                 continue
             for armed in held:
-                armed.lease_until = max(armed.lease_until, until)
+                armed.lease_until = until
             metrics.ARMED.set(self.load)
             metrics.IN_FLIGHT.set(len(self._sends))

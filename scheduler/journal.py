@@ -8,6 +8,7 @@ after another one.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -29,6 +30,12 @@ def _mark(delivery_id: str, attempt: int) -> bytes:
     return f"{delivery_id} {attempt}\n".encode()
 
 
+def _write(descriptor: int, data: bytes) -> None:
+    """All of it. Error: OSError when only a part found room."""
+    if os.write(descriptor, data) < len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 class Journal:
     """Append-only; locked while its worker lives, so that a successor can tell."""
 
@@ -36,35 +43,52 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True)
         self._path = directory / f"{worker}.sent"
         self._flying: set[bytes] = set()
-        self._file = self._opened(self._path)
-        self._size = 0
+        self._file, self._size = self._begun()
+        self._compact_at = _COMPACT_AT
 
-    @staticmethod
-    def _opened(path: Path) -> int:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.write(descriptor, f"{boot_id()}\n".encode())
-        return descriptor
+    def _begun(self) -> tuple[int, int]:
+        """A new file with what is under way, in place and locked: (descriptor, size). It gets
+        its name last, so that nobody takes it for a dead worker's before it is locked."""
+        fresh = self._path.with_suffix(".new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            content = b"".join([f"{boot_id()}\n".encode(), *self._flying])
+            _write(descriptor, content)
+            fresh.replace(self._path)
+        except OSError:
+            os.close(descriptor)
+            fresh.unlink(missing_ok=True)
+            raise
+        return descriptor, len(content)
 
     def sending(self, delivery_id: str, attempt: int) -> None:
-        """Call before the first byte leaves."""
+        """Call before the first byte leaves. Error: OSError when it cannot be noted (a full
+        disk); then nothing may leave."""
         mark = _mark(delivery_id, attempt)
+        try:
+            _write(self._file, mark)
+        except OSError:
+            os.ftruncate(self._file, self._size)  # half a line would spoil the next one
+            raise
+        self._size += len(mark)
         self._flying.add(mark)
-        self._size += os.write(self._file, mark)
 
     def settled(self, delivery_id: str, attempt: int) -> None:
         """Call once the outcome is committed."""
         self._flying.discard(_mark(delivery_id, attempt))
-        if self._size > _COMPACT_AT:
+        if self._size > self._compact_at:
             self._compact()
 
     def _compact(self) -> None:
-        fresh = self._path.with_suffix(".new")
-        descriptor = self._opened(fresh)
-        self._size = sum(os.write(descriptor, mark) for mark in self._flying)
-        fresh.replace(self._path)
-        os.close(self._file)
-        self._file = descriptor
+        old = self._file
+        try:
+            self._file, self._size = self._begun()
+        except OSError:  # no room for a second file: the old one goes on
+            self._compact_at = self._size + _COMPACT_AT
+            return
+        self._compact_at = _COMPACT_AT
+        os.close(old)
 
     def abandon(self) -> None:
         """Leave the file for a successor: something is still in doubt."""

@@ -1,6 +1,9 @@
 from pathlib import Path
 
+import pytest
+
 from scheduler.journal import Journal, boot_id, left_behind
+from tests.support.room import room_for
 
 
 def test_a_living_workers_journal_is_nobody_elses(tmp_path: Path) -> None:
@@ -44,3 +47,28 @@ def test_a_line_cut_by_the_kill_is_no_entry(tmp_path: Path) -> None:
     (tmp_path / "cut.sent").write_text(f"{boot_id()}\none 1\ntwo")
     (left,) = left_behind(tmp_path)
     assert left.sent == {("one", 1)}
+
+
+def test_a_mark_that_finds_no_room_is_refused_and_spoils_no_other(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "full")
+    journal.sending("one", 1)
+    size = (tmp_path / "full.sent").stat().st_size
+    with room_for(size + 5), pytest.raises(OSError, match="space"):
+        journal.sending("two", 12)
+    journal.sending("three", 1)
+    journal.abandon()
+    (left,) = left_behind(tmp_path)
+    assert left.sent == {("one", 1), ("three", 1)}
+
+
+def test_goes_on_in_its_old_file_where_there_is_no_room_for_a_new_one(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "full")
+    for number in range(60_000):
+        journal.sending(f"delivery-{number}", 1)
+    with room_for(10):
+        journal.settled("delivery-0", 1)
+    journal.sending("one", 1)
+    journal.settled("delivery-1", 1)
+    journal.abandon()
+    (left,) = left_behind(tmp_path)
+    assert {("one", 1), ("delivery-2", 1)} <= left.sent

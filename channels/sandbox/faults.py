@@ -11,7 +11,8 @@ class FaultName(StrEnum):
 
     `ANSWER_LOST` writes, then cuts the connection before the answer; `MALFORMED` writes, then
     answers garbage; `SERVER_ERROR` and the rest write nothing. `PHONE_ONLY` hides the public page
-    from desktop browsers. `SLOW` waits `seconds` before handling, `HANG` never answers.
+    from desktop browsers. `SLOW` waits `seconds` before handling, `HANG` never answers, `CUT` ends
+    the connection unread.
     """
 
     PAGE_GONE = "page-gone"
@@ -24,6 +25,7 @@ class FaultName(StrEnum):
     REJECTED = "rejected"
     SLOW = "slow"
     HANG = "hang"
+    CUT = "cut"
     ANSWER_LOST = "answer-lost"
     SERVER_ERROR = "server-error"
     MALFORMED = "malformed"

@@ -81,6 +81,9 @@ class LostAnswer(web.Response):
             request.transport.abort()
         return None
 
+    async def write_eof(self, data: bytes = b"") -> None:
+        """There is nothing to end."""
+
 
 async def apply_transport_faults(
     sandbox: Sandbox, account: str = "", *, write: bool
@@ -96,6 +99,8 @@ async def apply_transport_faults(
         await asyncio.sleep(slow.seconds)
     if strike(FaultName.HANG, account) is not None:
         await asyncio.sleep(3600)
+    if strike(FaultName.CUT, account) is not None:
+        return LostAnswer()
     return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import RowMapping, bindparam, delete, func, or_, select, union_all, update
+from sqlalchemy import RowMapping, Select, bindparam, delete, func, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from channels.posts import Part
@@ -164,6 +164,19 @@ async def release(connection: AsyncConnection, held: Iterable[tuple[str, str]], 
     return count
 
 
+async def release_all(database: Database, tokens: Iterable[str], *, now: int) -> None:
+    """Give back whatever is still armed under these tokens; none of it may have been sent."""
+    async with database.write() as connection:
+        await connection.execute(
+            update(deliveries)
+            .where(CLAIMED, deliveries.c.token.in_(list(tokens)))
+            .where(deliveries.c.state == State.ARMED)
+            .values(
+                state=State.SCHEDULED, token=None, worker=None, lease_until=None, updated_at=now
+            )
+        )
+
+
 async def heartbeat(
     database: Database, *, worker: str, host: str, pid: int, started_at: int, now: int
 ) -> None:
@@ -182,6 +195,12 @@ async def retire(database: Database, worker: str) -> None:
         await connection.execute(delete(workers).where(workers.c.id == worker))
 
 
+def _alive(since: int, until: int) -> Select[tuple[str]]:
+    """Workers whose last sign of life lies between these. One from the future is no sign of life:
+    clocks were put back, and who gave it may be dead by now."""
+    return select(workers.c.id).where(workers.c.heartbeat_at.between(since, until))
+
+
 async def rescue(
     database: Database, *, now: int, dead_before: int, first_look: int
 ) -> tuple[list[str], list[str]]:
@@ -189,12 +208,24 @@ async def rescue(
 
     What was not yet due when its worker is found dead goes back at once: the owner, should it
     only have been asleep, reads its token again before it sends. What was due waits for the end
-    of its lease and is then looked for on the platform before anything else.
+    of its lease and is then looked for on the platform before anything else. So does what came
+    due by the worker's own clock: when clocks were put back, it may have been sent in what is
+    now the future.
     """
-    alive = select(workers.c.id).where(workers.c.heartbeat_at >= dead_before)
+    silence = now - dead_before
+    alive = _alive(dead_before, now + silence)
+    was_due = (
+        select(workers.c.id)
+        .where(
+            workers.c.id == deliveries.c.worker,
+            workers.c.heartbeat_at >= deliveries.c.due_at - silence,
+        )
+        .exists()
+    )
     orphaned = or_(deliveries.c.worker.is_(None), deliveries.c.worker.not_in(alive))
     cleared = {"token": None, "worker": None, "lease_until": None, "updated_at": now}
-    early = (deliveries.c.state == State.ARMED) & (deliveries.c.due_at > now) & orphaned
+    unsent = (deliveries.c.due_at > now) & ~was_due
+    early = (deliveries.c.state == State.ARMED) & unsent & orphaned
     expired = deliveries.c.lease_until < now
     async with database.read() as connection:  # mostly there is nothing to write
         some = select(deliveries.c.id).where(CLAIMED, or_(early, expired)).limit(1)
@@ -287,7 +318,7 @@ async def take_lease(
 ) -> bool:
     """Take or renew a named lease; True while `holder` has it. A holder without a sign of life
     since `alive_since` has lost it, however long its term."""
-    alive = select(workers.c.id).where(workers.c.heartbeat_at >= alive_since)
+    alive = _alive(alive_since, now + (now - alive_since))
     insert = database.insert(leases).values(name=name, holder=holder, expires_at=until)
     async with database.write() as connection:
         result = await connection.execute(

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+import errno
+
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
 from sqlalchemy.exc import IntegrityError as ConstraintError
 from sqlalchemy.exc import SQLAlchemyError as StoreError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-__all__ = ["ConstraintError", "StoreError", "explain"]  # the errors that floors above may catch
+# The errors that floors above may catch, and what they may ask of any.
+__all__ = ["ConstraintError", "StoreError", "away", "explain", "full"]
+
+# PostgreSQL's classes: connection, resources, an operator's intervention, the system's own errors.
+_AWAY = ("08", "53", "57", "58")
+_DISK_FULL = "53100"
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_SQLITE_FULL = "SQLITE_FULL"
+_SQLITE_WRONG = "SQLITE_ERROR"  # a wrong statement, or a schema that is not this release's
 
 
 def explain(error: BaseException) -> str | None:
@@ -18,3 +35,34 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return None
+
+
+def full(error: BaseException) -> bool:
+    """Whether there was no room left on the disk, of the database or of our own files."""
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    return _code(error) == _DISK_FULL or _sqlite_code(error) == _SQLITE_FULL
+
+
+def away(error: BaseException) -> bool:
+    """Whether the database does not answer, or cannot, just now: the same may well succeed
+    later. A statement that it refuses is not that."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+        return _sqlite_code(error) != _SQLITE_WRONG
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    # Its socket refuses us, or is not there (a file that is missing would be named).
+    if isinstance(error, ConnectionRefusedError | ConnectionResetError):
+        return True
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        return True
+    return full(error) or _code(error).startswith(_AWAY)
+
+
+def _code(error: BaseException) -> str:
+    """PostgreSQL's, of the driver's error or of one that wraps it."""
+    return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
+
+
+def _sqlite_code(error: BaseException) -> str:
+    return str(getattr(getattr(error, "orig", error), "sqlite_errorname", ""))

@@ -141,12 +141,12 @@ def _responses(one: Endpoint, schemas: Mapping[Any, Any]) -> dict[str, Any]:
 def _refusals(one: Endpoint) -> list[Refusal]:
     found: list[Refusal] = []
     if one.scope is not None:
-        found += [Refusal.UNAUTHENTICATED, Refusal.FORBIDDEN]
+        found += [Refusal.UNAUTHENTICATED, Refusal.FORBIDDEN, Refusal.UNAVAILABLE]
     if "body" in one.parts:
         found += [Refusal.BAD_REQUEST, Refusal.TOO_LARGE, Refusal.MEDIA_TYPE]
     if one.parts or one.request_body:
         found.append(Refusal.INVALID)
-    return [*found, *one.refusals]
+    return list(dict.fromkeys([*found, *one.refusals]))
 
 
 def _said(status: int) -> str:

@@ -15,10 +15,12 @@ from pydantic_core import ErrorDetails
 
 from channels.translations import in_language
 from scheduler.refusals import FieldError, Refusal, RefusedError
+from scheduler.store import faults
 from scheduler.vault import VaultError
 from scheduler.web.phrases import language_of
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER = "5"  # seconds: about what a database needs to come back
 log = structlog.get_logger()
 
 
@@ -174,6 +176,8 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     except VaultError as error:
         return _unexpected(request, error, str(error))
     except Exception as error:  # noqa: BLE001 -- the last resort: logged whole, told as an id
+        if faults.away(error):
+            return _away(request, error)
         return _unexpected(request, error, "something went wrong on our side")
 
 
@@ -215,6 +219,19 @@ def too_large(detail: str) -> RefusedError:
         detail,
         [FieldError("body", detail, "shorten the text; upload pictures with POST /api/v1/media")],
     )
+
+
+def _away(request: web.Request, error: Exception) -> web.Response:
+    """Nothing can be stored just now; whether something was is for the key to tell."""
+    log.error(
+        "request.refused", method=request.method, path=request.path, error=faults.explain(error)
+    )
+    detail, first = "the database does not answer just now", ""
+    if faults.full(error):
+        detail, first = "the disk is full", "make room on the disk, then "
+    remedy = f"{first}send it again; with the same Idempotency-Key it is not taken twice"
+    refused = RefusedError(Refusal.UNAVAILABLE, detail, [FieldError("service", detail, remedy)])
+    return response(refused, {"Retry-After": RETRY_AFTER})
 
 
 def _unexpected(request: web.Request, error: Exception, detail: str) -> web.Response:

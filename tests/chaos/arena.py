@@ -5,21 +5,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
+import re
 import socket
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import redis
 
 from scheduler.embedded import find_server
 from tests.bench.support import Platform, platform
+from tests.chaos.actor import Actor
+from tests.chaos.disk import Disk, disk
+from tests.chaos.stores import Store, store
 
-RESTART_AFTER = 0.2
 # Short terms, so that a run of many kills stays short; the proportions are production's.
 TERMS = {
     "LEASE": "5", "SEND_TIMEOUT": "2", "HEARTBEAT_INTERVAL": "0.5", "WORKER_DEAD_AFTER": "2.5",
@@ -36,56 +38,24 @@ def free_port() -> int:
 
 
 @dataclass
-class Actor:
-    """One process that is started again whenever it dies, until the run ends."""
-
-    name: str
-    command: list[str]
-    environment: Mapping[str, str]
-    process: asyncio.subprocess.Process | None = None
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
-    deaths: int = 0
-    log: Path | None = None
-
-    async def live(self) -> None:
-        """Run it for ever."""
-        while True:
-            self.ready.clear()
-            assert self.log is not None
-            with self.log.open("ab") as errors:
-                self.process = await asyncio.create_subprocess_exec(
-                    *self.command, env=dict(self.environment), stdout=subprocess.PIPE,
-                    stderr=errors,
-                )  # fmt: skip
-            try:
-                assert self.process.stdout is not None
-                while await self.process.stdout.readline():
-                    self.ready.set()
-                await self.process.wait()
-            finally:
-                if self.process.returncode is None:
-                    self.process.kill()
-                    await self.process.wait()
-            self.deaths += 1
-            await asyncio.sleep(RESTART_AFTER)
-
-    def signal(self, number: signal.Signals) -> bool:
-        """Send a signal to the living process; False when it is dead just now."""
-        if self.process is None or self.process.returncode is not None:
-            return False
-        os.kill(self.process.pid, number)
-        return True
-
-
-@dataclass
 class Arena:
     """Everything of one run. `port`: the API's."""
 
     directory: Path
     port: int
     platform: Platform
-    actors: dict[str, Actor]
+    actors: Mapping[str, Actor]
     redis_url: str
+    disk: Disk
+    store: Store
+
+    @property
+    def workers(self) -> Sequence[Actor]:
+        return [actor for name, actor in self.actors.items() if name.startswith("worker")]
+
+    def worker(self, draw: int) -> Actor:
+        """One of them."""
+        return self.workers[draw % len(self.workers)]
 
     def flush_redis(self) -> None:
         """Empty it, if it answers just now."""
@@ -95,50 +65,61 @@ class Arena:
         except redis.RedisError:
             return
 
-    @property
-    def logs(self) -> str:
-        """What the processes complained of."""
-        return "".join(
-            path.read_text(errors="replace") for path in sorted(self.directory.glob("*.log"))
-        )
+    def complaints(self) -> Counter[str]:
+        """What the processes logged, by event and error."""
+        found: Counter[str] = Counter()
+        for path in sorted(self.directory.glob("*.log")):
+            for line in path.read_text(errors="replace").splitlines():
+                event = re.search(r'"event": "([^"]+)"', line)
+                error = re.findall(r"(\w+(?:\.\w+)+: [^\\]{0,80})\\n", line)
+                if event:
+                    found[f"{path.stem.rstrip('0123456789')} {event[1]}: {error[-1:]}"] += 1
+        return found
 
 
 @asynccontextmanager
-async def arena(directory: Path, database_url: str, *, workers: int) -> AsyncIterator[Arena]:
-    """Start everything; end everything."""
-    port = free_port()
-    server = find_server()
-    assert server is not None
-    redis_socket = directory / "r.sock"
-    redis_url = f"unix://{redis_socket}"
-    environment = {
-        **os.environ,
-        **{f"ESTAFETTE_{name}": value for name, value in TERMS.items()},
-        "ESTAFETTE_DATA_DIR": str(directory / "data"),
-        "ESTAFETTE_DATABASE_URL": database_url,
-        "ESTAFETTE_REDIS_URL": redis_url,
-        "ESTAFETTE_PORT": str(port),
-    }
-    child = [sys.executable, "-m", "tests.chaos.child"]
-    actors = {
-        "redis": Actor(
-            "redis",
-            [str(server), "--port", "0", "--unixsocket", str(redis_socket), "--save", "",
-             "--appendonly", "yes", "--dir", str(directory)],
-            environment,
-        ),
-        "api": Actor("api", [*child, "api"], environment),
-        **{f"worker{n}": Actor(f"worker{n}", [*child, "worker"], environment)
-           for n in range(workers)},
-    }  # fmt: skip
-    for actor in actors.values():
-        actor.log = directory / f"{actor.name}.log"
-    async with platform(directory) as running:
-        lives = [asyncio.create_task(actor.live()) for actor in actors.values()]
-        try:
-            await asyncio.gather(*(actor.ready.wait() for actor in actors.values()))
-            yield Arena(directory, port, running, actors, redis_url)
-        finally:
-            for life in lives:
-                life.cancel()
-            await asyncio.gather(*lives, return_exceptions=True)
+async def arena(directory: Path, kind: str, *, workers: int) -> AsyncIterator[Arena]:
+    """Everything, not started yet; ended with the context."""
+    with disk(directory / "data") as data:
+        environment = os.environ | {f"ESTAFETTE_{name}": value for name, value in TERMS.items()}
+        database = store(kind, directory, data.path, environment)
+        redis_socket = directory / "r.sock"
+        port = free_port()
+        environment |= {
+            "ESTAFETTE_DATA_DIR": str(data.path),
+            "ESTAFETTE_DATABASE_URL": database.url,
+            "ESTAFETTE_REDIS_URL": f"unix://{redis_socket}",
+            "ESTAFETTE_PORT": str(port),
+        }
+        commands = {
+            "redis": [str(find_server()), "--port", "0", "--unixsocket", str(redis_socket),
+                      "--save", "", "--appendonly", "yes", "--dir", str(data.path)],
+            "api": [sys.executable, "-m", "tests.chaos.child", "api"],
+            **{f"worker{n}": [sys.executable, "-m", "tests.chaos.child", "worker"]
+               for n in range(workers)},
+        }  # fmt: skip
+        actors = {
+            name: Actor(name, command, environment, directory / f"{name}.log")
+            for name, command in commands.items()
+        }
+        if database.actor is not None:
+            actors["postgres"] = database.actor
+        async with platform(directory) as running:
+            yield Arena(directory, port, running, actors, f"unix://{redis_socket}", data, database)
+
+
+@asynccontextmanager
+async def alive(actors: Sequence[Actor]) -> AsyncIterator[None]:
+    """These processes, ready; ended with the context."""
+    lives = [asyncio.create_task(actor.live()) for actor in actors]
+    try:
+        for actor, life in zip(actors, lives, strict=True):
+            waiting = asyncio.create_task(actor.ready.wait())
+            await asyncio.wait([waiting, life], return_when=asyncio.FIRST_COMPLETED)
+            if life.done():
+                life.result()  # it could not even be started
+        yield
+    finally:
+        for life in lives:
+            life.cancel()
+        await asyncio.gather(*lives, return_exceptions=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -23,114 +23,145 @@ from scheduler.services import open_services
 from scheduler.settings import Settings
 from scheduler.store import accounts, tokens
 from scheduler.store.db import Database
+from scheduler.store.faults import StoreError
 from scheduler.store.migrate import migrate
-from scheduler.store.tables import alerts, deliveries
+from scheduler.store.tables import accounts as account_table
+from scheduler.store.tables import alerts, attempts, deliveries, posts
 from scheduler.store.tokens import Scope
-from tests.chaos.arena import Arena, arena
+from tests.chaos.arena import Arena, alive, arena
+from tests.chaos.breaking import Breaker
+from tests.chaos.script import CHANNELS, script
 
-CHANNELS = ("facebook", "linkedin")
-SETTLE_WITHIN = 120.0
-FREEZE = 7.0
+SETTLE_WITHIN = 180.0
+LATE = 1_000_000
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one run does. `lost_every`: the answer of each n-th write is lost (0: none)."""
+    """What one run does. `kind`: of database. `lost_every`: the answer of each n-th write is lost
+    (0: none). `only`: one kind of step instead of all, `kills` times."""
 
     seed: int
+    kind: str
     kills: int
-    posts: int
+    posts: int = 100_000
     workers: int = 2
     lost_every: int = 0
-    freezes: bool = True
-    gap: tuple[float, float] = (0.3, 1.2)
+    only: str = ""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What came of it. `lost`, `doubled`, `silent` are what must be empty."""
+    """What came of it. `lost`, `doubled`, `silent` and `rude` are what must be empty; `late`
+    counts sends that began more than a second after their time, `latest` is in seconds."""
 
     accepted: int
     delivered: int
     held: int
+    late: int
+    latest: float
     lost: Sequence[str]
     doubled: Sequence[str]
     silent: Sequence[str]
-    kills: Counter[str]
+    rude: Sequence[str]
+    refused: int
+    done: Counter[str]
     seconds: float
+    complaints: Counter[str]
 
     @property
     def kept(self) -> bool:
         """Whether every promise was."""
-        return not (self.lost or self.doubled or self.silent)
+        return not (self.lost or self.doubled or self.silent or self.rude)
 
-    def line(self, plan: Plan, kind: str) -> str:
+    def line(self, plan: Plan) -> str:
         """One JSON line."""
         return json.dumps(
             {
-                "chaos": kind, "seed": plan.seed, "kills": sum(self.kills.values()),
-                "killed": dict(self.kills), "accepted": self.accepted,
-                "delivered": self.delivered, "held": self.held, "lost": len(self.lost),
-                "doubled": len(self.doubled), "silent": len(self.silent),
+                "chaos": plan.kind, "seed": plan.seed, "kills": plan.kills,
+                "lost_every": plan.lost_every, "done": dict(self.done),
+                "accepted": self.accepted, "delivered": self.delivered, "held": self.held,
+                "lost": len(self.lost), "doubled": len(self.doubled),
+                "silent": len(self.silent), "rude": len(self.rude), "refused": self.refused,
+                "late": self.late, "latest_s": round(self.latest, 1),
                 "seconds": round(self.seconds, 1),
             }
         )  # fmt: skip
 
 
-async def run(directory: Path, database_url: str, plan: Plan) -> Report:
+async def run(directory: Path, plan: Plan) -> Report:
     """Carry the plan out on a fresh database."""
     started = time.monotonic()
-    rng = Random(plan.seed)
-    token = await _prepare(directory, database_url)
-    async with arena(directory, database_url, workers=plan.workers) as stage:
-        database = Database(database_url)
-        await _connect(stage, directory, database_url)
-        if plan.lost_every:
-            await _lose_answers(stage, plan.lost_every)
-        kills: Counter[str] = Counter()
-        killer = asyncio.create_task(_kill(stage, plan, rng, kills))
-        accepted = await _post(stage, token, plan, Random(plan.seed + 1), killer)
-        await killer
-        rows = await _settled(database)
-        silent = await _untold(database, rows)
-        texts = {name: await _texts(stage, name) for name in CHANNELS}
-        await database.close()
-    by_account = Counter((row.channel, row.marker) for row in rows if row.state == "delivered")
-    lost, doubled = [], []
-    for marker in accepted:
-        for channel in CHANNELS:
-            there = sum(f"{marker}." in text for text in texts[channel])
-            row = [r for r in rows if r.marker == marker and r.channel == channel]
-            if len(row) != 1 or (there == 0 and row[0].state == State.DELIVERED):
-                lost.append(f"{channel}:{marker}")
-            if there > 1:
-                doubled.append(f"{channel}:{marker}")
-            if row and row[0].state not in (State.DELIVERED, State.HELD):
-                lost.append(f"{channel}:{marker} is {row[0].state}")
-    held = sum(row.state == State.HELD for row in rows)
+    client = Client(plan)
+    async with (
+        arena(directory, plan.kind, workers=plan.workers) as stage,
+        alive([] if stage.store.actor is None else [stage.store.actor]),
+    ):
+        token = await _prepare(stage)
+        others = [actor for actor in stage.actors.values() if actor is not stage.store.actor]
+        async with alive(others), aiohttp.ClientSession() as session:
+            breaker = Breaker(stage, session)
+            if plan.lost_every:
+                breaker.keep = FaultName.ANSWER_LOST
+                await _lose_answers(stage, session, plan.lost_every)
+            steps = script(plan.seed, plan.kind, kills=plan.kills, only=plan.only)
+            breaking = asyncio.create_task(breaker.carry_out(steps))
+            await client.post(stage.port, token, breaking)
+            await breaking
+            database = Database(stage.store.url)
+            rows = await _settled(database)
+            silent = await _untold(database, rows)
+            late = await _late(database)
+            await database.close()
+            texts = {name: await _markers(stage, session, name) for name in CHANNELS}
+    lost, doubled = _compare(client.accepted, rows, texts)
     return Report(
-        len(accepted), sum(by_account.values()), held, lost, doubled, silent, kills,
-        time.monotonic() - started,
+        accepted=len(client.accepted),
+        delivered=sum(row.state == State.DELIVERED for row in rows),
+        held=sum(row.state == State.HELD for row in rows),
+        late=sum(each > LATE for each in late), latest=max(late, default=0) / 1e6,
+        lost=lost, doubled=doubled, silent=silent, rude=client.rude, refused=client.refused,
+        done=breaker.done, seconds=time.monotonic() - started, complaints=stage.complaints(),
     )  # fmt: skip
 
 
-async def _prepare(directory: Path, database_url: str) -> str:
-    settings = Settings(data_dir=directory / "data", database_url=database_url)
+def _compare(
+    accepted: Sequence[str], rows: Sequence[Any], texts: dict[str, Counter[str]]
+) -> tuple[list[str], list[str]]:
+    """What was accepted and is not there, and what is there twice."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    for row in rows:
+        found.setdefault((row.channel, row.marker), []).append(row)
+    lost = []
+    for marker in accepted:
+        for channel in CHANNELS:
+            mine = found.get((channel, marker), [])
+            if len(mine) != 1:
+                lost.append(f"{channel}:{marker} has {len(mine)} deliveries")
+            elif mine[0].state not in (State.DELIVERED, State.HELD):
+                lost.append(f"{channel}:{marker} is {mine[0].state}: {mine[0].cause}")
+            elif mine[0].state == State.DELIVERED and not texts[channel][marker]:
+                lost.append(f"{channel}:{marker} is not on the platform")
+    doubled = [
+        f"{channel}:{marker} is there {count} times"
+        for channel in CHANNELS
+        for marker, count in texts[channel].items()
+        if count > 1
+    ]
+    return lost, doubled
+
+
+async def _prepare(stage: Arena) -> str:
+    """A migrated database with the practice accounts; a token for the API."""
+    settings = Settings(data_dir=stage.disk.path, database_url=stage.store.url)
     async with open_services(settings) as services:
         await migrate(services.database)
         async with services.database.write() as connection:
             made = await tokens.create(
                 connection, name="chaos", scopes=[Scope.ADMIN], now=services.clock.micros()
             )
-    return made.secret
-
-
-async def _connect(stage: Arena, directory: Path, database_url: str) -> None:
-    settings = Settings(data_dir=directory / "data", database_url=database_url)
-    async with open_services(settings) as services:
-        for name in CHANNELS:
-            channel = services.registry[name]
-            async with services.database.write() as connection:
+            for name in CHANNELS:
+                channel = services.registry[name]
                 await accounts.connect(
                     connection,
                     services.vault,
@@ -139,80 +170,71 @@ async def _connect(stage: Arena, directory: Path, database_url: str) -> None:
                     settings=channel.settings_type.model_validate(stage.platform.accounts[name]),
                     now=services.clock.micros(),
                 )
+    return made.secret
 
 
-async def _lose_answers(stage: Arena, every: int) -> None:
-    async with aiohttp.ClientSession() as session:
-        for name in CHANNELS:
-            url = f"{stage.platform.url}/_control/{name}/faults"
-            fault = {"name": FaultName.ANSWER_LOST, "every": every}
-            async with session.post(url, json=fault) as answer:
-                assert answer.status == 201
+async def _lose_answers(stage: Arena, session: aiohttp.ClientSession, every: int) -> None:
+    for name in CHANNELS:
+        url = f"{stage.platform.url}/_control/{name}/faults"
+        fault = {"name": FaultName.ANSWER_LOST, "every": every}
+        async with session.post(url, json=fault) as answer:
+            assert answer.status == 201
 
 
-async def _kill(stage: Arena, plan: Plan, rng: Random, kills: Counter[str]) -> None:
-    """Random victims at random instants."""
-    names = sorted(stage.actors)
-    while sum(kills.values()) < plan.kills:
-        await asyncio.sleep(rng.uniform(*plan.gap))
-        victim = rng.choice([*names, "worker0", "worker0", "flush", "freeze"])
-        if victim == "flush":
-            await asyncio.to_thread(stage.flush_redis)
-            kills["flush"] += 1
-        elif victim == "freeze":
-            if plan.freezes and stage.actors["worker1"].signal(signal.SIGSTOP):
-                await asyncio.sleep(FREEZE)
-                stage.actors["worker1"].signal(signal.SIGCONT)
-                kills["freeze"] += 1
-        elif stage.actors[victim].signal(signal.SIGKILL):
-            kills[victim] += 1
+class Client:
+    """Posts as a careful client does: with the same key until an answer is read."""
 
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._rng = Random(plan.seed + 1)
+        self.accepted: list[str] = []
+        self.rude: list[str] = []
+        self.refused = 0
 
-async def _post(
-    stage: Arena, token: str, plan: Plan, rng: Random, killer: asyncio.Task[None]
-) -> list[str]:
-    """Accept posts until the killing ends: markers of what was answered with 201."""
-    accepted = []
-    headers = {"Authorization": f"Bearer {token}"}
-    async with aiohttp.ClientSession(headers=headers) as session:
-        for number in range(plan.posts):
-            marker = f"chaos-{plan.seed}-{number}"
-            due = datetime.now(UTC) + timedelta(seconds=rng.uniform(0.2, 4))
-            body = {
-                "title": f"{marker}.", "body": f"We reopen, says {marker}.", "kind": "essential",
-                "at": due.isoformat(), "language": "en",
-            }  # fmt: skip
-            await _until_accepted(session, stage.port, body, marker)
-            accepted.append(marker)
-            if killer.done():
-                break
-            await asyncio.sleep(rng.uniform(0, 0.1))
-    return accepted
+    async def post(self, port: int, token: str, breaking: asyncio.Task[None]) -> None:
+        """Until the breaking ends."""
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"http://127.0.0.1:{port}/api/v1/posts"
+        async with aiohttp.ClientSession(headers=headers) as session:
+            for number in range(self._plan.posts):
+                marker = f"chaos-{self._plan.seed}-{number}"
+                await self._until_accepted(session, url, marker)
+                self.accepted.append(marker)
+                if breaking.done():
+                    break
+                await asyncio.sleep(self._rng.uniform(0, 0.1))
 
-
-async def _until_accepted(
-    session: aiohttp.ClientSession, port: int, body: dict[str, Any], key: str
-) -> None:
-    """As a careful client does: the same key until an answer is read."""
-    while True:
-        try:
-            async with session.post(
-                f"http://127.0.0.1:{port}/api/v1/posts",
-                json=body,
-                headers={"Idempotency-Key": key},
-                timeout=aiohttp.ClientTimeout(total=5),
-            ) as answer:
-                if answer.status == 201:
-                    return
-                assert answer.status >= 500, await answer.text()
-        except (aiohttp.ClientError, TimeoutError):
+    async def _until_accepted(self, session: aiohttp.ClientSession, url: str, marker: str) -> None:
+        due = datetime.now(UTC) + timedelta(seconds=self._rng.uniform(0.2, 4))
+        body = {
+            "title": f"{marker}.", "body": f"We reopen, says {marker}.", "kind": "essential",
+            "at": due.isoformat(), "late_policy": "publish", "language": "en",
+        }  # fmt: skip
+        headers = {"Idempotency-Key": marker}
+        timeout = aiohttp.ClientTimeout(total=5)
+        while True:
+            try:
+                async with session.post(url, json=body, headers=headers, timeout=timeout) as answer:
+                    if answer.status == 201:
+                        return
+                    self._read_refusal(answer.status, await answer.text())
+            except (aiohttp.ClientError, TimeoutError):
+                pass
             await asyncio.sleep(0.05)
+
+    def _read_refusal(self, status: int, text: str) -> None:
+        """Whoever is refused must learn why and what to do."""
+        assert status >= 500, text  # nothing is wrong with what we ask
+        self.refused += 1
+        try:
+            errors = json.loads(text)["errors"]
+        except (ValueError, KeyError):
+            errors = []
+        if status != 503 or not errors or not all(error["remedy"] for error in errors):
+            self.rude.append(f"{status}: {text[:300]}")
 
 
 async def _rows(database: Database) -> Sequence[Any]:
-    from scheduler.store.tables import accounts as account_table
-    from scheduler.store.tables import posts
-
     statement = (
         select(
             deliveries.c.id,
@@ -242,11 +264,23 @@ async def _settled(database: Database) -> Sequence[Any]:
     """Wait until nothing is on its way any more."""
     quiet = {State.DELIVERED, State.HELD, State.FAILED, State.REROUTED}
     deadline = time.monotonic() + SETTLE_WITHIN
-    while True:
-        rows = await _rows(database)
-        if all(row.state in quiet for row in rows) or time.monotonic() > deadline:
-            return rows
-        await asyncio.sleep(0.2)
+    rows: Sequence[Any] = []
+    while time.monotonic() < deadline:
+        try:
+            rows = await _rows(database)
+        except (StoreError, OSError):  # it may still be starting
+            continue
+        finally:
+            await asyncio.sleep(0.3)
+        if all(row.state in quiet for row in rows):
+            break
+    return rows
+
+
+async def _late(database: Database) -> list[int]:
+    statement = select(attempts.c.late_us).where(attempts.c.action == "send")
+    async with database.read() as connection:
+        return list((await connection.execute(statement)).scalars())
 
 
 async def _untold(database: Database, rows: Sequence[Any]) -> list[str]:
@@ -260,7 +294,9 @@ async def _untold(database: Database, rows: Sequence[Any]) -> list[str]:
     ]  # fmt: skip
 
 
-async def _texts(stage: Arena, name: str) -> list[str]:
+async def _markers(stage: Arena, session: aiohttp.ClientSession, name: str) -> Counter[str]:
+    """How often each post is there."""
     url = f"{stage.platform.url}/_control/{name}/ledger"
-    async with aiohttp.ClientSession() as session, session.get(url) as answer:
-        return [entry["text"] for entry in await answer.json()]
+    async with session.get(url) as answer:
+        texts = [entry["text"] for entry in await answer.json()]
+    return Counter(marker for text in texts for marker in set(re.findall(r"chaos-\d+-\d+", text)))

@@ -44,3 +44,11 @@ async def test_a_living_leaders_term_ends(database: Database) -> None:
     later = NOW + TERM + SECOND
     await _alive(database, "one", later)
     assert await _takes(database, "two", later)
+
+
+async def test_a_sign_of_life_from_the_future_leads_nobody(database: Database) -> None:
+    """Clocks were put back by an hour, and the leader was killed."""
+    before = NOW + 3600 * SECOND
+    await _alive(database, "one", before)
+    assert await _takes(database, "one", before)
+    assert await _takes(database, "two", NOW)

@@ -77,7 +77,7 @@ def postgres_server(directory: Path, *, durable: bool = False) -> Iterator[Postg
 
     PostgreSQL refuses to run as root, so that root runs it as `nobody`.
     """
-    user = "nobody" if os.geteuid() == 0 else None
+    user = postgres_user()
     directory.chmod(0o755)
     home = directory / "pg"
     home.mkdir(mode=0o700)
@@ -108,6 +108,11 @@ def postgres_server(directory: Path, *, durable: bool = False) -> Iterator[Postg
 
     with _running(process, ready, stop=signal.SIGINT):
         yield Postgres(home, binaries)
+
+
+def postgres_user() -> str | None:
+    """Who has to run it: None for ourselves."""
+    return "nobody" if os.geteuid() == 0 else None
 
 
 def _settings(**settings: str) -> list[str]:

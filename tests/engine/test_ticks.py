@@ -1,0 +1,67 @@
+"""Arq's loop beside the dispatcher outlives its Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from structlog.testing import capture_logs
+
+from scheduler import ticks
+from scheduler.clock import Clock
+from scheduler.dispatch import Dispatcher
+from scheduler.queue import ArqDoorbell, redis_settings
+from scheduler.settings import Settings
+from tests.support.servers import redis_server
+
+
+@pytest.fixture
+def home(short_dir: Path) -> Path:
+    home = short_dir / "ticks"
+    home.mkdir()
+    return home
+
+
+async def test_hears_the_bell_again_once_redis_is_back(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else it takes a minute to find out that Redis is gone.
+    hurried: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 1),
+        "conn_retries": 1,
+        "conn_retry_delay": 0,
+    }
+    monkeypatch.setattr(
+        ticks, "redis_settings", lambda url: replace(redis_settings(url), **hurried)
+    )
+    settings = Settings(redis_url=f"unix://{home / 'redis.sock'}")
+    rung = asyncio.Event()
+    dispatcher = cast("Dispatcher", SimpleNamespace(wake=rung.set))
+    work: Any = ticks.Ticks(settings.redis_url, settings, dispatcher).run()
+    bell = ArqDoorbell(settings.redis_url, settings, Clock(), arm_ahead=settings.arm_ahead)
+    with ExitStack() as first, capture_logs() as logs:
+        first.enter_context(redis_server(home))
+        task = asyncio.create_task(work)
+        async with asyncio.timeout(30):
+            await bell.ring(Clock().micros())
+            await rung.wait()
+            await asyncio.to_thread(first.close)
+            while not any(line["event"] == "redis.lost" for line in logs):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    rung.clear()
+    with redis_server(home):
+        async with asyncio.timeout(30):
+            while not rung.is_set():
+                await bell.ring(Clock().micros())
+                await asyncio.sleep(0.2)
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await bell.close()

@@ -1,0 +1,47 @@
+"""A database that cannot be written to for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select
+from sqlalchemy.engine import make_url
+
+from scheduler.store import faults
+from scheduler.store.db import Database
+from scheduler.store.tables import workers
+from tests.support.room import room_for
+
+
+def _many(first: int) -> list[dict[str, object]]:
+    return [
+        {
+            "id": f"worker-{number}", "host": "h" * 200, "pid": 1, "started_at": 1,
+            "heartbeat_at": 1, "stopping": False,
+        }
+        for number in range(first, first + 2000)
+    ]  # fmt: skip
+
+
+async def test_a_commit_that_finds_no_room_gives_the_lock_back(sqlite_url: str) -> None:
+    path = make_url(sqlite_url).database
+    assert path is not None
+    database = Database(sqlite_url)
+    async with database.write() as connection:
+        await connection.execute(insert(workers), _many(0)[:1])
+    wal = Path(f"{path}-wal").stat().st_size
+    with pytest.raises(faults.StoreError) as caught, room_for(wal + 6000):
+        async with database.write() as connection:
+            await connection.execute(insert(workers), _many(1))
+    assert faults.away(caught.value)
+    with sqlite3.connect(path, timeout=0) as other:
+        other.execute("BEGIN IMMEDIATE")
+    other.close()
+    async with asyncio.timeout(10), database.write() as connection:
+        await connection.execute(insert(workers), _many(1))
+    async with database.read() as connection:
+        assert len((await connection.execute(select(workers.c.id))).all()) == 2001
+    await database.close()

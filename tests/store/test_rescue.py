@@ -1,0 +1,78 @@
+"""Taking over from dead workers, also when clocks step."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import insert
+
+from scheduler.deliveries import State
+from scheduler.store import claims
+from scheduler.store.db import Database
+from scheduler.store.tables import accounts, deliveries, posts
+
+SECOND = 1_000_000
+NOW = 1_800_000_000 * SECOND
+HOUR = 3600 * SECOND
+SILENCE = 10 * SECOND
+
+
+async def armed(database: Database, *, due_at: int, heard_at: int) -> None:
+    """One delivery in the hands of a worker that was last heard at `heard_at`."""
+    stamps = {"created_at": NOW, "updated_at": NOW}
+    await claims.heartbeat(
+        database, worker="dead", host="h", pid=1, started_at=heard_at, now=heard_at
+    )
+    async with database.write() as connection:
+        await connection.execute(
+            insert(posts).values(
+                id="post", kind="essential", title="", content={}, due_at=due_at, zone="UTC",
+                late_policy="publish", version=1, created_by="", **stamps,
+            )
+        )  # fmt: skip
+        await connection.execute(
+            insert(accounts).values(
+                id="account", adapter="facebook", channel="facebook", name="", settings={},
+                status="healthy", status_since=NOW, policy={}, **stamps,
+            )
+        )  # fmt: skip
+        await connection.execute(
+            insert(deliveries).values(
+                id="delivery", post_id="post", account_id="account", part="post",
+                state=State.ARMED, due_at=due_at, planned_at=due_at, token="t", worker="dead",
+                lease_until=due_at + 35 * SECOND, attempt=1, **stamps,
+            )
+        )  # fmt: skip
+
+
+async def rescued(database: Database, now: int) -> tuple[int, int]:
+    """(given back, in doubt)."""
+    back, doubtful = await claims.rescue(
+        database, now=now, dead_before=now - SILENCE, first_look=now
+    )
+    return len(back), len(doubtful)
+
+
+async def test_what_is_not_yet_due_goes_back_at_once(database: Database) -> None:
+    await armed(database, due_at=NOW + 5 * SECOND, heard_at=NOW - 11 * SECOND)
+    assert await rescued(database, NOW) == (1, 0)
+
+
+async def test_a_living_workers_stays_its_own(database: Database) -> None:
+    await armed(database, due_at=NOW + 5 * SECOND, heard_at=NOW - SECOND)
+    assert await rescued(database, NOW) == (0, 0)
+
+
+async def test_what_was_due_waits_for_its_lease_and_is_then_in_doubt(database: Database) -> None:
+    await armed(database, due_at=NOW - SECOND, heard_at=NOW - 11 * SECOND)
+    assert await rescued(database, NOW) == (0, 0)
+    assert await rescued(database, NOW + 35 * SECOND) == (0, 1)
+
+
+@pytest.mark.parametrize("step", [20 * SECOND, HOUR])
+async def test_what_was_due_before_clocks_were_put_back_may_have_been_sent(
+    database: Database, step: int
+) -> None:
+    await armed(database, due_at=NOW, heard_at=NOW - SECOND)
+    back = NOW + SECOND - step
+    assert await rescued(database, back) == (0, 0)
+    assert await rescued(database, NOW + 36 * SECOND) == (0, 1)
