@@ -41,6 +41,22 @@ async def foreseen(post: Post, members: Sequence[Member], now: int) -> str | Non
     return None
 
 
+async def standing(database: Database, roster: Roster, post: Post, now: int) -> str | None:
+    """The article that a stored post has or will have, for showing its words beforehand."""
+    articles = await store.articles_of(database, [post.id], roster.article_adapters)
+    articles.sort(key=lambda article: article.state is not State.DELIVERED)
+    blogs = await roster.members(article.account_id for article in articles)
+    for article in articles:
+        if article.state is State.DELIVERED:
+            return article.url
+        blog = blogs.get(article.account_id)
+        if blog is not None and _writes_articles(blog, now):
+            channel = cast("HasArticles", blog.channel)
+            message = channel.render(post, blog.account)
+            return await channel.address(message, blog.account, key=article.id, keep=False)
+    return None
+
+
 async def remembered(database: Database, delivery: Delivery) -> str | None:
     """The article that the words of this delivery named as they left."""
     return await store.remembered(database, delivery.id)

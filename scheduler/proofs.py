@@ -23,7 +23,8 @@ from scheduler.campaigns import filled_rows
 from scheduler.content import to_post
 from scheduler.decide import SECOND
 from scheduler.drafts import Draft
-from scheduler.plan import Planned, make_plan
+from scheduler.plan import Planned, choose, make_plan
+from scheduler.pointers import foreseen, standing
 from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid, not_found
 from scheduler.roster import Member
 from scheduler.services import Services
@@ -141,7 +142,11 @@ class Proofreader:
     async def _drafted(self, draft: Draft) -> Post:
         settings = self.services.settings
         row = await self.services.intake.row(draft)
-        return replace(to_post(row, settings.data_dir / "media"), own_hosts=settings.own_hosts)
+        post = to_post(row, settings.data_dir / "media")
+        now = self.services.clock.micros()
+        chosen = choose(draft, await self.services.roster.everyone(), now)
+        article = await foreseen(post, chosen, now)
+        return replace(post, own_hosts=settings.own_hosts, blog_url=article)
 
     async def _stored(self, post_id: str) -> Post:
         settings = self.services.settings
@@ -154,7 +159,10 @@ class Proofreader:
                 campaign = await campaigns.get(connection, row["campaign_id"])
                 frames = {} if campaign is None else {row["campaign_id"]: campaign}
         (filled,) = filled_rows([row], frames, row["due_at"])
-        return replace(to_post(filled, settings.data_dir / "media"), own_hosts=settings.own_hosts)
+        post = to_post(filled, settings.data_dir / "media")
+        services = self.services
+        article = await standing(services.database, services.roster, post, services.clock.micros())
+        return replace(post, own_hosts=settings.own_hosts, blog_url=article)
 
     async def _reader(self, contact_id: str | None, address: str) -> Recipient:
         link = f"{self.services.settings.effective_public_url}/u/test"

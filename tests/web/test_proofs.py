@@ -76,6 +76,21 @@ async def test_a_stored_post_is_shown_too_and_what_is_wrong_is_said(
         assert (await refused.json())["errors"][0]["field"] == field, body
 
 
+async def test_the_way_to_its_article_is_shown_as_it_will_be_sent(
+    client: Client, services: Services, blog: str
+) -> None:
+    account_id = await _newsletter(services)
+    words = {**WORDS, "accounts": [account_id, blog], "at": "2030-01-07T09:00"}
+    drafted = await ask(client, "POST", "/posts/preview/mail", {"post": words})
+    assert "/blog/reouverture" in drafted["html"]
+    made = await ask(client, "POST", "/posts", words, status=201)
+    stored = await ask(client, "POST", "/posts/preview/mail", {"post_id": made["id"]})
+    assert stored["html"] == drafted["html"]
+    alone = {**words, "accounts": [account_id]}
+    unled = await ask(client, "POST", "/posts/preview/mail", {"post": alone})
+    assert "/blog/reouverture" not in unled["html"]
+
+
 async def test_without_a_newsletter_there_is_nothing_to_show(client: Client, blog: str) -> None:
     del blog
     refused = await ask(client, "POST", "/posts/preview/mail", {"post": WORDS}, status=422)
