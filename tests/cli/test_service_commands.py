@@ -242,3 +242,30 @@ def test_a_newsletter_is_shown_before_it_goes_out(command: Command, tmp_path: Pa
     refused = command("proof", "-", "--to", "me@x.org", stdin=mail)
     assert refused.returncode == 1
     assert "Not sent" in refused.stdout
+
+
+@pytest.fixture
+def _silent_dns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens there."""
+    monkeypatch.setenv("ESTAFETTE_DNS_SERVER", "127.0.0.1:9")
+
+
+@pytest.mark.usefixtures("_silent_dns")
+def test_a_newsletter_learns_what_to_publish_and_gets_a_key(command: Command) -> None:
+    """The relay is not there, which is a finding like the others; so is DNS that knows nothing."""
+    settings = {
+        "from_address": "letter@shop.example.org", "publisher": "The shop",
+        "relays": [{"host": "127.0.0.1", "port": 1, "tls": "none"}],
+    }  # fmt: skip
+    sets = [f"--set={name}={json.dumps(value)}" for name, value in settings.items()]
+    made = command.json("accounts", "connect", "newsletter", "Letter", "--no-check", *sets)
+    looked = command("accounts", "deliverability", made["id"])
+    assert looked.returncode == 1, looked.stderr
+    assert "127.0.0.1:1" in looked.stdout
+
+    key = command.json("accounts", "dkim", made["id"], "--selector", "s1")
+    assert (key["active"], key["record"]["name"]) == (False, "s1._domainkey.shop.example.org")
+    shown = estafette("doctor", data_dir=command.data_dir, ESTAFETTE_DNS_SERVER="127.0.0.1:9")
+    assert "deliverability Letter" in shown.stdout
+    assert "BEGIN" not in shown.stdout
+    assert command("accounts", "deliverability", connected(command)).returncode != 0

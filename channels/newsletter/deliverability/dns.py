@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from dns.asyncresolver import Resolver as AsyncResolver
 
-PATIENCE = 5.0
+PATIENCE = 3.0
 
 
 class DnsError(Exception):
