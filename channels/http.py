@@ -24,10 +24,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
+import structlog
 from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 from yarl import URL
+
+log = structlog.get_logger()
 
 MAX_BODY = 2 * 1024 * 1024
 CONNECT_TIMEOUT = 10.0
@@ -197,6 +200,7 @@ class HttpClient:
                     body += await response.content.read(MAX_BODY + 1 - len(body))
                 if len(body) > MAX_BODY:
                     raise AnswerLostError("the answer is larger than 2 MiB")
+                log.debug("http.answered", method=method, host=target.host, status=response.status)
                 return Reply(response.status, response.headers, body, str(response.url))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSentError(_reason(error)) from error

@@ -97,9 +97,11 @@ class Sender:
     async def attempt(self, armed: Armed) -> Attempted:
         """Send once, what the journal names already. Never raises but for cancellation, which
         leaves the journal's mark and so the doubt to the next worker."""
+        delivery = armed.delivery
+        # A send has a task of its own: this names it in what its adapter logs, and nowhere else.
+        structlog.contextvars.bind_contextvars(delivery=delivery.id, attempt=delivery.attempt)
         if not tracing.on():
             return await self._attempt(armed)
-        delivery = armed.delivery
         named = tracing.of(delivery, channel=armed.member.channel.name)
         with tracing.span("send", delivery.trace, named):
             attempted = await self._attempt(armed)
@@ -143,7 +145,7 @@ class Sender:
         except TimeoutError:
             return Unconfirmed(detail=f"no answer within {self.send_timeout:g} s")
         except Exception as error:
-            log.exception("adapter.unforeseen", delivery=armed.delivery.id, channel=channel.name)
+            log.exception("adapter.unforeseen", channel=channel.name)
             return Unconfirmed(detail=f"unforeseen {type(error).__name__} in the adapter")
 
 

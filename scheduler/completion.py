@@ -141,6 +141,13 @@ class Completer:
         metrics.OUTCOMES.labels(channel, outcome_name(attempted.outcome)).inc()
         if attempted.action == "send":
             metrics.LATENESS.labels(channel).observe(max(attempted.late_us, 0) / 1e6)
+        log.info(
+            "delivery.attempted", delivery=delivery.id, post=delivery.post_id,
+            account=delivery.account_id, channel=channel, attempt=delivery.attempt,
+            outcome=outcome_name(attempted.outcome),
+            decision=type(attempted.decision).__name__.lower(), late_us=attempted.late_us,
+            took_us=attempted.finished_at - attempted.started_at,
+        )  # fmt: skip
         if tracing.on():
             named = tracing.of(delivery, decision=type(attempted.decision).__name__.lower())
             tracing.record(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+import structlog
 import uuid_utils
 
 from channels.posts import Post
@@ -31,6 +32,8 @@ from scheduler.store import events, idempotency, media, posts
 from scheduler.store.db import Database
 from scheduler.store.tokens import Caller
 from scheduler.when import decide_when, takes_lateness
+
+log = structlog.get_logger()
 
 BATCH = 64
 AT_ONCE = 8  # posts planned, about a millisecond each, before others get a turn
@@ -189,6 +192,10 @@ class Intake:
                 await events.append(connection, [item.event for _, item in won])
         for asked, item in won:
             _succeed(asked, Accepted(item.answer))
+            log.info(
+                "post.accepted", post=item.post["id"], actor=item.post["created_by"],
+                deliveries=[leg["id"] for leg in item.deliveries],
+            )  # fmt: skip
         self._ring(item.post["due_at"] for _, item in won)
         lost = [asked for asked, _ in prepared if asked.slot is not None and asked.slot not in free]
         if lost:

@@ -119,6 +119,7 @@ class Reconciler:
         return len(claimed)
 
     async def _settle(self, delivery: Delivery) -> None:
+        structlog.contextvars.bind_contextvars(delivery=delivery.id, attempt=delivery.attempt)
         try:
             if delivery.state is State.HELD:
                 await self.mover(delivery, Move(f"held past its deadline: {delivery.cause}"))

@@ -23,6 +23,7 @@ from channels.outcome import HealthStatus
 from channels.posts import Part
 from scheduler.content import to_post
 from scheduler.deliveries import State
+from scheduler.logs import configure
 from scheduler.services import Services, open_services
 from scheduler.settings import Settings
 from scheduler.store import accounts
@@ -80,6 +81,7 @@ def database_url(kind: str, directory: Path) -> Iterator[str]:
 
 @asynccontextmanager
 async def services(url: str, directory: Path, **settings: Any) -> AsyncIterator[Services]:
+    configure("warning")
     async with open_services(
         Settings(
             data_dir=directory, database_url=url, redis_url="none", private_addresses_ok=True,
