@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from channels.abilities import Archives
 from channels.base import Broadcasts
 from channels.outcome import Outcome, Problem, Rejected
-from channels.posts import Media, Message
+from channels.posts import Media, Message, Part
 from channels.words import slugify
 from scheduler.attempt import BroadcastRun
 from scheduler.audience.links import audience_key, seal
@@ -66,7 +66,9 @@ class Mailing:
             return message
         async with self.database.read() as connection:
             wanted = await mailings.wishes(connection, delivery.id, member.id)
-        page_url = await self._page(delivery, message, member, channel) if wanted.archive else None
+        # A letter to some, because their own channel could not reach them, is no issue of the list.
+        public = wanted.archive and delivery.part is not Part.STAND_IN
+        page_url = await self._page(delivery, message, member, channel) if public else None
         if page_url is None and not wanted.clicks:
             return message
         redirect = self._redirect(delivery.id) if wanted.clicks else None

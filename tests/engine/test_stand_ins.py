@@ -16,9 +16,17 @@ from channels.posts import Part
 from channels.sandbox.server import PracticeServer
 from scheduler.broadcast import broadcaster
 from scheduler.deliveries import State
+from scheduler.mailing import mailing
 from scheduler.settings import Settings
 from scheduler.store import reroutes
-from scheduler.store.audience_tables import addresses, contacts, lists, memberships, recipients
+from scheduler.store.audience_tables import (
+    addresses,
+    contacts,
+    letters,
+    lists,
+    memberships,
+    recipients,
+)
 from scheduler.store.claims import to_delivery
 from scheduler.store.tables import deliveries, events
 from scheduler.worker import Worker
@@ -73,7 +81,7 @@ class Readers:
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
         services = self.engine.services
-        async with Worker(services, redis_url=None, broadcast=broadcaster(services)).running():
+        async with Worker(services, redis_url=None, broadcast=mailing(services)).running():
             yield
 
     async def fates(self, delivery_id: str) -> dict[str, str]:
@@ -105,6 +113,8 @@ def engine(readers: Readers) -> Engine:
 async def test_who_messenger_cannot_reach_gets_one_mail_if_she_agreed_to_it(
     readers: Readers, api: TestClient[Any, Any]
 ) -> None:
+    async with readers.database.write() as connection:
+        await connection.execute(update(lists).values(archive=True))
     async with readers.worker():
         post = await readers.engine.post("messenger")
         rows = await readers.engine.settled(post, "delivered", "delivered")
@@ -126,7 +136,12 @@ async def test_who_messenger_cannot_reach_gets_one_mail_if_she_agreed_to_it(
         told = await answer.json()
     assert told["state"] == "delivered"
     assert told["recipients"] == {"accepted": 1, "rerouted": 2, "unreached": 2}
+    async with api.get(f"/api/v1/deliveries/{first.id}/mailing") as answer:
+        figures = await answer.json()
+    named = ("accepted", "refused", "suppressed", "uncertain", "waiting", "unreached", "rerouted")
+    assert figures["selected"] == sum(figures[name] for name in named) + figures["covered"] == 5
     async with readers.database.read() as connection:
+        assert (await connection.execute(select(letters.c.slug))).all() == []
         kinds = (await connection.execute(select(events.c.kind))).scalars().all()
     assert kinds.count("recipients.unreached") == 1
     (alert,) = await readers.engine.alerts()

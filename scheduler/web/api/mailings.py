@@ -36,10 +36,12 @@ class LinkAnswer(TypedDict):
 
 
 class MailingAnswer(TypedDict):
-    """`selected` = `accepted` + `refused` + `suppressed` + `uncertain` + `waiting`. `unsubscribed`:
-    left the list with this as the last mailing they got. `clicks`: of people as far as programs
-    say what they are, counted where the list wants it; not of persons: nobody's clicks are known.
-    Opens are not counted. `page`: its page in the archive."""
+    """`selected` = `accepted` + `refused` + `suppressed` + `uncertain` + `waiting` + `unreached` +
+    `rerouted` + `covered`; the last three on channels with a window: who could not be written to,
+    who got it at another address instead, who has it by another delivery. `unsubscribed`: left the
+    list with this as the last mailing they got. `clicks`: of people as far as programs say what
+    they are, counted where the list wants it; not of persons: nobody's clicks are known. Opens are
+    not counted. `page`: its page in the archive."""
 
     delivery_id: str
     account_id: str
@@ -49,6 +51,9 @@ class MailingAnswer(TypedDict):
     suppressed: int
     uncertain: int
     waiting: int
+    unreached: int
+    rerouted: int
+    covered: int
     unsubscribed: int
     clicks: int
     links: list[LinkAnswer]
@@ -132,6 +137,9 @@ async def figures(services: Services, delivery_id: str) -> MailingAnswer:
         "suppressed": of(RecipientState.SUPPRESSED),
         "uncertain": of(RecipientState.UNCERTAIN),
         "waiting": of(RecipientState.PENDING, RecipientState.SENDING),
+        "unreached": of(RecipientState.UNREACHED),
+        "rerouted": of(RecipientState.REROUTED),
+        "covered": of(RecipientState.COVERED),
         "unsubscribed": left,
         "clicks": sum(link["count"] for link in links),
         "links": [{"url": link["url"], "clicks": link["count"]} for link in links],
