@@ -94,6 +94,9 @@ class Survey:
             max(self.now, delivery.due_at), self.zone, route.digest_hour, route.day_us
         )
         route = _in_time(route, kind, slot, delivery)
+        few = _for_few(row, member)
+        if few and route.mode(kind) is Mode.DIGEST:  # a digest is for everybody of its list
+            route = replace(route, rules={**route.rules, kind: Mode.AT_ONCE})
         carriers = [
             s
             for s in (*siblings, *await digests.carriers_of(connection, delivery.post_id))
@@ -104,7 +107,7 @@ class Survey:
             kind,
             carried={s.account_id for s in carriers if s.state in CARRIES},
             closed=self._closed(route) | await self._full(connection, route, kind, slot, delivery),
-            refused=self._refused(route, delivery, carriers, post),
+            refused=self._refused(route, delivery, carriers, post, few=few),
             overdue_us=self.now - delivery.planned_at,
             asked=self.asked,
         )
@@ -124,7 +127,13 @@ class Survey:
         return closed
 
     def _refused(
-        self, route: Route, delivery: Delivery, carriers: list[Delivery], post: Post
+        self,
+        route: Route,
+        delivery: Delivery,
+        carriers: list[Delivery],
+        post: Post,
+        *,
+        few: bool,
     ) -> dict[str, str]:
         """Fallbacks where the post failed, or that cannot carry it."""
         refused = {
@@ -136,6 +145,9 @@ class Survey:
         for account_id in route.fallbacks:
             member = self.everyone.get(account_id)
             if member is None or account_id in refused:
+                continue
+            if few and not member.channel.capabilities.addressed:
+                refused[account_id] = "it is for a segment, and everybody would see it here"
                 continue
             message = member.channel.render(foreseen(post, member.channel), member.account)
             for problem in member.channel.check(message, member.account):
@@ -174,6 +186,12 @@ class Survey:
 def takes_more(digest: Delivery) -> bool:
     """Whether a post may still join: nothing of it has left, for anybody."""
     return digest.state is State.SCHEDULED and digest.attempt == 0
+
+
+def _for_few(row: Mapping[Any, Any], origin: Member | None) -> bool:
+    """Whether only a segment may read it: it names one, and was not meant for a public page."""
+    named = bool(row["content"].get("to"))
+    return named and (origin is None or origin.channel.capabilities.addressed)
 
 
 def _in_time(route: Route, kind: Kind, slot: int, delivery: Delivery) -> Route:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from scheduler.care import plan_b_of
 from scheduler.services import Services
 from tests.web.conftest import Client
-from tests.web.support import FUTURE, ask, post, put
+from tests.web.support import FUTURE, ask, connect, post, put
 
 VIP = {"kind": "tag", "is": "vip"}
 STORY = {"name": "Move", "anchor": "2030-05-02", "posts": [
@@ -85,3 +88,30 @@ async def test_an_unknown_segment_is_refused_wherever_it_is_named(
     ):
         refused = await ask(client, method, path, body, status=422)
         assert [one["field"] for one in refused["errors"]] == [field], (path, refused)
+
+
+async def _newsletter(services: Services, name: str) -> str:
+    relays = [{"host": "127.0.0.1", "port": 9, "tls": "none"}]
+    return await connect(
+        services, name, "newsletter", from_address="a@x.org", publisher="Nantes", relays=relays
+    )
+
+
+@pytest.mark.parametrize("mode", ["digest", "at-once"])
+async def test_plan_b_shows_nobody_else_what_is_for_a_segment(
+    client: Client, services: Services, blog: str, mode: str
+) -> None:
+    letter, other = [await _newsletter(services, name) for name in ("Letter", "Other")]
+    segment_id = await _segment(client)
+    shared = [(await post(client, accounts=[letter], to=to))["id"] for to in (segment_id, None)]
+    kinds = {"ordinary": mode}
+    await ask(client, "PUT", f"/routes/{letter}", {"fallbacks": [blog, other], "kinds": kinds})
+    await plan_b_of(services, "tests").move_queue(letter, "the relay is gone")
+    few, everybody = [(await ask(client, "GET", f"/posts/{one}"))["deliveries"] for one in shared]
+    assert [(leg["account_id"], leg["part"]) for leg in few[1:]] == [(other, "post")]
+    assert [leg["account_id"] for leg in everybody[1:]] in ([blog], [])  # alone, or in a digest
+    await ask(client, "PUT", f"/routes/{letter}", {"fallbacks": [blog], "kinds": kinds})
+    (only,) = (await post(client, accounts=[letter], to=segment_id))["deliveries"]
+    await plan_b_of(services, "tests").move_queue(letter, "the relay is gone")
+    held = await ask(client, "GET", f"/deliveries/{only['id']}")
+    assert held["state"] in {"held", "failed"}, held
