@@ -1,5 +1,5 @@
 """A model walks the state machine against the store: whatever order things come in, only listed
-transitions happen, and who lost the token writes nothing."""
+transitions happen, who lost the token writes nothing, and nothing is on the platform twice."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ from scheduler.deliveries import FINAL, TRANSITIONS, Delivery, HoldReason, State
 from scheduler.store import claims
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Database
+from scheduler.store.look import open_look
 from scheduler.store.tables import accounts, deliveries, posts
 
 SECOND = 1_000_000
 LEASE = 30 * SECOND
+TIMEOUT = 20 * SECOND
 WORKERS = ("one", "two")
 OUTCOMES = (
     State.DELIVERED, State.ACCEPTED, State.UNCONFIRMED, State.HELD, State.SCHEDULED, State.FAILED,
@@ -54,6 +56,9 @@ class Walk(RuleBasedStateMachine):
         self.held: list[Delivery] = []
         self.was = State.SCHEDULED
         self.delivery_id = str(uuid_utils.uuid7())
+        self.waiting: list[tuple[str, Delivery]] = []  # armed, by worker; gone when it is killed
+        self.sent: dict[str, set[tuple[str, int]]] = {worker: set() for worker in WORKERS}
+        self.there = 0  # how often it is on the platform
 
     def teardown(self) -> None:
         self.runner.run(self.database.close())
@@ -97,35 +102,141 @@ class Walk(RuleBasedStateMachine):
 
         return self.do(read())
 
-    @rule(seconds=st.sampled_from([1, 20, 3600]))
+    @rule(seconds=st.sampled_from([1, 20, 3600, -1, -20, -3600]))
     def time_passes(self, seconds: int) -> None:
+        """Or the clock is put forward or back."""
         self.now += seconds * SECOND
 
     @rule(worker=st.sampled_from(WORKERS))
     def arm(self, worker: str) -> None:
-        self.held += self.do(
+        claimed = self.do(
             claims.claim_due(
                 self.database, horizon=self.now + 5 * SECOND, worker=worker,
                 token=str(uuid_utils.uuid7()), lease_until=self.now + LEASE, now=self.now,
             )
         )  # fmt: skip
+        self.held += claimed
+        self.waiting += [(worker, delivery) for delivery in claimed]
+
+    @precondition(lambda self: self.waiting)
+    @rule(
+        data=st.data(),
+        written=st.booleans(),
+        heard=st.sampled_from(["all", "nothing", "killed"]),
+        frozen=st.booleans(),
+    )
+    def send(self, data: st.DataObject, *, written: bool, heard: str, frozen: bool) -> None:
+        """As the dispatcher does: a last look, the journal, the request. What left was written or
+        not; the answer is read or not, or the worker is killed before it can say."""
+        worker, delivery = data.draw(st.sampled_from(self.waiting))
+        if delivery.due_at > self.now:
+            return
+        seen = self.do(self.look([delivery.id])).get(delivery.id)
+        self.waiting.remove((worker, delivery))
+        if seen is None or seen.token != delivery.token:
+            return
+        assert delivery.lease_until is not None
+        if delivery.lease_until - self.now < TIMEOUT:
+            return
+        self.sent[worker].add((delivery.id, delivery.attempt))
+        self.there += written
+        if heard == "killed":
+            self.kill(worker)
+            return
+        if frozen:  # past its lease: another may have looked meanwhile, and even sent
+            self.now += LEASE + SECOND
+            self.rescue(alive=True)
+            self.claim_a_look("two" if worker == "one" else "one", what="platform")
+        outcome = State.UNCONFIRMED
+        if heard == "all":
+            outcome = State.DELIVERED if written else State.SCHEDULED
+        self.settle(delivery, outcome)
+        self.sent[worker].discard((delivery.id, delivery.attempt))
+
+    async def look(self, ids: list[str]) -> dict[str, Any]:
+        look = open_look(self.database)
+        try:
+            return dict(await look.seen(ids))
+        finally:
+            await look.close()
 
     @rule(worker=st.sampled_from(WORKERS))
-    def claim_a_look(self, worker: str) -> None:
-        self.held += self.do(
+    def kill(self, worker: str) -> None:
+        """What it had in its hands is gone; its journal stays."""
+        self.waiting = [(who, delivery) for who, delivery in self.waiting if who != worker]
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def restart(self, worker: str) -> None:
+        """On the same machine: its journal says what really left."""
+        self.kill(worker)
+        self.do(
+            claims.settle_left(
+                self.database, worker, self.sent[worker], now=self.now, first_look=self.now
+            )
+        )
+        self.sent[worker] = set()
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data(), to=st.sampled_from(["later", "paused", "moved away"]))
+    def take_away(self, data: st.DataObject, to: str) -> None:
+        """A person moves, pauses or redirects what is not due yet: its token is taken with it."""
+        before = self.row()
+        if before.state not in (State.ARMED, State.SCHEDULED) or before.due_at <= self.now:
+            return
+        delivery = claims.to_delivery(before._mapping)
+        state = {"later": State.SCHEDULED, "paused": State.HELD, "moved away": State.REROUTED}[to]
+        data.draw(st.none())
+        self.settle(
+            delivery, state, due_at=self.now + 60 * SECOND,
+            hold_reason=HoldReason.BY_HAND if state is State.HELD else None,
+        )  # fmt: skip
+        assert self.row().token is None
+
+    @rule()
+    def resume(self) -> None:
+        """What a person held goes on; what may have been published does not."""
+        before = self.row()
+        if before.state == State.HELD and before.hold_reason != HoldReason.UNCONFIRMED:
+            self.settle(claims.to_delivery(before._mapping), State.SCHEDULED, due_at=self.now)
+
+    def settle(self, delivery: Delivery, state: State, **values: Any) -> set[str]:
+        new = columns(delivery, state, self.now, look_at=self.now, **values)
+
+        async def write() -> set[str]:
+            async with self.database.write() as connection:
+                return await write_changes(
+                    connection, [Change(delivery, delivery.token, new)], self.now
+                )
+
+        return set(self.do(write()))
+
+    @rule(worker=st.sampled_from(WORKERS), what=st.sampled_from(["platform", "nothing", "killed"]))
+    def claim_a_look(self, worker: str, what: str) -> None:
+        """Found, proven absent, cannot tell, or killed while looking."""
+        claimed = self.do(
             claims.claim_looks(
                 self.database, now=self.now, worker=worker, token=str(uuid_utils.uuid7()),
                 lease_until=self.now + LEASE, limit=10,
             )
         )  # fmt: skip
+        self.held += claimed
+        for delivery in claimed:
+            if delivery.state is not State.UNCONFIRMED or what == "killed":
+                continue
+            if what == "nothing":
+                self.settle(delivery, State.HELD, hold_reason=HoldReason.UNCONFIRMED)
+            elif self.there:
+                self.settle(delivery, State.DELIVERED)
+            else:
+                self.settle(delivery, State.SCHEDULED, due_at=self.now)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), outcome=st.sampled_from(OUTCOMES))
     def complete(self, data: st.DataObject, outcome: State) -> None:
-        """With whatever token, living or lost."""
+        """With a lost token: nothing is written."""
         claimed = data.draw(st.sampled_from(self.held))
         before = self.row()
-        if outcome not in TRANSITIONS[claimed.state]:
+        if outcome not in TRANSITIONS[claimed.state] or before.token == claimed.token:
             return
         new = columns(
             claimed, outcome, self.now, due_at=self.now, look_at=self.now,
@@ -137,18 +248,16 @@ class Walk(RuleBasedStateMachine):
                 change = Change(claimed, claimed.token, new)
                 return await write_changes(connection, [change], self.now)
 
-        applied = self.do(write())
-        if before.token == claimed.token:
-            assert applied == {self.delivery_id}
-            assert self.row().state == outcome
-        else:
-            assert applied == set()
-            assert self.row() == before
+        assert self.do(write()) == set()
+        assert self.row() == before
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def give_back(self, data: st.DataObject) -> None:
+        """As a worker does that ends in good order: only what did not leave."""
         claimed = data.draw(st.sampled_from(self.held))
+        if any((claimed.id, claimed.attempt) in sent for sent in self.sent.values()):
+            return
 
         async def write() -> None:
             async with self.database.write() as connection:
@@ -196,6 +305,10 @@ class Walk(RuleBasedStateMachine):
         self.do(write())
 
     @invariant()
+    def is_never_published_twice(self) -> None:
+        assert self.there <= 1
+
+    @invariant()
     def only_listed_transitions(self) -> None:
         row = self.row_if_stored()
         if row is None:
@@ -220,9 +333,11 @@ class Walk(RuleBasedStateMachine):
 
 
 def reachable(state: State) -> set[State]:
-    """In one rule, which may be claim and write: one step or two."""
-    once = TRANSITIONS[state]
-    return set(once) | {further for step in once for further in TRANSITIONS[step]}
+    """In one rule, which may be a send, a rescue, a look and its outcome: some steps."""
+    found = {state}
+    for _ in range(4):
+        found |= {further for step in found for further in TRANSITIONS[step]}
+    return found
 
 
 @pytest.mark.timeout(300)
