@@ -3,6 +3,7 @@
 from channels.sandbox.faults import FaultName
 from scheduler.store import accounts
 from tests.engine.conftest import Engine
+from tests.engine.test_late import outage
 
 
 async def resume(engine: Engine, channel: str) -> None:
@@ -54,3 +55,18 @@ async def test_reconnecting_publishes_what_a_dead_token_held_and_ends_the_alert(
         await engine.settled(post, "delivered")
     assert [alert.resolved_at is not None for alert in await engine.alerts()] == [True]
     assert len(engine.ledger("facebook")) == 1
+
+
+async def test_resuming_does_not_publish_what_has_grown_stale_meanwhile(engine: Engine) -> None:
+    await pause(engine, "facebook")
+    async with engine.worker():
+        stale = await engine.post("facebook", title="Open today", late_policy="ask", seconds=1)
+        dropped = await engine.post("facebook", title="Today only", late_policy="drop", seconds=1)
+        for post in (stale, dropped):
+            await engine.settled(post, "held")
+            await outage(engine, post, 6)
+        await resume(engine, "facebook")
+        (row,) = await engine.until(stale, lambda rows: rows[0].hold_reason == "late")
+        await engine.settled(dropped, "failed")
+    assert row.state == "held"
+    assert engine.ledger("facebook") == []

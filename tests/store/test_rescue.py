@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from scheduler.deliveries import State
 from scheduler.store import claims
@@ -76,3 +76,28 @@ async def test_what_was_due_before_clocks_were_put_back_may_have_been_sent(
     back = NOW + SECOND - step
     assert await rescued(database, back) == (0, 0)
     assert await rescued(database, NOW + 36 * SECOND) == (0, 1)
+
+
+async def test_a_broadcast_that_was_left_in_mid_run_goes_on(database: Database) -> None:
+    await armed(database, due_at=NOW, heard_at=NOW)
+    async with database.write() as connection:
+        await connection.execute(update(deliveries).values(state=State.SENDING))
+    assert await rescued(database, NOW + 30 * SECOND) == (0, 0)
+    assert await rescued(database, NOW + 36 * SECOND) == (1, 0)
+
+
+async def test_what_is_to_be_tried_again_later_is_not_claimed_before(database: Database) -> None:
+    await armed(database, due_at=NOW, heard_at=NOW)
+    async with database.write() as connection:
+        again = {"state": State.SCHEDULED, "token": None, "due_at": NOW + 60 * SECOND}
+        await connection.execute(update(deliveries).values(again))
+
+    async def claimed(at: int) -> int:
+        found = await claims.claim_due(
+            database, horizon=at, worker="two", token="u", lease_until=at + HOUR, now=at
+        )
+        return len(found)
+
+    assert not await claims.any_due(database, NOW + 59 * SECOND)
+    assert await claimed(NOW + 59 * SECOND) == 0
+    assert await claimed(NOW + 60 * SECOND) == 1

@@ -1,0 +1,37 @@
+"""What a look means, at each age of the doubt."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from channels.outcome import Finding
+from scheduler.reconcile import LookPolicy, Verdict, conclude
+
+SECOND = 1_000_000
+POLICY = LookPolicy(patience_us=60 * SECOND)
+
+
+def verdict(finding: Finding, age: int, *, settles: int = 0, idempotent: bool = False) -> Verdict:
+    return conclude(
+        finding, sent_at=0, now=age, idempotent=idempotent, settles_us=settles, policy=POLICY
+    )  # fmt: skip
+
+
+@given(age=st.integers(0, 10**12), settles=st.integers(0, 10**10))
+def test_not_knowing_is_never_a_proof(age: int, settles: int) -> None:
+    assert verdict(Finding.UNKNOWN, age, settles=settles) in {Verdict.AGAIN, Verdict.HOLD}
+
+
+def test_absent_is_believed_once_the_listing_has_settled() -> None:
+    assert verdict(Finding.ABSENT, 5 * SECOND, settles=10 * SECOND) is Verdict.AGAIN
+    assert verdict(Finding.ABSENT, 10 * SECOND, settles=10 * SECOND) is Verdict.ABSENT
+
+
+def test_what_nobody_can_tell_becomes_a_persons_question() -> None:
+    assert verdict(Finding.UNKNOWN, POLICY.give_up_us - 1) is Verdict.AGAIN
+    assert verdict(Finding.UNKNOWN, POLICY.give_up_us) is Verdict.HOLD
+
+
+def test_a_platform_that_forgives_a_second_send_gets_one() -> None:
+    assert verdict(Finding.UNKNOWN, 0, idempotent=True) is Verdict.ABSENT
