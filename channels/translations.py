@@ -55,7 +55,13 @@ def _translated(text: str, language: str) -> str:
 
 def _known(text: str, language: str) -> str | None:
     """A beginning counts only where a sentence ends: what was put in may hold anything."""
-    return _whole(text, language) if text.endswith((".", "!", "?")) else None
+    if not text.endswith((".", "!", "?")):
+        return None
+    whole = _whole(text, language)
+    if whole is None and text.endswith("."):  # a detail to which its remedy was added
+        bare = _whole(text[:-1], language)
+        return None if bare is None else f"{bare}."
+    return whole
 
 
 def _whole(text: str, language: str) -> str | None:

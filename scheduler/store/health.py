@@ -121,7 +121,7 @@ def _marks(row: RowMapping, health: Health, verdict: Verdict, now: int) -> dict[
     status = {
         "status": health.status.value,
         "status_reason": "" if health.reason is None else health.reason.value,
-        "status_detail": f"{health.detail} {health.remedy}".strip(),
+        "status_detail": _sentences(health.detail, health.remedy),
         "status_since": now,
     }
     match verdict:
@@ -141,6 +141,13 @@ def _marks(row: RowMapping, health: Health, verdict: Verdict, now: int) -> dict[
         case Verdict.NOTHING | Verdict.WAIT | Verdict.PASSING | Verdict.STILL_DOWN:
             pass
     return values
+
+
+def _sentences(detail: str, remedy: str) -> str:
+    """What was found, then what to do about it."""
+    if detail and remedy and not detail.endswith((".", "!", "?")):
+        detail += "."
+    return f"{detail} {remedy}".strip()
 
 
 def _pause(row: RowMapping, reason: str, now: int) -> dict[str, Any]:
