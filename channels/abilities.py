@@ -324,6 +324,30 @@ class Receives(Channel, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Mails a minute: by road (a relay; the first is tried first), and by the addressee's domain
+    (`*`: any other). What is not named has no limit."""
+
+    roads: Mapping[str, float] = field(default_factory=dict)
+    domains: Mapping[str, float] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Paces(Channel, Protocol):
+    """A channel whose owner limits how fast it writes."""
+
+    def rates(self, account: Account[Any]) -> Rates: ...
+
+
+@runtime_checkable
+class OnRoad(Courier, Protocol):
+    """A courier that says which road it is on, by its name in `Rates`."""
+
+    @property
+    def road(self) -> str: ...
+
+
 class Crowd(Protocol):
     """Whom a courier writes to in one go. Nothing here waits."""
 

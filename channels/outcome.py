@@ -89,12 +89,14 @@ class Throttled:
     """Nothing was written; the whole account slows down until `until` (UTC).
 
     `until` is None when the platform gave no hint. `human` marks a block that only a person can
-    lift (Facebook 368): the account is paused and its owner alerted.
+    lift (Facebook 368): the account is paused and its owner alerted. `theirs`: only those who
+    share the addressee's domain have to wait; the account is well.
     """
 
     until: datetime | None = None
     reason: str = ""
     human: bool = False
+    theirs: bool = False
     evidence: Evidence = field(default_factory=Evidence)
 
 

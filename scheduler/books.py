@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import replace
-from typing import Any
 
 import structlog
 
-from channels.outcome import Outcome, Throttled, Unavailable
-from scheduler.audience.suppression import fingerprint
-from scheduler.clock import Clock, moment
+from channels.outcome import Outcome, Unavailable
+from scheduler.clerk import Clerk, Known
+from scheduler.clock import Clock
 from scheduler.decide import SECOND
-from scheduler.logbook import Logbook
-from scheduler.store import recipients as store
-from scheduler.store import turns
-from scheduler.store.db import Database
+from scheduler.gate import Gate
+from scheduler.lanes import domain_of
 from scheduler.store.recipients import Claimed, RecipientState, Settled
 from scheduler.verdicts import Pace
 
@@ -31,26 +27,20 @@ BOOK_FAILURES = 30
 
 class Books:
     """Shared by the connections of one run. `stop`: why the run has to end, None while it may go
-    on. `list_id`: whose subscribers are welcome (None: an address is enough). `give_up_at`:
-    nobody is claimed after it (microseconds)."""
+    on. `give_up_at`: nobody is claimed after it (microseconds)."""
 
     def __init__(
         self,
-        database: Database,
+        clerk: Clerk,
+        gate: Gate,
         clock: Clock,
+        pace: Pace,
         *,
         delivery_id: str,
-        token: str,
-        list_id: str | None,
-        key: bytes,
-        logbook: Logbook,
-        pace: Pace,
         give_up_at: int,
     ) -> None:
-        self._database, self._clock = database, clock
-        self._delivery_id, self._token = delivery_id, token
-        self._list_id, self._key = list_id, key
-        self._logbook, self._pace = logbook, pace
+        self._clock, self._pace, self.gate, self._clerk = clock, pace, gate, clerk
+        self._delivery_id = delivery_id
         self._give_up_at = give_up_at
         self._queue: deque[Claimed] = deque()
         self._near: dict[str, Claimed] = {}  # given out, and nothing of their mail has left
@@ -75,6 +65,9 @@ class Books:
         """Claim who is due; whether there is anybody to write to."""
         self._exhausted = self._closing = False
         await self._turn(claiming=True)
+        while not self._queue and not self._exhausted and self.stop is None:
+            await asyncio.sleep(self._pace.flush_us / SECOND)  # until the relay's limit lets one by
+            await self._turn(claiming=True)
         return bool(self._queue) and self.stop is None
 
     async def close_round(self) -> None:
@@ -132,6 +125,17 @@ class Books:
         self._near.pop(contact_id, None)
         self._gone.discard(contact_id)
 
+    def make_way(self, domain: str) -> None:
+        """A domain was closed: its people get a later turn, so that nobody waits for them."""
+        stay: deque[Claimed] = deque()
+        lane = self.gate.lane(domain)
+        for one in self._queue:
+            if lane is None or domain_of(one.address) != domain:
+                stay.append(one)
+            else:
+                self._results.append(_not_begun(one.contact_id, self.gate.after(domain, lane)))
+        self._queue = stay
+
     def ban(self, address: str, settled: Settled) -> None:
         """Never write to this address again."""
         self._banned.append((address, settled))
@@ -172,132 +176,66 @@ class Books:
         if claiming and not self._exhausted and len(self._queue) * 2 <= self._pace.chunk:
             wanted = self._pace.chunk - len(self._queue)
         stale = now - self._checked_at > self._pace.recheck_us
-        if not (self._results or self._taken or self._banned or wanted or (stale and claiming)):
+        if not (
+            self._results
+            or self._taken
+            or self._banned
+            or self.gate.changed
+            or wanted
+            or (stale and claiming)
+        ):
             return
         results, self._results = self._results, []
         taken, self._taken = self._taken, {}
         banned, self._banned = self._banned, []
+        waiting = [*self._near.values(), *self._queue] if stale else []
+        late = now > self._give_up_at
         try:
-            claimed, gone = await self._write(results, taken, banned, wanted, now, recheck=stale)
+            page = await self._clerk.write(
+                Known(results, taken, banned),
+                waiting=waiting,
+                wanted=0 if late else wanted,
+                now=now,
+                look=stale,
+            )
         except BaseException:
             self._results, self._banned = results + self._results, banned + self._banned
             for code, ids in taken.items():
                 self._taken.setdefault(code, []).extend(ids)
             raise
-        if gone:
-            self._queue = deque(one for one in self._queue if one.contact_id not in gone)
-            near = gone & self._near.keys()
-            self._gone |= near
-            for contact_id in near:
-                del self._near[contact_id]
-            gone -= near
-        self._exhausted = self._exhausted or (wanted > 0 and not claimed)
-        for one in claimed:
+        if page.stop is not None:
+            self.stop = page.stop
+            return
+        if stale:
+            self._checked_at = now
+        self._send_away(page.gone)
+        if (page.asked > 0 and not page.found) or (wanted > 0 and late):
+            self._exhausted = True
+        for one in page.claimed:
             if one.welcome:
                 self._queue.append(one)
             else:
                 self._results.append(_suppressed(one.contact_id))
-        self._results += [_suppressed(contact_id) for contact_id in gone]
+        self._results += [_not_begun(who, at) for who, at in page.later.items()]
 
-    async def _write(
-        self,
-        results: list[Settled],
-        taken: dict[str, list[str]],
-        banned: list[tuple[str, Settled]],
-        wanted: int,
-        now: int,
-        *,
-        recheck: bool,
-    ) -> tuple[list[Claimed], set[str]]:
-        claimed: list[Claimed] = []
-        gone: set[str] = set()
-        async with self._database.write() as connection:
-            await turns.settle(
-                connection,
-                delivery_id=self._delivery_id,
-                token=self._token,
-                settled=results,
-                now=now,
-            )
-            await turns.accept(
-                self._database,
-                connection,
-                delivery_id=self._delivery_id,
-                token=self._token,
-                taken=taken,
-                now=now,
-            )
-            await store.suppress(self._database, connection, self._bans(banned, now))
-            if not await self.ours(connection, now):
-                return [], set()
-            if recheck:
-                waiting = [*self._near.values(), *self._queue]
-                gone = await self._unwelcome(connection, waiting)
-                self._checked_at = now
-            if wanted and now <= self._give_up_at:
-                rows = await turns.claim(
-                    self._database,
-                    connection,
-                    delivery_id=self._delivery_id,
-                    token=self._token,
-                    now=now,
-                    limit=wanted,
-                )
-                claimed = await turns.people(self._database, connection, rows, self._list_id)
-                barred = await self._barred(connection, claimed)
-                claimed = [
-                    replace(one, welcome=False) if one.contact_id in barred else one
-                    for one in claimed
-                ]
-        return claimed, gone
-
-    async def ours(self, connection: Any, now: int) -> bool:
-        """Whether this run may go on; else `stop` says why not."""
-        paused_until = await store.lease_of(
-            self._database, connection, self._delivery_id, self._token
-        )
-        if paused_until is None:
-            self.stop = taken_over()
-        elif paused_until > now:
-            self.stop = Throttled(until=moment(paused_until), reason="the account is paused")
-        return self.stop is None
-
-    async def _unwelcome(self, connection: Any, waiting: list[Claimed]) -> set[str]:
-        """Who of those waiting in memory unsubscribed or was suppressed since."""
-        if not waiting:
-            return set()
-        ids = [one.contact_id for one in waiting]
-        welcome = await turns.subscribed(self._database, connection, ids, self._list_id)
-        return {who for who in ids if who not in welcome} | await self._barred(connection, waiting)
-
-    async def _barred(self, connection: Any, people: list[Claimed]) -> set[str]:
-        hashes = {fingerprint(self._key, one.address): one.contact_id for one in people}
-        if not hashes:
-            return set()
-        return {
-            hashes[found] for found in await turns.suppressed(self._database, connection, hashes)
-        }
-
-    def _bans(self, banned: list[tuple[str, Settled]], now: int) -> list[dict[str, Any]]:
-        return [
-            {
-                "hash": fingerprint(self._key, address),
-                "reason": "no-such-address",
-                "detail": settled.code,
-                "at": now,
-            }
-            for address, settled in banned
+    def _send_away(self, gone: set[str]) -> None:
+        """Those who may get nothing any more, unless their mail has left in the meantime."""
+        if not gone:
+            return
+        self._results += [
+            _suppressed(one.contact_id) for one in self._queue if one.contact_id in gone
         ]
+        self._queue = deque(one for one in self._queue if one.contact_id not in gone)
+        for contact_id in gone & self._near.keys():
+            del self._near[contact_id]
+            self._gone.add(contact_id)
 
 
 def _suppressed(contact_id: str) -> Settled:
     return Settled(contact_id=contact_id, state=RecipientState.SUPPRESSED, charged=False)
 
 
-def _not_begun(contact_id: str) -> Settled:
-    return Settled(contact_id=contact_id, state=RecipientState.PENDING, charged=False)
-
-
-def taken_over() -> Outcome:
-    """What a run that lost its claim says: evidence only, its successor decides."""
-    return Unavailable(reason="another worker took this delivery over")
+def _not_begun(contact_id: str, next_at: int = 0) -> Settled:
+    return Settled(
+        contact_id=contact_id, state=RecipientState.PENDING, next_at=next_at, charged=False
+    )

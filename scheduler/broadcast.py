@@ -18,17 +18,19 @@ from typing import Any
 
 import structlog
 
-from channels.abilities import Streams
+from channels.abilities import OnRoad, Paces, Rates, Streams
 from channels.base import Account, Broadcasts, Courier, Recipient
 from channels.outcome import Delivered, Outcome, Unavailable
 from channels.posts import Message
 from scheduler.audience.links import UnsubscribeLinks, audience_key
 from scheduler.audience.returns import tag_of
-from scheduler.books import Books, taken_over
+from scheduler.books import Books
+from scheduler.clerk import Clerk, taken_over
 from scheduler.clock import Clock
 from scheduler.crowd import Conduct, Crowd, one_by_one
 from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery
+from scheduler.gate import Gate
 from scheduler.logbook import Logbook, forget, trace_of
 from scheduler.roster import Member
 from scheduler.services import Services
@@ -112,24 +114,32 @@ class _Run:
         self._message, self._account, self._channel = message, account, channel
         self._by_email = channel.capabilities.address == "email"
         self._logbook = Logbook(desk.logbooks, delivery.id, self._token)
-        self._books = Books(
+        gate = Gate(
             desk.database,
-            desk.clock,
+            channel.rates(account) if isinstance(channel, Paces) else Rates(),
+            desk.pace,
+            desk.rng,
+        )
+        self._clerk = Clerk(
+            database=desk.database,
+            gate=gate,
             delivery_id=delivery.id,
             token=self._token,
             list_id=account.id if self._by_email else None,
             key=desk.key,
-            logbook=self._logbook,
-            pace=desk.pace,
-            give_up_at=self._give_up_at,
         )
+        self._books = Books(
+            self._clerk, gate, desk.clock, desk.pace,
+            delivery_id=delivery.id, give_up_at=self._give_up_at,
+        )  # fmt: skip
         self._conduct = Conduct(self._books, desk.pace)
 
     # --- The whole run ---------------------------------------------------------------------
 
     async def through(self) -> Outcome:
         if not await self._begin():
-            return self._books.stop or taken_over()
+            assert self._books.stop is not None
+            return self._books.stop
         down = 0
         while True:
             fault = await self._round()
@@ -167,7 +177,8 @@ class _Run:
         uncertain: list[str] = []
         async with self._database.write() as connection:
             await store.hold_post(self._database, connection, self._delivery.post_id)
-            if not await self._books.ours(connection, now):
+            self._books.stop = await self._clerk.stop(connection, now)
+            if self._books.stop is not None:
                 return False
             await store.freeze(
                 self._database,
@@ -215,8 +226,7 @@ class _Run:
             counts = placed
         outcome = conclusion(counts, self._delivery.id)
         if isinstance(outcome, Delivered):
-            async with self._database.write() as connection:
-                await store.touch(connection, self._delivery.id, now=self._clock.micros())
+            await store.touch(self._database, self._delivery.id, now=self._clock.micros())
         return outcome
 
     async def leave(self) -> None:
@@ -304,6 +314,8 @@ class _Run:
 
     async def _stretch(self, courier: Courier, crowd: Crowd) -> Outcome | None:
         """Write to those at hand; the fault of the road, if it failed."""
+        if isinstance(courier, OnRoad):
+            self._books.gate.road = courier.road
         if not isinstance(courier, Streams):
             return await one_by_one(courier, crowd)
         try:

@@ -15,11 +15,14 @@ from channels.outcome import (
     Outcome,
     RecipientOutcome,
     Rejected,
+    Throttled,
+    Unavailable,
     Unconfirmed,
     Unreachable,
 )
 from scheduler.books import Books
 from scheduler.clock import Clock
+from scheduler.lanes import domain_of
 from scheduler.logbook import Logbook
 from scheduler.store.recipients import Claimed, RecipientState, Settled
 from scheduler.verdicts import Pace, judge, too_many_losses, too_many_refusals
@@ -109,6 +112,7 @@ class Crowd:
         self._logbook.answered(contact_id, RecipientState.ACCEPTED, code)
         self._books.taken(contact_id, code)
         self._conduct.went_well()
+        self._books.gate.went_well(recipient.address)
 
     def answered(self, recipient: Recipient, outcome: RecipientOutcome) -> bool:
         contact_id = recipient.id
@@ -125,15 +129,26 @@ class Crowd:
             self._conduct.refused(settled, outcome)
         else:
             self._books.settle(settled)
+        if verdict.stop is None and isinstance(outcome, Throttled | Unavailable):
+            self._refused_for_now(claimed, outcome)
         if verdict.suppress:
             self._books.ban(claimed.address, settled)
         if isinstance(outcome, Delivered | Accepted):
             self._conduct.went_well()
+            self._books.gate.went_well(claimed.address)
         elif isinstance(outcome, Unconfirmed):
             self._conduct.lost(outcome)
         if verdict.stop is not None:
             self._books.stop = verdict.stop
         return verdict.broken
+
+    def _refused_for_now(self, claimed: Claimed, outcome: Throttled | Unavailable) -> None:
+        if outcome.evidence.status is None:
+            return  # the road's own trouble, not that of the addressee's domain
+        slow = isinstance(outcome, Throttled)
+        now = self._clock.micros()
+        if self._books.gate.refused_for_now(claimed.address, now, slow=slow) is not None:
+            self._books.make_way(domain_of(claimed.address))
 
     def abandoned(self, detail: str) -> None:
         """The courier failed in a way that nobody foresaw: what had left may have been accepted,

@@ -52,6 +52,10 @@ class Pace:
     in_a_row: int = 10
     resend_uncertain: bool = False
 
+    @property
+    def retries(self) -> RetryPolicy:
+        return RetryPolicy(base_us=self.defer_us, cap_us=self.defer_cap_us)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -64,7 +68,7 @@ class Verdict:
     suppress: bool = False
 
 
-def judge(
+def judge(  # noqa: PLR0911 -- one for each outcome
     outcome: RecipientOutcome, contact_id: str, tries: int, now: int, pace: Pace, rng: Random
 ) -> Verdict:
     """`tries`: charged attempts before this one."""
@@ -89,14 +93,16 @@ def judge(
             return Verdict(final(sent, outcome.detail))
         case Unavailable():
             answered = evidence.status is not None
-            policy = RetryPolicy(base_us=pace.defer_us, cap_us=pace.defer_cap_us)
-            again = now + (backoff(tries + 1, policy, rng) if answered else 0)
+            again = now + (backoff(tries + 1, pace.retries, rng) if answered else 0)
             if outcome.until is not None:
                 again = max(again, micros(outcome.until))
             return Verdict(
                 replace(waiting, next_at=again, detail=outcome.reason, charged=answered),
                 broken=not answered,
             )
+        case Throttled(theirs=True):
+            again = now + backoff(tries + 1, pace.retries, rng)
+            return Verdict(replace(waiting, next_at=again, detail=outcome.reason, charged=True))
         case Throttled() | AccessLost() | Gone():
             return Verdict(waiting, stop=outcome)
         case _:

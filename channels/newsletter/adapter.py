@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from channels.abilities import Advice, Bookmark, Haul, Proof, Receipt, SigningKey
+from channels.abilities import Advice, Bookmark, Haul, Proof, Rates, Receipt, SigningKey
 from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
 from channels.newsletter.archive import linked, page_of
 from channels.newsletter.compose import Letter
@@ -104,6 +104,11 @@ class Newsletter:
             )
         except (OSError, UnsafeHeaderError) as error:
             return _unwritable(error)
+
+    def rates(self, account: Account[Any]) -> Rates:
+        settings: NewsletterSettings = account.settings
+        roads = {one.label: one.per_minute for one in settings.relays if one.per_minute}
+        return Rates(roads=roads, domains=settings.domain_limits)
 
     async def probe(self, account: Account[Any]) -> Health:
         return await look(account.settings)

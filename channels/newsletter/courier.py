@@ -17,6 +17,10 @@ class MailCourier:
         self._letter = letter
         self._road = road
 
+    @property
+    def road(self) -> str:
+        return self._road.relay
+
     async def send(self, recipient: Recipient, *, key: str) -> RecipientOutcome:
         mail = self._pack(recipient, key)
         if isinstance(mail, Unreachable):

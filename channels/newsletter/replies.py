@@ -230,5 +230,7 @@ def outcome_of(stage: Stage, reply: Reply, relay: str = "") -> Outcome | Unreach
     if meaning in {Meaning.SLOW_DOWN, Meaning.REPUTATION}:
         # A greeting of 421 passes by itself; a listing stays until its owner asks for removal.
         listed = meaning is Meaning.REPUTATION and reply.code >= 500
-        return Throttled(reason=said, human=listed, evidence=evidence)
+        # With 421 it is the relay that closes; behind other codes stands the addressee's server.
+        theirs = meaning is Meaning.SLOW_DOWN and stage in _ONE_READER and reply.code != 421
+        return Throttled(reason=said, human=listed, theirs=theirs, evidence=evidence)
     return Unavailable(reason=said, evidence=evidence)

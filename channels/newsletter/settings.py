@@ -43,6 +43,7 @@ def _address(text: str) -> str:
 
 Line = Annotated[str, AfterValidator(_one_line)]
 Address = Annotated[str, AfterValidator(_address)]
+DomainName = Annotated[str, Field(pattern=r"^(\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*)$", max_length=253)]
 Hostname = Annotated[str, Field(pattern=HOSTNAME, max_length=253)]
 
 
@@ -58,6 +59,7 @@ class Relay(BaseModel):
     username: str = ""
     password: SecretStr = SecretStr("")
     ca_file: Path | None = None
+    per_minute: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _no_password_in_the_clear(self) -> Relay:
@@ -145,7 +147,8 @@ class NewsletterSettings(ChannelSettings):
     `unsubscribe_mailto` unsubscribes by mail;
     both default to `from_address`, which gets no tag. `message_id_domain`
     is ours and defaults to that of `from_address`; it also names us to the relay (EHLO).
-    `timeout` is in seconds, for each answer of a relay.
+    `timeout` is in seconds, for each answer of a relay. A relay's `per_minute` and
+    `domain_limits` (`{"gmail.com": 600, "*": 60}`) are mails a minute, over all mailings.
     """
 
     from_address: Address
@@ -161,6 +164,7 @@ class NewsletterSettings(ChannelSettings):
     relays: tuple[Relay, ...] = Field(min_length=1)
     dkim: Dkim | None = None
     timeout: float = Field(default=60.0, gt=0, le=600)
+    domain_limits: dict[DomainName, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
 
     @property
     def domain(self) -> str:

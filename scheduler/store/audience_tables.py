@@ -165,6 +165,16 @@ suppressions = Table(
     Column("at", Moment, nullable=False),
 )
 
+# How fast mails pass by a relay ("by host:port") and to a domain ("to example.org").
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("id", String(320), primary_key=True),
+    Column("next_at", Moment, nullable=False),
+    Column("closed_until", Moment, nullable=False),
+    Column("strikes", Integer, nullable=False),
+)
+
 recipients = Table(
     "recipients",
     metadata,

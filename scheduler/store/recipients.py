@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, case, func, literal, or_, select, update
+from sqlalchemy import Select, bindparam, case, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
 
@@ -28,6 +28,7 @@ from scheduler.store.segments import audience_of
 from scheduler.store.tables import accounts, deliveries, posts
 
 SUBSCRIBED = "subscribed"
+TOUCHED_AT_ONCE = 1000
 
 
 class RecipientState(StrEnum):
@@ -238,13 +239,25 @@ async def expire(connection: AsyncConnection, delivery_id: str, *, detail: str, 
     )
 
 
-async def touch(connection: AsyncConnection, delivery_id: str, *, now: int) -> None:
-    """Remember when the people of a finished delivery were last written to."""
-    reached = select(recipients.c.contact_id).where(
-        recipients.c.delivery_id == delivery_id, recipients.c.state == RecipientState.ACCEPTED
+async def touch(database: Database, delivery_id: str, *, now: int) -> None:
+    """Remember when the people of a finished delivery were last written to; some at a time, so
+    that nobody waits long for the database and a large list needs no memory."""
+    reached = (
+        select(recipients.c.contact_id)
+        .where(
+            recipients.c.delivery_id == delivery_id,
+            recipients.c.contact_id > bindparam("last"),
+            recipients.c.state == RecipientState.ACCEPTED,
+        )
+        .order_by(recipients.c.contact_id)
+        .limit(TOUCHED_AT_ONCE)
     )
-    await connection.execute(
-        update(contacts)
-        .where(contacts.c.id.in_(reached.scalar_subquery()))
-        .values(contacted_at=now)
-    )
+    last = ""
+    while True:
+        async with database.write() as connection:
+            ids = list((await connection.execute(reached, {"last": last})).scalars())
+            if not ids:
+                return
+            some = contacts.c.id.in_(database.each(ids))
+            await connection.execute(update(contacts).where(some).values(contacted_at=now))
+        last = ids[-1]

@@ -35,13 +35,16 @@ async def claim(
         .order_by(recipients.c.next_at)
         .limit(limit)
     )
+    chosen = due
     if database.is_postgresql:
-        due = due.with_for_update(skip_locked=True)
+        # As a CTE it runs once; as a subquery PostgreSQL may run it again for each row it joins,
+        # and claim more than the limit.
+        chosen = select(due.with_for_update(skip_locked=True).cte("due").c.contact_id)
     statement = (
         update(recipients)
         .where(
             recipients.c.delivery_id == delivery_id,
-            recipients.c.contact_id.in_(due.scalar_subquery()),
+            recipients.c.contact_id.in_(chosen),
         )
         .values(state=RecipientState.SENDING, worker=token, updated_at=now)
         .returning(recipients.c.contact_id, recipients.c.address, recipients.c.tries)

@@ -10,12 +10,14 @@ from typing import cast
 
 
 class CountingRelay:
-    """Speaks SMTP with PIPELINING. A share `refuse` of all RCPT gets a 4xx. A mail counts when its
-    final dot was read, before it is answered; `last_at`: when the last one did (monotonic)."""
+    """Speaks SMTP with PIPELINING. A share `refuse` of all RCPT gets a 4xx, and each at a domain
+    in `slow` a 450. A mail counts when its final dot was read, before it is answered; `last_at`:
+    when the last one did (monotonic)."""
 
     def __init__(self, *, refuse: float = 0.0, seed: int = 1) -> None:
         self.received: Counter[str] = Counter()
         self.refuse = refuse
+        self.slow: set[str] = set()
         self.rng = Random(seed)
         self.port = 0
         self.last_at = 0.0
@@ -84,6 +86,9 @@ class _Session(asyncio.Protocol):
                 return "250 2.0.0 OK\r\n"
 
     def _rcpt(self, line: str) -> str:
+        if line.partition("@")[2].partition(">")[0] in self._relay.slow:
+            self._recipient = ""
+            return "450 4.2.1 too fast for us\r\n"
         if self._relay.rng.random() < self._relay.refuse:
             self._recipient = ""
             return "451 4.3.0 not now\r\n"

@@ -1,0 +1,178 @@
+"""Limits and patience in bulk: a relay that pipelines, both databases, several runs."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from channels.base import Account
+from channels.outcome import Delivered, Outcome
+from scheduler.broadcast import Broadcaster
+from scheduler.clock import Clock
+from scheduler.deliveries import Delivery
+from scheduler.lanes import Lane, domain_of, turn_at
+from scheduler.store.audience_tables import lanes, recipients
+from scheduler.store.db import Database
+from scheduler.verdicts import Pace
+from tests.channels.newsletter.support import adapter, post, settings
+from tests.support.audience import ACCOUNT, seed, states, take_over
+from tests.support.relay import CountingRelay
+
+SOON = Pace(connections=3, chunk=7, flush_us=1000, defer_us=1000, defer_cap_us=5000)
+SECOND = 1_000_000
+NOW = 1_800_000_000 * SECOND
+
+
+class Bench:
+    """One newsletter, a relay that pipelines, and its store."""
+
+    def __init__(self, database: Database, relay: CountingRelay, logbooks: Path) -> None:
+        self.database, self.relay, self.logbooks = database, relay, logbooks
+        self.runs = 0
+
+    async def seed(self, *emails: str) -> Delivery:
+        readers = [{"id": f"c{number}", "email": email} for number, email in enumerate(emails)]
+        return await seed(self.database, readers, now=Clock().micros())
+
+    async def run(self, delivery: Delivery, pace: Pace = SOON, **changes: Any) -> Outcome:
+        """A run of its own, as after a restart: it shares nothing with another but the store."""
+        self.runs += 1
+        token = f"run-{self.runs}"
+        await take_over(self.database, token)
+        relay = {"host": "127.0.0.1", "port": self.relay.port, "tls": "none"}
+        relay |= changes.pop("relay", {})
+        account: Account[Any] = Account(
+            id=ACCOUNT, name="n", settings=settings(relays=[relay], **changes)
+        )
+        desk = Broadcaster(
+            database=self.database,
+            clock=Clock(),
+            logbooks=self.logbooks,
+            key=b"k",
+            link=lambda contact, account: f"https://example.org/u/{account}/{contact}",
+            pace=pace,
+            rng=Random(1),
+        )
+        message = adapter().render(post(), account)
+        return await desk.run(replace(delivery, token=token), message, account, adapter())
+
+    async def run_until(self, accepted: int, delivery: Delivery, **options: Any) -> None:
+        """Stop a run as a restart does, once so many mails are accepted in the books."""
+        running = asyncio.create_task(self.run(delivery, **options))
+        while Counter((await states(self.database)).values())["accepted"] < accepted:
+            assert not running.done(), running.result()
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    async def lane(self, lane_id: str) -> Any:
+        async with self.database.read() as connection:
+            statement = select(lanes).where(lanes.c.id == lane_id)
+            return (await connection.execute(statement)).one()
+
+
+@pytest.fixture
+async def bench(database: Database, tmp_path: Path) -> AsyncIterator[Bench]:
+    relay = CountingRelay()
+    await relay.start()
+    yield Bench(database, relay, tmp_path / "logbooks")
+    await relay.stop()
+
+
+def _at(domain: str, count: int) -> list[str]:
+    return [f"r{number}@{domain}" for number in range(count)]
+
+
+async def test_everyone_gets_one_mail_one_behind_the_other(bench: Bench) -> None:
+    outcome = await bench.run(await bench.seed(*_at("example.org", 60)))
+    assert isinstance(outcome, Delivered)
+    assert outcome.note == "60 selected: 60 accepted"
+    assert bench.relay.received == Counter(_at("example.org", 60))
+    assert list(bench.logbooks.iterdir()) == []
+
+
+async def test_refusals_for_now_at_random_end_with_everyone_accepted(bench: Bench) -> None:
+    bench.relay.refuse = 0.3
+    outcome = await bench.run(await bench.seed(*_at("example.org", 60)))
+    assert isinstance(outcome, Delivered)
+    assert bench.relay.received == Counter(_at("example.org", 60))
+
+
+async def test_a_domain_with_a_limit_waits_alone_and_a_restart_grants_it_nothing(
+    bench: Bench,
+) -> None:
+    delivery = await bench.seed(*_at("slow.example", 5), *_at("example.org", 30))
+    limits = {"slow.example": 1}
+    await bench.run_until(31, delivery, domain_limits=limits)
+    assert sum(bench.relay.received[who] for who in _at("slow.example", 5)) == 1
+    await bench.run_until(31, delivery, domain_limits=limits)
+    assert sum(bench.relay.received[who] for who in _at("slow.example", 5)) == 1
+    assert all(bench.relay.received[who] == 1 for who in _at("example.org", 30))
+    async with bench.database.read() as connection:
+        statement = select(recipients.c.next_at).where(recipients.c.state != "accepted")
+        turns = sorted((await connection.execute(statement)).scalars())
+    assert len(turns) == 4
+    assert all(later - sooner > 50 * SECOND for sooner, later in pairwise(turns))
+
+
+async def test_a_relay_with_a_limit_lets_no_more_by_after_a_restart(bench: Bench) -> None:
+    delivery = await bench.seed(*_at("example.org", 5))
+    await bench.run_until(1, delivery, relay={"per_minute": 1})
+    await bench.run_until(1, delivery, relay={"per_minute": 1})
+    assert bench.relay.received.total() == 1
+    assert isinstance(await bench.run(delivery), Delivered)
+    assert bench.relay.received == Counter(_at("example.org", 5))
+
+
+async def test_a_domain_that_wants_it_slower_is_closed_and_the_others_go_on(bench: Bench) -> None:
+    bench.relay.slow = {"slow.example"}
+    delivery = await bench.seed(*_at("slow.example", 20), *_at("example.org", 30))
+    patient = replace(SOON, connections=1, defer_us=3600 * SECOND, defer_cap_us=7200 * SECOND)
+    await bench.run_until(30, delivery, pace=patient)
+    assert bench.relay.received == Counter(_at("example.org", 30))
+    lane = await bench.lane("to slow.example")
+    assert lane.strikes == 1
+    assert lane.closed_until > Clock().micros()
+    tried = await _tried(bench)
+    assert 0 < tried < 20
+    await bench.run_until(30, delivery, pace=patient)  # a restart does not ask again
+    assert await _tried(bench) == tried
+
+
+async def test_a_closed_domain_opens_by_itself(bench: Bench) -> None:
+    bench.relay.slow = {"slow.example"}
+    delivery = await bench.seed(*_at("slow.example", 20), *_at("example.org", 10))
+    running = asyncio.create_task(bench.run(delivery))
+    while bench.relay.received.total() < 10:  # noqa: ASYNC110 -- mails make no event
+        await asyncio.sleep(0.01)
+    bench.relay.slow.clear()
+    assert isinstance(await running, Delivered)
+    assert bench.relay.received == Counter(_at("slow.example", 20) + _at("example.org", 10))
+
+
+async def _tried(bench: Bench) -> int:
+    async with bench.database.read() as connection:
+        statement = select(recipients.c.tries).where(recipients.c.state == "pending")
+        return sum((await connection.execute(statement)).scalars())
+
+
+def test_a_lane_grants_a_second_at_once_and_then_its_rate() -> None:
+    lane = Lane("by relay")
+    assert lane.free(NOW, 600) == 11
+    lane.take(NOW, 600, 11)
+    assert lane.free(NOW, 600) == 0
+    assert lane.free(NOW + SECOND // 10, 600) == 1
+    assert turn_at(lane, NOW, 600, before=9) == lane.next_at + SECOND
+
+
+def test_the_domain_is_what_follows_the_last_at() -> None:
+    assert domain_of("a@b@Example.ORG") == "example.org"
+    assert domain_of("psid-17") == ""
