@@ -101,7 +101,8 @@ def redacted(text: str, secrets: tuple[str, ...]) -> str:
 def retry_after(value: str, now: datetime) -> datetime | None:
     """When a `Retry-After` header (seconds or an HTTP date) says to come back, UTC."""
     if value.strip().isdecimal():
-        return now + timedelta(seconds=int(value))
+        digits = value.strip().lstrip("0")[:9]  # thirty years: more would not be a date
+        return now + timedelta(seconds=int(digits or "0"))
     try:
         when = parsedate_to_datetime(value)
     except ValueError:

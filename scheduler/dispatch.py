@@ -46,6 +46,7 @@ class Lane:
 
     waiting: deque[Armed] = field(default_factory=deque)
     in_flight: int = 0
+    look_after: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,7 +296,7 @@ class Dispatcher:
             lane = self._lanes[account_id]
             while lane.waiting and lane.in_flight < self._room(lane.waiting[0]):
                 armed = lane.waiting.popleft()
-                if now - armed.looked_at > LOOK_HOLDS:
+                if armed.looked_at < max(now - LOOK_HOLDS, lane.look_after):
                     self._push(armed)
                     self._timer.set()
                     continue
@@ -308,9 +309,12 @@ class Dispatcher:
     def _room(self, armed: Armed) -> int:
         """How many sends at once this account takes from this worker; one while it is on probation
         after failures (half-open)."""
-        if armed.member.failures >= self._pace.breaker_failures:
+        if self._on_probation(armed):
             return 1
         return max(1, armed.member.max_concurrent // self.workers_alive)
+
+    def _on_probation(self, armed: Armed) -> bool:
+        return armed.member.failures >= self._pace.breaker_failures
 
     def _start(self, lane: Lane, armed: Armed) -> None:
         lane.in_flight += 1
@@ -340,9 +344,13 @@ class Dispatcher:
             if armed.member.channel.capabilities.addressed and not await self._begin(armed):
                 return
             attempted = await self._sender.attempt(armed)
+            self._completer.add(attempted)
+            if self._on_probation(armed):
+                # What it came to decides about those behind it: they look again once it is written.
+                await self._completer.drained()
+                lane.look_after = self._clock.micros()
         finally:
             lane.in_flight -= 1
-        self._completer.add(attempted)
 
     async def _begin(self, armed: Armed) -> bool:
         """A broadcast runs long and knows its recipients one by one: say that it has begun."""

@@ -93,7 +93,12 @@ async def claim_due(
 
 async def any_due(database: Database, horizon: int) -> bool:
     """Whether a claim would find something: a read, so that idle workers take no write lock."""
-    statement = select(deliveries.c.id).where(SCHEDULED, deliveries.c.due_at <= horizon).limit(1)
+    statement = (
+        select(deliveries.c.id)
+        .where(SCHEDULED, deliveries.c.due_at <= horizon)
+        .order_by(deliveries.c.due_at)
+        .limit(1)
+    )
     async with database.read() as connection:
         return (await connection.execute(statement)).first() is not None
 
