@@ -105,7 +105,7 @@ class Duties:
                 self.database,
                 now=now,
                 dead_before=now - int(self.settings.worker_dead_after * SECOND),
-                first_look=now,
+                first_look=now + int(self.settings.send_timeout * SECOND),
             )
             if back or doubtful:
                 metrics.RESCUED.labels("scheduled").inc(len(back))

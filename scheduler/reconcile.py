@@ -41,9 +41,11 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookPolicy:
-    """`patience_us`: longest wait for a platform's listing to settle; `gap_us`: first wait
-    between two looks, which doubles; `give_up_us`: when not knowing becomes a person's question."""
+    """`in_flight_us`: for how long a platform may still be busy with a request that we gave up;
+    `patience_us`: longest wait for its listing to settle after that; `gap_us`: first wait between
+    two looks, which doubles; `give_up_us`: when not knowing becomes a person's question."""
 
+    in_flight_us: int = 20 * SECOND
     patience_us: int = 60 * SECOND
     gap_us: int = 5 * SECOND
     give_up_us: int = 900 * SECOND
@@ -73,7 +75,8 @@ def conclude(
     if idempotent:
         return Verdict.ABSENT  # sending again with the same key is safe by the platform's promise
     age = now - sent_at
-    if finding is Finding.ABSENT and age >= min(settles_us, policy.patience_us):
+    settled = policy.in_flight_us + min(settles_us, policy.patience_us)
+    if finding is Finding.ABSENT and age >= settled:
         return Verdict.ABSENT
     if age >= policy.give_up_us:
         return Verdict.HOLD

@@ -83,7 +83,11 @@ class Worker:
         )
         self._reconciler = Reconciler(
             database=services.database, armer=armer, clock=services.clock, worker=self.id,
-            policy=LookPolicy(patience_us=int(settings.find_patience * SECOND)), mover=self._move,
+            policy=LookPolicy(
+                in_flight_us=int(settings.send_timeout * SECOND),
+                patience_us=int(settings.find_patience * SECOND),
+            ),
+            mover=self._move,
         )  # fmt: skip
         self._duties = Duties(
             database=services.database, clock=services.clock, settings=settings, worker=self.id,
@@ -136,10 +140,12 @@ class Worker:
     async def _take_over_own_dead(self) -> None:
         """Workers that were killed on this machine: their journals say what really left."""
         now = self._services.clock.micros()
+        # A request that was under way may still be written.
+        first_look = now + int(self._services.settings.send_timeout * SECOND)
         for left in left_behind(self._journal_dir):
             if left.proves:
                 back, unsure = await claims.settle_left(
-                    self._services.database, left.worker, left.sent, now=now, first_look=now
+                    self._services.database, left.worker, left.sent, now=now, first_look=first_look
                 )
                 log.warning("took-over", worker=left.worker, back=len(back), in_doubt=len(unsure))
             left.path.unlink(missing_ok=True)

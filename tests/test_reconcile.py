@@ -9,7 +9,7 @@ from channels.outcome import Finding
 from scheduler.reconcile import LookPolicy, Verdict, conclude
 
 SECOND = 1_000_000
-POLICY = LookPolicy(patience_us=60 * SECOND)
+POLICY = LookPolicy(in_flight_us=20 * SECOND, patience_us=60 * SECOND)
 
 
 def verdict(finding: Finding, age: int, *, settles: int = 0, idempotent: bool = False) -> Verdict:
@@ -24,8 +24,14 @@ def test_not_knowing_is_never_a_proof(age: int, settles: int) -> None:
 
 
 def test_absent_is_believed_once_the_listing_has_settled() -> None:
-    assert verdict(Finding.ABSENT, 5 * SECOND, settles=10 * SECOND) is Verdict.AGAIN
-    assert verdict(Finding.ABSENT, 10 * SECOND, settles=10 * SECOND) is Verdict.ABSENT
+    assert verdict(Finding.ABSENT, 29 * SECOND, settles=10 * SECOND) is Verdict.AGAIN
+    assert verdict(Finding.ABSENT, 30 * SECOND, settles=10 * SECOND) is Verdict.ABSENT
+
+
+def test_what_a_slow_platform_is_still_writing_is_not_absent() -> None:
+    """Found by killing a worker while a request waited at a slow platform: the look came first,
+    the first request was written after it, and then the second."""
+    assert verdict(Finding.ABSENT, 19 * SECOND) is Verdict.AGAIN
 
 
 def test_what_nobody_can_tell_becomes_a_persons_question() -> None:

@@ -33,6 +33,8 @@ from tests.chaos.breaking import Breaker
 from tests.chaos.script import CHANNELS, script
 
 SETTLE_WITHIN = 180.0
+# Seconds; a practice LinkedIn takes as few posts a day as the real one.
+POST_GAP = 1.5
 LATE = 1_000_000
 
 
@@ -202,7 +204,7 @@ class Client:
                 self.accepted.append(marker)
                 if breaking.done():
                     break
-                await asyncio.sleep(self._rng.uniform(0, 0.1))
+                await asyncio.sleep(self._rng.uniform(0, POST_GAP))
 
     async def _until_accepted(self, session: aiohttp.ClientSession, url: str, marker: str) -> None:
         due = datetime.now(UTC) + timedelta(seconds=self._rng.uniform(0.2, 4))

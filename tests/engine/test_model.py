@@ -118,7 +118,6 @@ class Walk(RuleBasedStateMachine):
         self.held += claimed
         self.waiting += [(worker, delivery) for delivery in claimed]
 
-    @precondition(lambda self: self.waiting)
     @rule(
         data=st.data(),
         written=st.booleans(),
@@ -128,9 +127,14 @@ class Walk(RuleBasedStateMachine):
     def send(self, data: st.DataObject, *, written: bool, heard: str, frozen: bool) -> None:
         """As the dispatcher does: a last look, the journal, the request. What left was written or
         not; the answer is read or not, or the worker is killed before it can say."""
-        worker, delivery = data.draw(st.sampled_from(self.waiting))
-        if delivery.due_at > self.now:
+        if not self.waiting:
+            self.arm(data.draw(st.sampled_from(WORKERS)))
+        if not self.waiting:
             return
+        worker, delivery = data.draw(st.sampled_from(self.waiting))
+        if delivery.due_at > self.now + 10 * SECOND:
+            return
+        self.now = max(self.now, delivery.due_at)
         seen = self.do(self.look([delivery.id])).get(delivery.id)
         self.waiting.remove((worker, delivery))
         if seen is None or seen.token != delivery.token:
@@ -141,7 +145,7 @@ class Walk(RuleBasedStateMachine):
         self.sent[worker].add((delivery.id, delivery.attempt))
         self.there += written
         if heard == "killed":
-            self.kill(worker)
+            self.after_kill(worker, data.draw(st.sampled_from(["restart", "rescue", "nothing"])))
             return
         if frozen:  # past its lease: another may have looked meanwhile, and even sent
             self.now += LEASE + SECOND
@@ -164,6 +168,16 @@ class Walk(RuleBasedStateMachine):
     def kill(self, worker: str) -> None:
         """What it had in its hands is gone; its journal stays."""
         self.waiting = [(who, delivery) for who, delivery in self.waiting if who != worker]
+
+    def after_kill(self, worker: str, then: str) -> None:
+        """Its own machine starts it again, or another worker finds its silence."""
+        self.kill(worker)
+        if then == "restart":
+            self.restart(worker)
+        elif then == "rescue":
+            self.rescue(alive=False)
+            self.now += LEASE + 11 * SECOND
+            self.rescue(alive=False)
 
     @rule(worker=st.sampled_from(WORKERS))
     def restart(self, worker: str) -> None:
