@@ -14,6 +14,7 @@ from scheduler.reroute import Unplaced
 from scheduler.roads import Survey
 from scheduler.roster import Roster
 from scheduler.store import baskets as store
+from scheduler.store import drills
 from scheduler.store.db import Database
 
 PERIOD = 90 * DAY
@@ -41,6 +42,7 @@ class Scales:
         survey = Survey(everyone=everyone, media_dir=self.media_dir, zone=self.zone, now=now)
         async with self.database.read() as connection:
             connected = await store.connected(connection)
+            audiences = await drills.audiences(connection)
             delivered = await store.delivered_since(connection, now - PERIOD)
             for delivery in await store.waiting(connection, LOOKED_AT):
                 found = await survey.find(connection, delivery)
@@ -63,7 +65,7 @@ class Scales:
                 account_id=row["id"],
                 name=row["name"],
                 channel=row["channel"],
-                audience=row["audience"],
+                audience=audiences[row["id"]],
                 delivered=delivered.get(row["id"], 0),
                 waiting=waiting[row["id"]],
                 saved=saved[row["id"]],

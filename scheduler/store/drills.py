@@ -6,17 +6,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import RowMapping, func, insert, select
 
+from scheduler.store.audience_tables import addresses, memberships
 from scheduler.store.db import Connection
 from scheduler.store.plan_b_tables import drills
 from scheduler.store.tables import accounts
 
 
 async def audiences(connection: Connection) -> dict[str, int | None]:
-    """How many people each account reaches, None where nobody knows."""
-    rows = await connection.execute(select(accounts.c.id, accounts.c.audience))
-    return {row.id: row.audience for row in rows}
+    """How many people each account reaches, None where nobody knows: what its platform says, else
+    whom we may write to by it."""
+    told = await connection.execute(select(accounts.c.id, accounts.c.audience))
+    subscribed = (
+        select(memberships.c.list_id, func.count())
+        .where(memberships.c.state == "subscribed")
+        .group_by(memberships.c.list_id)
+    )
+    known = select(addresses.c.account_id, func.count(addresses.c.contact_id.distinct())).group_by(
+        addresses.c.account_id
+    )
+    counted: dict[str, int] = {}
+    for statement in (known, subscribed):
+        counted |= {row[0]: row[1] for row in await connection.execute(statement)}
+    return {row.id: counted.get(row.id) if row.audience is None else row.audience for row in told}
 
 
 async def keep(

@@ -10,6 +10,8 @@ from yarl import URL
 from channels.sandbox.server import PracticeServer
 from scheduler.care import drill_of, plan_b_of, scales_of
 from scheduler.settings import Settings
+from scheduler.store.accounts import connect
+from scheduler.store.practice import seed_people
 from scheduler.store.tables import accounts
 from tests.engine.conftest import Engine, opened
 from tests.engine.test_digest import queue, route
@@ -116,3 +118,25 @@ async def test_the_basket_names_what_has_no_other_road(
     async with api.get("/api/v1/basket") as answer:
         (today,) = (await answer.json())["trend"]
     assert today["stranded"] == 1
+
+
+async def test_whom_we_may_write_to_weighs_in_the_basket(engine: Engine) -> None:
+    (mail,) = [one for one in engine.practice.accounts() if one.adapter == "newsletter"]
+    services = engine.services
+    channel = services.registry[mail.adapter]
+    async with services.database.write() as connection:
+        newsletter = await connect(
+            connection, services.vault, channel=channel, name=mail.name, now=1,
+            settings=channel.settings_type.model_validate(dict(mail.settings)),
+        )  # fmt: skip
+        await seed_people(
+            connection, services.database, account_id=newsletter, account_name=mail.name,
+            channel=channel.channel, people=mail.contacts, now=1,
+        )  # fmt: skip
+        await connection.execute(
+            accounts.update().where(accounts.c.id == engine.accounts["facebook"]).values(audience=9)
+        )
+    weighed = await scales_of(services).weigh()
+    shares = {egg["account_id"]: egg["audience_share"] for egg in weighed["accounts"]}
+    assert (shares[engine.accounts["facebook"]], shares[newsletter]) == (0.75, 0.25)
+    assert weighed["audience_index"] == 0.625
