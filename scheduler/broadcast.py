@@ -31,15 +31,15 @@ from scheduler.crowd import Conduct, Crowd, one_by_one
 from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery
 from scheduler.gate import Gate
-from scheduler.logbook import Logbook, forget, trace_of
+from scheduler.inheritance import inherit
+from scheduler.logbook import Logbook, forget
 from scheduler.roster import Member
 from scheduler.services import Services
 from scheduler.stand_in import StandIns
 from scheduler.store import recipients as store
-from scheduler.store import turns
 from scheduler.store.db import Database
 from scheduler.store.recipients import Claimed, RecipientState
-from scheduler.verdicts import Pace, conclusion, retraced
+from scheduler.verdicts import Pace, conclusion
 
 log = structlog.get_logger()
 
@@ -174,7 +174,6 @@ class _Run:
     async def _begin(self) -> bool:
         """Freeze who gets it, and settle what an earlier run left in doubt."""
         now = self._clock.micros()
-        uncertain: list[str] = []
         async with self._database.write() as connection:
             await store.hold_post(self._database, connection, self._delivery.post_id)
             self._books.stop = await self._clerk.stop(connection, now)
@@ -188,22 +187,14 @@ class _Run:
                 by_email=self._by_email,
                 now=now,
             )
-            strays = await store.strays(connection, self._delivery.id, self._token)
-            for token, contact_ids in strays.items():
-                trace = trace_of(self._desk.logbooks, self._delivery.id, token, contact_ids)
-                settled = retraced(trace, contact_ids, resend=self._pace.resend_uncertain)
-                uncertain += [
-                    one.contact_id for one in settled if one.state is RecipientState.UNCERTAIN
-                ]
-                await turns.settle(
-                    connection,
-                    delivery_id=self._delivery.id,
-                    token=token,
-                    settled=settled,
-                    now=now,
-                )
-        if uncertain:
-            log.warning("broadcast.uncertain", delivery=self._delivery.id, contacts=uncertain)
+            strays = await inherit(
+                connection,
+                self._desk.logbooks,
+                delivery_id=self._delivery.id,
+                token=self._token,
+                resend=self._pace.resend_uncertain,
+                now=now,
+            )
         for token in strays:
             forget(self._desk.logbooks, self._delivery.id, token)
         return True

@@ -234,6 +234,22 @@ async def test_no_relay_means_nobody_counts_as_sent(rig: Rig) -> None:
     assert set((await states(rig.database)).values()) == {"pending"}
 
 
+async def test_a_recipient_that_nobody_accounts_for_keeps_it_from_being_done(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(5))
+
+    async def mislay(_outcome: RecipientOutcome) -> None:
+        async with rig.database.write() as connection:
+            await connection.execute(
+                update(recipients)
+                .where(recipients.c.contact_id == "c4")
+                .values(state="sending", worker="nobody")
+            )
+
+    outcome = await rig.run(delivery, channel=_Wrapped(rig.channel, after=mislay))
+    assert isinstance(outcome, Unavailable)
+    assert "not everyone is accounted for" in outcome.reason
+
+
 async def test_nobody_to_write_to_is_not_a_success(rig: Rig) -> None:
     outcome = await rig.run(await rig.seed())
     assert isinstance(outcome, Rejected)
