@@ -99,6 +99,8 @@ class Duties:
         async def round_() -> None:
             nonlocal rounds
             if not await self._leads("sweep", LEADER_TERM):
+                metrics.QUEUE_DEPTH.clear()  # the leader's to say
+                rounds = 0
                 return
             now = self.clock.micros()
             back, doubtful = await claims.rescue(

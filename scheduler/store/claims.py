@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping, Select, bindparam, delete, func, or_, select,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from channels.posts import Part
-from scheduler.deliveries import Delivery, HoldReason, State
+from scheduler.deliveries import FINAL, Delivery, HoldReason, State
 from scheduler.store.db import Database
 from scheduler.store.states import CLAIMED, SCHEDULED, WAITING
 from scheduler.store.tables import deliveries, leases, workers
@@ -341,7 +341,8 @@ async def take_lease(
 
 
 async def depth(database: Database) -> dict[str, int]:
-    """How many deliveries are in each state that is not final."""
+    """How many deliveries are in each state that is not final, 0 included: a measure that is not
+    said any more keeps its last value."""
     # One index each. All that are scheduled have a due time: asking for it leads SQLite there.
     scheduled = select(func.count()).where(SCHEDULED, deliveries.c.due_at > 0)
     others = union_all(
@@ -353,4 +354,5 @@ async def depth(database: Database) -> dict[str, int]:
     async with database.read() as connection:
         waiting = (await connection.execute(scheduled)).scalar_one()
         counted = {row[0]: row[1] for row in await connection.execute(others)}
-    return counted | ({State.SCHEDULED.value: waiting} if waiting else {})
+    open_states = (state.value for state in State if state not in FINAL)
+    return dict.fromkeys(open_states, 0) | counted | {State.SCHEDULED.value: waiting}

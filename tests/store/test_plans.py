@@ -77,3 +77,8 @@ async def test_a_claim_finds_its_rows_by_the_small_index(filled: Database) -> No
 async def test_the_queue_is_counted_by_state(filled: Database) -> None:
     wanted = ("scheduled", "armed", "sending", "accepted", "unconfirmed", "held")
     assert await depth(filled) == dict.fromkeys(wanted, 20)
+
+
+async def test_an_empty_queue_is_told_as_such(database: Database) -> None:
+    assert set((await depth(database)).values()) == {0}
+    assert "held" in await depth(database)
