@@ -103,7 +103,7 @@ class Books:
         """Whether their mail may still leave; if not, that is settled here."""
         if contact_id in self._gone:
             self._gone.discard(contact_id)
-            self._results.append(_suppressed(contact_id))
+            self._results.append(self._unwelcomed(contact_id))
         elif self.stop is None:
             self._near.pop(contact_id, None)
             return True
@@ -215,24 +215,31 @@ class Books:
             if one.welcome:
                 self._queue.append(one)
             else:
-                self._results.append(_suppressed(one.contact_id))
+                self._results.append(self._unwelcomed(one.contact_id))
         self._results += [_not_begun(who, at) for who, at in page.later.items()]
+
+    def _unwelcomed(self, contact_id: str) -> Settled:
+        """Who may not be written to at this address; at their mail's, that ends it. Of another one
+        it says nothing more than that they cannot be reached here."""
+        if self._clerk.list_id is not None:
+            return Settled(contact_id=contact_id, state=RecipientState.SUPPRESSED, charged=False)
+        detail = "this address is not written to any more"
+        return Settled(
+            contact_id=contact_id, state=RecipientState.UNREACHED, code="barred", detail=detail,
+            charged=False,
+        )  # fmt: skip
 
     def _send_away(self, gone: set[str]) -> None:
         """Those who may get nothing any more, unless their mail has left in the meantime."""
         if not gone:
             return
         self._results += [
-            _suppressed(one.contact_id) for one in self._queue if one.contact_id in gone
+            self._unwelcomed(one.contact_id) for one in self._queue if one.contact_id in gone
         ]
         self._queue = deque(one for one in self._queue if one.contact_id not in gone)
         for contact_id in gone & self._near.keys():
             del self._near[contact_id]
             self._gone.add(contact_id)
-
-
-def _suppressed(contact_id: str) -> Settled:
-    return Settled(contact_id=contact_id, state=RecipientState.SUPPRESSED, charged=False)
 
 
 def _not_begun(contact_id: str, next_at: int = 0) -> Settled:

@@ -149,6 +149,17 @@ async def test_who_messenger_cannot_reach_gets_one_mail_if_she_agreed_to_it(
     assert "2 have no other address that they agreed to" in alert.data["cause"]
 
 
+async def test_whom_messenger_does_not_know_is_reached_by_mail_the_next_time_too(
+    readers: Readers,
+) -> None:
+    async with readers.worker():
+        for title in ("First", "Second"):
+            post = await readers.engine.post("messenger", title=title)
+            first, _ = await readers.engine.settled(post, "delivered", "delivered")
+            assert (await readers.fates(first.id))["gone"] == "rerouted"
+    assert readers.mails["gone@example.org"] == 2
+
+
 async def test_who_gets_the_newsletter_anyway_is_noted_and_not_doubled(readers: Readers) -> None:
     async with readers.worker():
         post = await readers.engine.post("messenger", "newsletter")
