@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from scheduler.deliveries import State
 from scheduler.store import claims
@@ -66,6 +66,9 @@ async def test_what_was_due_waits_for_its_lease_and_is_then_in_doubt(database: D
     await armed(database, due_at=NOW - SECOND, heard_at=NOW - 11 * SECOND)
     assert await rescued(database, NOW) == (0, 0)
     assert await rescued(database, NOW + 35 * SECOND) == (0, 1)
+    async with database.read() as connection:
+        state = (await connection.execute(select(deliveries.c.state))).scalar_one()
+    assert state == State.UNCONFIRMED
 
 
 @pytest.mark.parametrize("step", [20 * SECOND, HOUR])
@@ -101,3 +104,12 @@ async def test_what_is_to_be_tried_again_later_is_not_claimed_before(database: D
     assert not await claims.any_due(database, NOW + 59 * SECOND)
     assert await claimed(NOW + 59 * SECOND) == 0
     assert await claimed(NOW + 60 * SECOND) == 1
+
+
+@pytest.mark.parametrize(("left", "ends"), [({("delivery", 1)}, (0, 1)), (set(), (1, 0))])
+async def test_a_journal_says_what_left(
+    database: Database, left: set[tuple[str, int]], ends: tuple[int, int]
+) -> None:
+    await armed(database, due_at=NOW, heard_at=NOW)
+    back, doubtful = await claims.settle_left(database, "dead", left, now=NOW, first_look=NOW)
+    assert (len(back), len(doubtful)) == ends
