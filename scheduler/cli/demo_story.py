@@ -222,7 +222,7 @@ class Story:
     async def _ended(self, post_id: str) -> Sequence[Mapping[str, Any]]:
         while True:
             deliveries: Sequence[Mapping[str, Any]] = (await self._post(post_id))["deliveries"]
-            if all(one["state"] in _ENDED for one in deliveries):
+            if all(one["state"] in _ENDED and not _waits(one) for one in deliveries):
                 return deliveries
             await asyncio.sleep(_LOOK_EVERY)
 
