@@ -85,10 +85,10 @@ async def test_a_vanished_page_sends_its_queue_by_the_other_road(engine: Engine)
 
 async def test_a_cancelled_post_that_was_armed_is_not_sent(engine: Engine) -> None:
     async with engine.worker():
-        post = await engine.post("facebook", seconds=1.0)
+        post = await engine.post("facebook", seconds=3)
         await engine.settled(post, "armed")
         await cancel(engine.services.database, post)
-        other = await engine.post("facebook", seconds=1.2, title="Another")
+        other = await engine.post("facebook", seconds=3.2, title="Another")
         await engine.settled(other, "delivered")
     assert [text.splitlines()[0] for text in engine.ledger("facebook")] == ["Another"]
 
