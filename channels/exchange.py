@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from yarl import URL
@@ -67,7 +68,7 @@ async def ask(
     """Send once. `writes`: the call publishes, so that a lost answer leaves a doubt; else a lost
     answer is as good as a call never made. `secrets` are cut out of the evidence."""
     target = url if isinstance(url, URL) else URL(url)
-    asked = redacted(f"{method} {target.with_query(None)}", secrets)
+    asked = _asked(method, target, secrets)
     try:
         reply = await http.request(method, target, **request)
     except PrivateAddressError as error:
@@ -90,6 +91,11 @@ async def ask(
         body = redacted(reply.text, secrets).encode()
         reply = Reply(reply.status, reply.headers, body, reply.url)
     return Answer(asked, reply, reply.json() if reply.body else None, secrets)
+
+
+@lru_cache(maxsize=1024)  # a page's posts go to one address
+def _asked(method: str, url: URL, secrets: tuple[str, ...]) -> str:
+    return redacted(f"{method} {url.with_query(None)}", secrets)
 
 
 def redacted(text: str, secrets: tuple[str, ...]) -> str:

@@ -8,7 +8,8 @@ Three ends are possible, and every adapter needs to tell them apart:
 
 aiohttp resends GET, HEAD, OPTIONS, TRACE, PUT and DELETE once by itself after a disconnect
 (measured with 3.14.5; `force_close` does not prevent it). A PUT that publishes would go out twice,
-so a middleware turns the disconnect into our own exception, which aiohttp does not retry.
+so a middleware turns the disconnect into our own exception, which aiohttp does not retry. It never
+repeats POST and PATCH, which go without (tested with both).
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 import aiohttp
@@ -52,6 +55,27 @@ class PrivateAddressError(NotSentError):
     """A user-given URL points into a private network; refused before connecting."""
 
 
+# NUL and half a surrogate pair: JSON can say them, and no database takes them.
+_ODD = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+
+
+def _storable(data: Any) -> Any:
+    """The same with what no database takes replaced."""
+    match data:
+        case str():
+            return _HALF.sub(_UNKNOWN, data)
+        case dict():
+            return {_storable(name): _storable(value) for name, value in data.items()}
+        case list():
+            return [_storable(value) for value in data]
+        case _:
+            return data
+
+
+_HALF = re.compile("[\0\ud800-\udfff]")
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A complete answer. `body` is at most `MAX_BODY` bytes; more is an `AnswerLostError`."""
@@ -64,13 +88,22 @@ class Reply:
     def json(self) -> Any:
         """The body as JSON, or None when it is not JSON (HTML, empty, cut)."""
         try:
-            return json.loads(self.body)
+            data = json.loads(self.body)
         except ValueError:
             return None
+        return _storable(data) if _ODD.search(self.body) else data
 
     @property
     def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
+        return self.body.decode("utf-8", "replace").replace("\0", _UNKNOWN)
+
+
+_NEVER_RESENT = frozenset({"POST", "PATCH"})
+
+
+@lru_cache(maxsize=64)
+def _limits(total: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_TIMEOUT)
 
 
 class _Request(ClientRequest):
@@ -132,7 +165,7 @@ class HttpClient:
         *,
         private_ok: bool,
         user_agent: str = "Estafette",
-        limit: int = 200,
+        limit: int = 0,
         middlewares: Sequence[ClientMiddlewareType] = (),
     ) -> None:
         self._private_ok = private_ok
@@ -192,8 +225,10 @@ class HttpClient:
                 params=params,
                 json=json_body,
                 data=form if form is not None else data,
-                timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT),
+                timeout=_limits(timeout),
                 allow_redirects=follow,
+                # None: the session's own.
+                middlewares=self._middlewares if method in _NEVER_RESENT else None,
             ) as response:
                 body = await response.content.read(MAX_BODY + 1)
                 while len(body) <= MAX_BODY and not response.content.at_eof():

@@ -78,6 +78,7 @@ class Armer:
     media_dir: Path
     own_hosts: tuple[str, ...]
     lease_us: int
+    send_us: int
     late: LateRules
     catch_up_gap_us: int
     _failed: list[str] = field(default_factory=list)
@@ -107,7 +108,8 @@ class Armer:
             horizon=horizon,
             worker=self.worker,
             token=token,
-            lease_until=max(now, horizon) + self.lease_us,
+            # Renewed while it waits; a send that begins at its time must fit in anyway.
+            lease_until=max(now + self.lease_us, horizon + self.send_us + SECOND),
             now=now,
             limit=limit,
         )

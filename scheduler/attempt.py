@@ -11,14 +11,14 @@ import structlog
 
 from channels.base import Broadcasts, Publishes
 from channels.http import NOT_AFTER
-from channels.outcome import Outcome, Unconfirmed
+from channels.outcome import Delivered, Outcome, Unconfirmed
 from channels.posts import Message
 from scheduler import tracing
 from scheduler.changes import evidence_json, outcome_name
 from scheduler.clock import Clock
 from scheduler.decide import SECOND, Decision, Rules, decide
 from scheduler.deliveries import Delivery
-from scheduler.journal import Journal
+from scheduler.journal import Answered, Journal
 from scheduler.limits import AccountSign, BreakerPolicy, read_sign
 from scheduler.roster import Member
 
@@ -113,6 +113,9 @@ class Sender:
         started_at = self.clock.micros()
         outcome = await self._send(armed)
         finished_at = self.clock.micros()
+        if isinstance(outcome, Delivered):
+            said = Answered(outcome.remote_id, outcome.url, outcome.note, started_at, finished_at)
+            self.journal.delivered(delivery.id, delivery.attempt, said)
         with tracing.span("decide"):
             decision = decide(outcome, delivery, finished_at, self.rules, self.rng)
         return Attempted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -132,15 +133,13 @@ class Completer:
                 if await apply_sign(connection, account_id, sign, now):
                     await append(connection, [_sign_line(account_id, sign, now, self.worker)])
                     await self._sign_alert(connection, account_id, sign, now)
+        _count(batch)
         for attempted in batch:
             self._after(attempted, stale=attempted.armed.delivery.id not in applied)
 
     def _after(self, attempted: Attempted, *, stale: bool) -> None:
-        """What follows the commit: metrics; another road is taken next."""
+        """What follows the commit; another road is taken next."""
         delivery, channel = attempted.armed.delivery, attempted.armed.member.channel.channel
-        metrics.OUTCOMES.labels(channel, outcome_name(attempted.outcome)).inc()
-        if attempted.action == "send":
-            metrics.LATENESS.labels(channel).observe(max(attempted.late_us, 0) / 1e6)
         log.info(
             "delivery.attempted", delivery=delivery.id, post=delivery.post_id,
             account=delivery.account_id, channel=channel, attempt=delivery.attempt,
@@ -198,6 +197,18 @@ class Completer:
                 },
                 now=now,
             )
+
+
+def _count(batch: Sequence[Attempted]) -> None:
+    """Metrics, with one look for the labels a batch: each takes a lock."""
+    channels = [attempted.armed.member.channel.channel for attempted in batch]
+    names = (outcome_name(attempted.outcome) for attempted in batch)
+    for labels, count in Counter(zip(channels, names, strict=True)).items():
+        metrics.OUTCOMES.labels(*labels).inc(count)
+    lateness = {channel: metrics.LATENESS.labels(channel) for channel in set(channels)}
+    for channel, attempted in zip(channels, batch, strict=True):
+        if attempted.action == "send":
+            lateness[channel].observe(max(attempted.late_us, 0) / 1e6)
 
 
 def _sign_line(account_id: str, sign: AccountSign, now: int, worker: str) -> Event:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 import structlog
@@ -21,6 +20,7 @@ import structlog
 from scheduler import metrics, tracing
 from scheduler.arming import Armer
 from scheduler.attempt import Armed, Sender
+from scheduler.bulkheads import Lane, Lanes
 from scheduler.clock import Clock
 from scheduler.completion import Completer
 from scheduler.decide import SECOND, Move
@@ -37,21 +37,14 @@ LOOK_AT_ONCE = 500
 # A look older than this is repeated before the request leaves.
 LOOK_HOLDS = SECOND
 LONGEST_SLEEP = 0.25
+# A lease is renewed so often in its time: what waits has enough of it left for a send.
+RENEWALS = 4
 DB_PAUSE = 0.25
-
-
-@dataclass(slots=True)
-class Lane:
-    """The queue of one account: a slow platform fills its own lane and no other."""
-
-    waiting: deque[Armed] = field(default_factory=deque)
-    in_flight: int = 0
-    look_after: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Durations in seconds, but for `lease_us`."""
+    """Durations in seconds, but for `lease_us`. `concurrency`: sends at once of one channel."""
 
     arm_ahead: float
     sweep_interval: float
@@ -87,14 +80,14 @@ class Dispatcher:
         self._rng = rng
         self._heap: list[tuple[int, int, Armed]] = []
         self._order = itertools.count()
-        self._lanes: dict[str, Lane] = {}
-        self._turn: deque[str] = deque()
+        self._lanes = Lanes(pace.concurrency)
         self._sends: dict[asyncio.Task[None], Armed] = {}
         self._bell = asyncio.Event()
         self._timer = asyncio.Event()
         self._stopping = False
         self._returns: list[tuple[str, str]] = []
         self._rounds: list[asyncio.Task[None]] = []
+        self._pump_waits = False
         self.workers_alive = 1
 
     def wake(self) -> None:
@@ -104,7 +97,7 @@ class Dispatcher:
     @property
     def load(self) -> int:
         """Deliveries armed and not yet sent."""
-        return len(self._heap) + sum(len(lane.waiting) for lane in self._lanes.values())
+        return len(self._heap) + len(self._lanes)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -124,11 +117,8 @@ class Dispatcher:
         self._timer.set()
         if self._rounds:  # what a round has in hand is neither in the heap nor in a lane
             await asyncio.wait(self._rounds, timeout=grace)
-        waiting = [armed for _, _, armed in self._heap]
+        waiting = [*(armed for _, _, armed in self._heap), *self._lanes.clear()]
         self._heap.clear()
-        for lane in self._lanes.values():
-            waiting += lane.waiting
-            lane.waiting.clear()
         self._returns += [(armed.delivery.id, armed.token) for armed in waiting]
         try:
             await self._give_back()
@@ -246,7 +236,7 @@ class Dispatcher:
                 expired.append(armed)
             else:
                 armed.looked_at = now
-                self._enqueue(armed)
+                self._lanes.add(armed)
         self._pump()
         if put_back or expired:
             try:
@@ -278,33 +268,19 @@ class Dispatcher:
 
         asyncio.get_running_loop().call_later(DB_PAUSE, again)
 
-    def _enqueue(self, armed: Armed) -> None:
-        lane = self._lanes.get(armed.member.id)
-        if lane is None:
-            lane = self._lanes[armed.member.id] = Lane()
-        if not lane.waiting:
-            self._turn.append(armed.member.id)
-        lane.waiting.append(armed)
-
     def _pump(self) -> None:
-        """Start sends, one account after the other, while there is room."""
+        """Start sends while there is room."""
+        self._pump_waits = False
+        if self._stopping:
+            return
         now = self._clock.micros()
-        for _ in range(len(self._turn)):
-            if len(self._sends) >= self._pace.concurrency:
-                return
-            account_id = self._turn.popleft()
-            lane = self._lanes[account_id]
-            while lane.waiting and lane.in_flight < self._room(lane.waiting[0]):
-                armed = lane.waiting.popleft()
-                if armed.looked_at < max(now - LOOK_HOLDS, lane.look_after):
-                    self._push(armed)
-                    self._timer.set()
-                    continue
+        for lane, armed in self._lanes.take(self._room):
+            if armed.looked_at < max(now - LOOK_HOLDS, lane.look_after):
+                lane.ended()
+                self._push(armed)
+                self._timer.set()
+            else:
                 self._start(lane, armed)
-                if len(self._sends) >= self._pace.concurrency:
-                    break
-            if lane.waiting:
-                self._turn.append(account_id)
 
     def _room(self, armed: Armed) -> int:
         """How many sends at once this account takes from this worker; one while it is on probation
@@ -317,7 +293,6 @@ class Dispatcher:
         return armed.member.failures >= self._pace.breaker_failures
 
     def _start(self, lane: Lane, armed: Armed) -> None:
-        lane.in_flight += 1
         task = asyncio.get_running_loop().create_task(self._send(lane, armed))
         self._sends[task] = armed
         task.add_done_callback(self._sent)
@@ -326,8 +301,10 @@ class Dispatcher:
         del self._sends[task]
         if not task.cancelled() and task.exception() is not None:
             log.error("send.failed", exc_info=task.exception())
-        if not self._stopping:
-            self._pump()
+        if not self._stopping and not self._pump_waits:
+            # Once for all answers that came in together.
+            self._pump_waits = True
+            asyncio.get_running_loop().call_soon(self._pump)
 
     async def _send(self, lane: Lane, armed: Armed) -> None:
         try:
@@ -350,7 +327,7 @@ class Dispatcher:
                 await self._completer.drained()
                 lane.look_after = self._clock.micros()
         finally:
-            lane.in_flight -= 1
+            lane.ended()
 
     async def _begin(self, armed: Armed) -> bool:
         """A broadcast runs long and knows its recipients one by one: say that it has begun."""
@@ -361,10 +338,9 @@ class Dispatcher:
 
     async def _renew_loop(self) -> None:
         while True:
-            await asyncio.sleep(self._pace.lease_us / SECOND / 3)
+            await asyncio.sleep(self._pace.lease_us / SECOND / RENEWALS)
             held = [armed for _, _, armed in self._heap]
-            held += [armed for lane in self._lanes.values() for armed in lane.waiting]
-            held += list(self._sends.values())
+            held += [*self._lanes.waiting(), *self._sends.values()]
             until = self._clock.micros() + self._pace.lease_us
             try:
                 await claims.renew(

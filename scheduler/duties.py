@@ -37,6 +37,8 @@ from scheduler.weighing import Scales
 log = structlog.get_logger()
 
 SWEEP = 1.0
+# Leases that ran out are seen within this: part of how long a killed worker's posts wait.
+RESCUE = 0.5
 LEADER_TERM = 5 * SECOND
 WATCH_TERM = 60 * SECOND  # longer than a probe may take
 DEPTH_EVERY = 10
@@ -114,12 +116,12 @@ class Duties:
                 metrics.RESCUED.labels("unconfirmed").inc(len(doubtful))
                 log.warning("rescued", given_back=len(back), in_doubt=len(doubtful))
                 self.dispatcher.wake()
-            if rounds % DEPTH_EVERY == 0:
+            if rounds % (2 * DEPTH_EVERY) == 0:
                 for state, count in (await claims.depth(self.database)).items():
                     metrics.QUEUE_DEPTH.labels(state).set(count)
             rounds += 1
 
-        await _forever("sweep", SWEEP, round_)
+        await _forever("sweep", RESCUE, round_)
 
     async def watch(self) -> None:
         """The leader's eye on the accounts; apart from the rounds, because a platform that hangs

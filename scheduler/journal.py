@@ -1,7 +1,8 @@
-"""A worker's journal of what really left: a line before each send, in a local file.
+"""A worker's journal of what really left, and of what then was delivered, in a local file.
 
 After a kill it keeps the doubt to what was in flight: an armed delivery that the journal does not
-name was certainly not sent. A line is one `write` to the page cache, which outlives the process
+name was certainly not sent, and one that it calls delivered needs no look, however far the
+database was behind. A line is one `write` to the page cache, which outlives the process
 but not the machine's power; the file therefore names the boot it belongs to and proves nothing
 after another one.
 """
@@ -10,12 +11,25 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _COMPACT_AT = 1024 * 1024
+
+
+class Answered(NamedTuple):
+    """What the platform said of a delivery; moments are microseconds since 1970."""
+
+    remote_id: str
+    url: str | None
+    note: str
+    started_at: int
+    finished_at: int
 
 
 def boot_id() -> str:
@@ -42,7 +56,7 @@ class Journal:
     def __init__(self, directory: Path, worker: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._path = directory / f"{worker}.sent"
-        self._flying: set[bytes] = set()
+        self._flying: dict[bytes, bytes] = {}
         self._file, self._size = self._begun()
         self._compact_at = _COMPACT_AT
 
@@ -53,7 +67,7 @@ class Journal:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            content = b"".join([f"{boot_id()}\n".encode(), *self._flying])
+            content = b"".join([f"{boot_id()}\n".encode(), *self._flying.values()])
             _write(descriptor, content)
             fresh.replace(self._path)
         except OSError:
@@ -72,11 +86,24 @@ class Journal:
             os.ftruncate(self._file, self._size)  # half a line would spoil the next one
             raise
         self._size += len(mark)
-        self._flying.add(mark)
+        self._flying[mark] = mark
+
+    def delivered(self, delivery_id: str, attempt: int, answer: Answered) -> None:
+        """Call once the platform has said so, before anything is committed. Where there is no
+        room to note it, the doubt stays."""
+        mark = _mark(delivery_id, attempt)
+        line = b"%b %b\n" % (mark[:-1], json.dumps(answer).encode())
+        try:
+            _write(self._file, line)
+        except OSError:
+            os.ftruncate(self._file, self._size)
+            return
+        self._size += len(line)
+        self._flying[mark] = line
 
     def settled(self, delivery_id: str, attempt: int) -> None:
         """Call once the outcome is committed."""
-        self._flying.discard(_mark(delivery_id, attempt))
+        self._flying.pop(_mark(delivery_id, attempt), None)
         if self._size > self._compact_at:
             self._compact()
 
@@ -89,6 +116,11 @@ class Journal:
             return
         self._compact_at = _COMPACT_AT
         os.close(old)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether something left whose outcome is not committed."""
+        return bool(self._flying)
 
     def abandon(self) -> None:
         """Leave the file for a successor: something is still in doubt."""
@@ -103,11 +135,13 @@ class Journal:
 @dataclass(frozen=True, slots=True)
 class Left:
     """A dead worker's journal. `proves`: it was written during this boot, so that what it does
-    not name was not sent."""
+    not name was not sent. `sent`: attempts by (delivery, number); `delivered`: of those, what the
+    platform said."""
 
     worker: str
     proves: bool
     sent: frozenset[tuple[str, int]]
+    delivered: Mapping[tuple[str, int], Answered]
     path: Path
 
 
@@ -121,8 +155,14 @@ def left_behind(directory: Path) -> Iterator[Left]:
                 continue
             boot, _, marks = file.read().decode("ascii", "replace").partition("\n")
         sent = set()
+        delivered = {}
         for line in marks.splitlines():
-            delivery_id, _, attempt = line.partition(" ")
-            if attempt.isdigit():
-                sent.add((delivery_id, int(attempt)))
-        yield Left(path.stem, bool(boot) and boot == boot_id(), frozenset(sent), path)
+            delivery_id, attempt, answer = (*line.split(" ", 2), "", "")[:3]
+            if not attempt.isdigit():
+                continue
+            sent.add((delivery_id, int(attempt)))
+            if answer:
+                with suppress(ValueError, TypeError):  # cut off by the kill: in doubt
+                    delivered[delivery_id, int(attempt)] = Answered(*json.loads(answer))
+        proves = bool(boot) and boot == boot_id()
+        yield Left(path.stem, proves, frozenset(sent), delivered, path)

@@ -113,7 +113,9 @@ class Settings(BaseSettings):
     sweep_interval: float = Field(0.25, gt=0, le=10, description="Between two looks at SQL.")
     lease: float = Field(30.0, ge=5, le=300, description="How long a claim holds unrenewed.")
     send_timeout: float = Field(20.0, gt=0, le=120, description="Longest wait for a platform.")
-    worker_concurrency: int = Field(100, ge=1, le=2000, description="Sends at once per worker.")
+    worker_concurrency: int = Field(
+        100, ge=1, le=2000, description="Sends at once, per worker and channel."
+    )
     grace: float = Field(25.0, ge=0, le=300, description="On SIGTERM, to finish what is in flight.")
     heartbeat_interval: float = Field(2.0, gt=0, le=30, description="Between signs of life.")
     worker_dead_after: float = Field(10.0, gt=1, le=300, description="Silence that means dead.")

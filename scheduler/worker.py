@@ -28,6 +28,7 @@ from scheduler.deliveries import Delivery
 from scheduler.dispatch import Dispatcher, Pace
 from scheduler.duties import Duties
 from scheduler.foresight import Foresight
+from scheduler.garbage import rarely_collected
 from scheduler.historian import Historian
 from scheduler.journal import Journal, left_behind
 from scheduler.late import LateRules
@@ -38,6 +39,7 @@ from scheduler.retry import RetryPolicy
 from scheduler.services import Services
 from scheduler.settings import Settings
 from scheduler.store import claims
+from scheduler.takeover import take_over
 
 log = structlog.get_logger()
 
@@ -65,6 +67,7 @@ class Worker:
             database=services.database, roster=services.roster, clock=services.clock,
             worker=self.id, media_dir=media_dir, own_hosts=settings.own_hosts,
             lease_us=int(settings.lease * SECOND),
+            send_us=int(settings.send_timeout * SECOND),
             late=LateRules(
                 late_after_us=int(settings.late_after * SECOND),
                 default_deadline_us=int(settings.default_deadline_hours * 3600 * SECOND),
@@ -125,14 +128,15 @@ class Worker:
         ]
         self._services.doorbell.listen(self.dispatcher.wake)
         try:
-            yield self
+            with rarely_collected():
+                yield self
         finally:
             await self.dispatcher.stop(self._services.settings.grace)
             for task in loops:
                 task.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
             await claims.retire(self._services.database, self.id)
-            if self._completer.pending:
+            if self._completer.pending or self._journal.in_doubt:
                 self._journal.abandon()
             else:
                 self._journal.close()
@@ -144,10 +148,7 @@ class Worker:
         first_look = now + int(self._services.settings.send_timeout * SECOND)
         for left in left_behind(self._journal_dir):
             if left.proves:
-                back, unsure = await claims.settle_left(
-                    self._services.database, left.worker, left.sent, now=now, first_look=first_look
-                )
-                log.warning("took-over", worker=left.worker, back=len(back), in_doubt=len(unsure))
+                await take_over(self._services.database, left, now=now, first_look=first_look)
             left.path.unlink(missing_ok=True)
 
     async def _move(self, delivery: Delivery, move: Move) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.journal import Journal, boot_id, left_behind
+from scheduler.journal import Answered, Journal, boot_id, left_behind
 from tests.support.room import room_for
 
 
@@ -72,3 +72,27 @@ def test_goes_on_in_its_old_file_where_there_is_no_room_for_a_new_one(tmp_path: 
     journal.abandon()
     (left,) = left_behind(tmp_path)
     assert {("one", 1), ("delivery-2", 1)} <= left.sent
+
+
+SAID = Answered("123_456", "https://page.example/été", "", 1_000, 2_000)
+
+
+def test_what_was_delivered_is_known_until_it_is_committed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "killed")
+    for delivery in ("answered", "asked", "committed"):
+        journal.sending(delivery, 1)
+    journal.delivered("answered", 1, SAID)
+    for number in range(60_000):  # compacted on the way
+        journal.sending(f"delivery-{number}", 1)
+        journal.settled(f"delivery-{number}", 1)
+    journal.abandon()
+    (left,) = left_behind(tmp_path)
+    assert left.delivered == {("answered", 1): SAID}
+    assert {("answered", 1), ("asked", 1)} <= left.sent
+
+
+def test_an_answer_cut_by_the_kill_leaves_the_doubt(tmp_path: Path) -> None:
+    (tmp_path / "cut.sent").write_text(f'{boot_id()}\none 1\none 1 ["123", "https')
+    (left,) = left_behind(tmp_path)
+    assert left.sent == {("one", 1)}
+    assert left.delivered == {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 BUSINESS = "X-Business-Use-Case-Usage"
@@ -49,6 +50,7 @@ def _meters(headers: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
             yield from (meter for meter in meters if isinstance(meter, dict))
 
 
+@lru_cache(maxsize=256)  # a burst of answers repeats the same few
 def _parsed(value: str | None) -> Mapping[str, Any]:
     if not value:
         return {}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import RowMapping, Select, bindparam, delete, func, or_, select, union_all, update
+from sqlalchemy import RowMapping, Select, delete, func, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from channels.posts import Part
 from scheduler.deliveries import FINAL, Delivery, HoldReason, State
+from scheduler.store.bulk import FencedUpdates
 from scheduler.store.db import Database
 from scheduler.store.states import CLAIMED, SCHEDULED, WAITING
 from scheduler.store.tables import deliveries, leases, workers
@@ -21,6 +22,14 @@ CHUNK = 500
 
 _COLUMNS = tuple(
     deliveries.c[name] for name in Delivery.__dataclass_fields__ if name in deliveries.c
+)
+
+_renew = FencedUpdates(deliveries, ("lease_until",))
+_release = FencedUpdates(
+    deliveries,
+    ("updated_at",),
+    fixed="state = 'scheduled', token = NULL, worker = NULL, lease_until = NULL",
+    only="d.state = 'armed'",
 )
 
 
@@ -138,35 +147,15 @@ async def claim_looks(
 
 async def renew(database: Database, held: Iterable[tuple[str, str]], *, lease_until: int) -> None:
     """Extend the lease of (id, token) pairs that are still ours."""
-    rows = [{"of": delivery, "by": token, "until": lease_until} for delivery, token in held]
-    if not rows:
-        return
-    statement = (
-        update(deliveries)
-        .where(deliveries.c.id == bindparam("of"), deliveries.c.token == bindparam("by"))
-        .values(lease_until=bindparam("until"))
-    )
+    rows = [(delivery, token, lease_until) for delivery, token in held]
     async with database.write() as connection:
-        await connection.execute(statement, rows)
+        await _renew(connection, rows)
 
 
 async def release(connection: AsyncConnection, held: Iterable[tuple[str, str]], *, now: int) -> int:
     """Give armed rows that were certainly not sent back to everyone; returns how many."""
-    count = 0
-    for delivery, token in held:
-        result = await connection.execute(
-            update(deliveries)
-            .where(
-                deliveries.c.id == delivery,
-                deliveries.c.token == token,
-                deliveries.c.state == State.ARMED,
-            )
-            .values(
-                state=State.SCHEDULED, token=None, worker=None, lease_until=None, updated_at=now
-            )
-        )
-        count += result.rowcount
-    return count
+    rows = [(delivery, token, now) for delivery, token in held]
+    return len(await _release(connection, rows))
 
 
 async def release_all(database: Database, tokens: Iterable[str], *, now: int) -> None:

@@ -5,80 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scheduler.changes import Change
-from scheduler.store.claims import CHUNK
+from scheduler.changes import Change, Columns
+from scheduler.store.bulk import FencedUpdates, Inserts, columns_of
 from scheduler.store.tables import attempts, deliveries
 
-_COMPLETE = (
-    update(deliveries)
-    .where(deliveries.c.id == bindparam("of"))
-    .values(
-        token=None,
-        worker=None,
-        lease_until=None,
-        updated_at=bindparam("now"),
-        **{
-            name: bindparam(f"new_{name}")
-            for name in (
-                "state",
-                "due_at",
-                "planned_at",
-                "tries",
-                "first_sent_at",
-                "look_at",
-                "looks",
-                "hold_reason",
-                "cause",
-                "remote_id",
-                "url",
-                "finished_at",
-            )
-        },
-    )
+_NEW = tuple(Columns.__annotations__)
+_complete = FencedUpdates(
+    deliveries, (*_NEW, "updated_at"), fixed="token = NULL, worker = NULL, lease_until = NULL"
 )
-
-
-async def ours(connection: AsyncConnection, fences: Sequence[tuple[str, str | None]]) -> set[str]:
-    """Of (delivery, token) pairs, the deliveries that still have that token; their rows stay
-    locked until the transaction ends."""
-    wanted = dict(fences)
-    ids = list(wanted)
-    held: set[str] = set()
-    for start in range(0, len(ids), CHUNK):
-        rows = await connection.execute(
-            select(deliveries.c.id, deliveries.c.token)
-            .where(deliveries.c.id.in_(ids[start : start + CHUNK]))
-            .with_for_update()
-        )
-        held.update(row[0] for row in rows if row[1] == wanted[row[0]])
-    return held
+_ATTEMPT = (
+    "delivery_id", "number", "token", "worker", "action", "started_at", "finished_at", "late_us",
+    "outcome", "decision", "detail", "evidence", "stale",
+)  # fmt: skip
+_insert_attempts = Inserts(attempts, _ATTEMPT)
 
 
 async def write_changes(
     connection: AsyncConnection, changes: Sequence[Change], now: int
 ) -> set[str]:
     """Apply the changes whose token still holds; the ids of those that were applied."""
-    held = await ours(connection, [(change.delivery.id, change.token) for change in changes])
-    rows = [
-        {
-            "of": change.delivery.id,
-            "now": now,
-            **{f"new_{name}": value for name, value in change.columns.items()},
-        }
-        for change in changes
-        if change.delivery.id in held
-    ]
-    if rows:
-        await connection.execute(_COMPLETE, rows)
-    return held
+    return await _complete(
+        connection,
+        [
+            (change.delivery.id, change.token, *(change.columns[name] for name in _NEW), now)  # type: ignore[literal-required]
+            for change in changes
+        ],
+    )
 
 
 async def write_attempts(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
-    if rows:
-        await connection.execute(insert(attempts), list(rows))
+    await _insert_attempts(connection, columns_of(rows, _ATTEMPT))
 
 
 async def mark_sending(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from sqlalchemy import RowMapping, func, insert, select
+from sqlalchemy import RowMapping, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.store import history
+from scheduler.store.bulk import Inserts, columns_of
 from scheduler.store.db import Database
 from scheduler.store.tables import events
 
@@ -26,10 +27,13 @@ class Event(TypedDict):
     data: dict[str, Any]
 
 
+_COLUMNS = tuple(Event.__annotations__)
+_insert = Inserts(events, _COLUMNS)
+
+
 async def append(connection: AsyncConnection, rows: Sequence[Event]) -> None:
     """Add to the journal, in the transaction of what happened."""
-    if rows:
-        await connection.execute(insert(events), list(rows))
+    await _insert(connection, columns_of(rows, _COLUMNS))
 
 
 async def after(database: Database, seq: int, *, limit: int = 500) -> Sequence[RowMapping]:

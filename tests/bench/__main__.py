@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from tests.bench import api, scale, spike
+import sys
+
+from tests.bench import api, hanging, kills, scale, spike
+from tests.bench.table import table
 
 
 def main() -> None:
-    """Spike and light load on both databases, the API, then what grows with the rows; one JSON
-    line a figure."""
-    spike.main(["--what", "light", "--runs", "3"])
-    spike.main(["--what", "spike", "--runs", "3"])
+    """Light load and spike on both databases, kills, an emptied Redis, a hanging platform; a table
+    of these; then the API, and what grows with the rows. One JSON line a figure."""
+    lines = [
+        *spike.main(["--what", "light"]),
+        *spike.main(["--what", "spike"]),
+        *kills.main([]),
+        *hanging.main([]),
+    ]
+    sys.stdout.write(f"\n{table(lines)}\n\n")
     api.main([])
     scale.main([])
 

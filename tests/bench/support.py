@@ -52,6 +52,15 @@ class Platform:
         return self.accounts["facebook"]
 
 
+@dataclass(frozen=True, slots=True)
+class Payloads:
+    """Forms to post, one request each."""
+
+    url: URL
+    headers: dict[str, str]
+    bodies: list[dict[str, str]]
+
+
 @asynccontextmanager
 async def platform(directory: Path) -> AsyncIterator[Platform]:
     process = await asyncio.create_subprocess_exec(
@@ -92,9 +101,11 @@ async def services(url: str, directory: Path, **settings: Any) -> AsyncIterator[
         yield opened
 
 
-async def connect(opened: Services, settings: dict[str, Any], count: int) -> list[str]:
-    """So many accounts on the practice page; their ids."""
-    channel = opened.registry["facebook"]
+async def connect(
+    opened: Services, settings: dict[str, Any], count: int, adapter: str = "facebook"
+) -> list[str]:
+    """So many accounts on one practice page; their ids."""
+    channel = opened.registry[adapter]
     async with opened.database.write() as connection:
         ids = [
             await accounts.connect(
@@ -147,19 +158,24 @@ async def schedule(
             await connection.execute(insert(deliveries), delivery_rows[start : start + 5000])
 
 
-async def delivered(database: Database, count: int) -> None:
-    """Return once so many deliveries are delivered and committed."""
+async def delivered(database: Database, count: int, *, every: float = 0.25) -> None:
+    """Return once so many deliveries are delivered and committed; looks `every` so many seconds."""
     statement = select(func.count()).where(deliveries.c.state == State.DELIVERED)
     while True:
         async with database.read() as connection:
             if (await connection.execute(statement)).scalar_one() >= count:
                 return
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(every)
 
 
-async def lateness(database: Database) -> list[int]:
-    """Microseconds each first attempt was late, sorted."""
-    statement = select(attempts.c.late_us).where(attempts.c.action == "send")
+async def lateness(database: Database, adapter: str = "facebook") -> list[int]:
+    """Microseconds each attempt at this adapter's accounts was late, sorted."""
+    statement = (
+        select(attempts.c.late_us)
+        .join(deliveries, deliveries.c.id == attempts.c.delivery_id)
+        .join(account_table, account_table.c.id == deliveries.c.account_id)
+        .where(attempts.c.action == "send", account_table.c.adapter == adapter)
+    )
     async with database.read() as connection:
         return sorted((await connection.execute(statement)).scalars())
 
@@ -171,11 +187,8 @@ async def last_commit(database: Database) -> int:
         return int((await connection.execute(statement)).scalar_one())
 
 
-async def bare(
-    opened: Services, settings: dict[str, Any], count: int, concurrency: int
-) -> tuple[float, float]:
-    """Seconds, and seconds of this process's CPU, that a plain aiohttp client takes to post the
-    same payloads: the limit."""
+def payloads(opened: Services, settings: dict[str, Any], count: int) -> Payloads:
+    """What the adapter would post for so many posts, rendered ahead, and where."""
     channel = opened.registry["facebook"]
     connection = channel.settings_type.model_validate(settings)
     way = road(connection)
@@ -189,22 +202,33 @@ async def bare(
             },
             Path(),
         )  # fmt: skip
-        text = channel.render(post, anyone).text
-        bodies.append({**way.proof, "message": text})
-    headers = dict(way.headers)
-    lanes = iter(bodies)
+        bodies.append({**way.proof, "message": channel.render(post, anyone).text})
+    return Payloads(way.feed, dict(way.headers), bodies)
 
-    async def lane(session: aiohttp.ClientSession, url: URL) -> None:
+
+async def bare(given: Payloads, concurrency: int) -> tuple[float, float]:
+    """Seconds, and seconds of this process's CPU, that a plain aiohttp client takes to post the
+    same payloads: the limit."""
+    lanes = iter(given.bodies)
+
+    async def lane(session: aiohttp.ClientSession) -> None:
         for body in lanes:
-            async with session.post(url, data=body, headers=headers) as response:
+            async with session.post(given.url, data=body, headers=given.headers) as response:
                 await response.read()
                 assert response.status == 200
 
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
         started, used = time.perf_counter(), time.process_time()
-        await asyncio.gather(*(lane(session, way.feed) for _ in range(concurrency)))
+        await asyncio.gather(*(lane(session) for _ in range(concurrency)))
         return time.perf_counter() - started, time.process_time() - used
+
+
+async def told(platform: Platform, name: str, fault: dict[str, Any]) -> None:
+    """Give a practice platform a fault."""
+    url = f"{platform.url}/_control/{name}/faults"
+    async with aiohttp.ClientSession() as session, session.post(url, json=fault) as answer:
+        answer.raise_for_status()
 
 
 def percentile(values: Sequence[int], share: float) -> float:

@@ -1,0 +1,92 @@
+"""Who may be sent now: a lane for each account, and a bulkhead around the lanes of each channel.
+
+A platform that hangs fills its own bulkhead and no other: the places of one channel are never
+another's. Within a channel the accounts take turns.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from scheduler.attempt import Armed
+
+
+@dataclass(slots=True)
+class Lane:
+    """The queue of one account. `look_after`: what was looked at before that looks again."""
+
+    bulkhead: Bulkhead
+    waiting: deque[Armed] = field(default_factory=deque)
+    in_flight: int = 0
+    look_after: int = 0
+
+    def ended(self) -> None:
+        """One of its sends is over."""
+        self.in_flight -= 1
+        self.bulkhead.in_flight -= 1
+
+
+@dataclass(slots=True)
+class Bulkhead:
+    """The lanes of one channel; `turn`: those with something waiting."""
+
+    turn: deque[Lane] = field(default_factory=deque)
+    in_flight: int = 0
+
+
+class Lanes:
+    """All of a worker's. `places`: sends at once of one channel."""
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self._lanes: dict[str, Lane] = {}
+        self._bulkheads: dict[str, Bulkhead] = {}
+
+    def add(self, armed: Armed) -> None:
+        """To the end of its account's queue."""
+        member = armed.member
+        lane = self._lanes.get(member.id)
+        if lane is None:
+            bulkhead = self._bulkheads.setdefault(member.channel.name, Bulkhead())
+            lane = self._lanes[member.id] = Lane(bulkhead)
+        if not lane.waiting:
+            lane.bulkhead.turn.append(lane)
+        lane.waiting.append(armed)
+
+    def take(self, room: Callable[[Armed], int]) -> Iterator[tuple[Lane, Armed]]:
+        """What may start now, counted as under way in its lane; the caller starts it, or says
+        that it ended. `room`: sends at once that the account of this delivery takes."""
+        for bulkhead in self._bulkheads.values():
+            turn = bulkhead.turn
+            for _ in range(len(turn)):
+                if bulkhead.in_flight >= self._places:
+                    break
+                lane = turn.popleft()
+                while (
+                    lane.waiting
+                    and bulkhead.in_flight < self._places
+                    and lane.in_flight < room(lane.waiting[0])
+                ):
+                    lane.in_flight += 1
+                    bulkhead.in_flight += 1
+                    yield lane, lane.waiting.popleft()
+                if lane.waiting:
+                    turn.append(lane)
+
+    def waiting(self) -> Iterator[Armed]:
+        for lane in self._lanes.values():
+            yield from lane.waiting
+
+    def __len__(self) -> int:
+        return sum(len(lane.waiting) for lane in self._lanes.values())
+
+    def clear(self) -> list[Armed]:
+        """Everything that waits, taken out."""
+        taken = list(self.waiting())
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+        for bulkhead in self._bulkheads.values():
+            bulkhead.turn.clear()
+        return taken

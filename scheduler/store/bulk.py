@@ -1,0 +1,138 @@
+"""Many rows in one statement, on both engines.
+
+SQLAlchemy's executemany costs a round of Python, and on SQLite a wait for the interpreter's lock,
+for each row; a spike is made of these. Here a batch travels as a single JSON text (SQLite) or as
+one array a column (PostgreSQL, sent in binary), and the engine takes it apart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import JSON, Table
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+Row = Sequence[Any]
+
+
+class Rows:
+    """Rows with these columns of a table, as the source of a statement: `FROM {source} n`.
+
+    JSON columns take plain data. Statements name the columns `n.column`.
+    """
+
+    def __init__(self, table: Table, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._json = [number for number, name in enumerate(names) if _is_json(table, name)]
+        taken = ", ".join(
+            f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names)
+        )
+        self._sqlite = f"(SELECT {taken} FROM json_each(?))"  # noqa: S608 -- columns of ours
+        kinds = [_kind(table, name) for name in names]
+        arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(kinds, 1))
+        self._postgresql = f"unnest({arrays}) AS n({', '.join(names)})"
+
+    def source(self, connection: AsyncConnection) -> str:
+        """What stands after FROM; its rows are called `n`."""
+        return self._postgresql if _is_postgresql(connection) else f"{self._sqlite} AS n"
+
+    def parameters(self, connection: AsyncConnection, rows: Sequence[Row]) -> tuple[Any, ...]:
+        """The rows as the statement takes them."""
+        if not _is_postgresql(connection):
+            return (json.dumps(rows),)
+        columns: list[Any] = list(zip(*rows, strict=True))
+        for place in self._json:
+            columns[place] = [json.dumps(value) for value in columns[place]]
+        return tuple(columns)
+
+
+class Inserts:
+    """`await inserts(connection, rows)`: rows with these columns, in their order."""
+
+    def __init__(self, table: Table, names: Sequence[str]) -> None:
+        self._rows = Rows(table, names)
+        self._head = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT"
+        self._sqlite = ", ".join(f"n.{name}" for name in names)
+        self._postgresql = ", ".join(_cast(table, name) for name in names)
+
+    async def __call__(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        taken = self._postgresql if _is_postgresql(connection) else self._sqlite
+        await connection.exec_driver_sql(
+            f"{self._head} {taken} FROM {self._rows.source(connection)}",
+            self._rows.parameters(connection, rows),
+        )
+
+
+class FencedUpdates:
+    """`await updates(connection, rows)`: set columns of rows that still have their token.
+
+    A row is (id, token, *new values in the order of `names`); `fixed` is SQL that is the same for
+    all of them, `only` a further condition on `d`. Returns the ids of those that were changed.
+    """
+
+    def __init__(
+        self, table: Table, names: Sequence[str], *, fixed: str = "", only: str = "true"
+    ) -> None:
+        self._only = only
+        self._rows = Rows(table, ("id", "token", *names))
+        given = [f"{name} = n.{name}" for name in names]
+        cast = [f"{name} = {_cast(table, name)}" for name in names]
+        ends = [fixed] if fixed else []
+        self._sqlite = f"UPDATE {table.name} AS d SET {', '.join([*given, *ends])}"  # noqa: S608 -- columns of ours
+        self._postgresql = f"UPDATE {table.name} AS d SET {', '.join([*cast, *ends])}"  # noqa: S608 -- columns of ours
+        self._table = table.name
+
+    async def __call__(self, connection: AsyncConnection, rows: Sequence[Row]) -> set[str]:
+        if not rows:
+            return set()
+        source = self._rows.source(connection)
+        parameters = self._rows.parameters(connection, rows)
+        if _is_postgresql(connection):
+            ours = f"d.id = n.id AND d.token IS NOT DISTINCT FROM n.token AND {self._only}"
+            changed = await connection.exec_driver_sql(
+                f"{self._postgresql} FROM {source} WHERE {ours} RETURNING d.id", parameters
+            )
+            return {row[0] for row in changed}
+        # SQLite hands RETURNING out row by row, each with a wait for the interpreter's lock. The
+        # writer's lock is ours: what the first statement sees, the second finds.
+        ours = f"d.id = n.id AND d.token IS n.token AND {self._only}"
+        held = await connection.exec_driver_sql(
+            f"SELECT json_group_array(d.id) FROM {source} CROSS JOIN {self._table} d ON {ours}",  # noqa: S608 -- names of ours
+            parameters,
+        )
+        found: set[str] = set(json.loads(held.scalar_one()))
+        if found:
+            await connection.exec_driver_sql(
+                f"{self._sqlite} FROM {source} WHERE {ours}", parameters
+            )
+        return found
+
+
+def columns_of(rows: Iterable[Any], names: Sequence[str]) -> list[list[Any]]:
+    """Mappings as rows with these columns."""
+    return [[row[name] for name in names] for row in rows]
+
+
+def _is_postgresql(connection: AsyncConnection) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
+def _is_json(table: Table, name: str) -> bool:
+    return isinstance(table.c[name].type, JSON)
+
+
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+def _kind(table: Table, name: str) -> str:
+    return "text" if _is_json(table, name) else table.c[name].type.compile(_DIALECT)
+
+
+def _cast(table: Table, name: str) -> str:
+    """PostgreSQL gets JSON as text."""
+    return f"n.{name}::json" if _is_json(table, name) else f"n.{name}"

@@ -1,0 +1,55 @@
+"""A platform that hangs keeps its own posts waiting, and nobody else's."""
+
+import asyncio
+from pathlib import Path
+
+from channels.sandbox.faults import Fault, FaultName
+from channels.sandbox.server import PracticeServer
+from scheduler.settings import Settings
+from tests.engine.conftest import PATIENCE, opened
+
+PLACES = 2
+
+
+async def _hit(fault: Fault, times: int) -> None:
+    """Wait until so many requests hang."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if fault.seen >= times:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def test_a_hanging_platform_takes_no_place_of_another(
+    settings: Settings, practice: PracticeServer
+) -> None:
+    hang = Fault(FaultName.HANG)
+    practice.platforms["facebook"].faults.add(hang)
+    tight = settings.model_copy(
+        update={"worker_concurrency": PLACES, "send_timeout": 20, "lease": 30, "grace": 0}
+    )
+    async with opened(tight, practice) as engine, engine.worker():
+        stuck = [await engine.post("facebook") for _ in range(PLACES + 1)]
+        await _hit(hang, PLACES)
+        free = await engine.post("linkedin")
+        await engine.settled(free, "delivered")
+        states = [row.state for post in stuck for row in await engine.rows(post)]
+    assert states == ["armed"] * (PLACES + 1)
+    assert hang.seen == PLACES
+
+
+async def test_what_was_armed_behind_a_hanging_platform_is_given_back_at_the_end(
+    settings: Settings, practice: PracticeServer, tmp_path: Path
+) -> None:
+    hang = Fault(FaultName.HANG)
+    practice.platforms["facebook"].faults.add(hang)
+    tight = settings.model_copy(update={"worker_concurrency": 1, "send_timeout": 20, "lease": 30})
+    async with opened(tight, practice) as engine:
+        async with engine.worker():
+            posts = [await engine.post("facebook") for _ in range(3)]
+            for post in posts:
+                await engine.settled(post, "armed")
+            await _hit(hang, 1)
+        states = [row.state for post in posts for row in await engine.rows(post)]
+    assert sorted(states) == ["armed", "scheduled", "scheduled"]
+    assert len(list((tmp_path / "journal").glob("*.sent"))) == 1
