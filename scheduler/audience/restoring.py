@@ -17,6 +17,11 @@ from scheduler.store import copies
 from scheduler.store.db import Connection, Database
 
 _BATCH = 1000
+_BELONGS: Mapping[str, Mapping[str, str]] = {
+    "addresses": {"contact_id": "contacts"},
+    "memberships": {"contact_id": "contacts", "list_id": "lists"},
+    "consents": {"contact_id": "contacts"},
+}
 
 
 async def restore(
@@ -101,8 +106,11 @@ class _Restoration:
         if name == "contacts":
             self._left_out.update(row["id"] for row in some if self._gone(row["email"]))
             some = [row for row in some if row["id"] not in self._left_out]
-        elif name in {"addresses", "memberships", "consents"}:
-            some = [row for row in some if row["contact_id"] not in self._left_out]
+        # A copy is read while people come: who came late has rows of theirs in it, and no contact.
+        for column, table in _BELONGS.get(name, {}).items():
+            ids = {row[column] for row in some}
+            known = await copies.there(self._database, self._connection, table, ids)
+            some = [row for row in some if row[column] in known]
         if some:
             await copies.put(self._database, self._connection, name, some)
 

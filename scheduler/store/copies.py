@@ -21,10 +21,11 @@ from scheduler.store.contacts import ERASED
 from scheduler.store.db import Database
 
 CHUNK = 250  # what is read and written out between two turns of the loop
-# In the order that foreign keys want. A consent's number is the database's own.
+# In the order that foreign keys want; the never-again list last, as it may grow meanwhile. A
+# consent's number is the database's own.
 TABLES: Final[Mapping[str, Table]] = {
     one.name: one
-    for one in (lists, segments, suppressions, contacts, addresses, memberships, consents)
+    for one in (lists, segments, contacts, addresses, memberships, consents, suppressions)
 }
 _OWN_NUMBERS = {"consents": "id"}
 
@@ -50,6 +51,15 @@ async def rows(database: Database, name: str) -> AsyncIterator[Sequence[dict[str
 async def anybody(connection: AsyncConnection) -> bool:
     """Whether there are contacts already."""
     return (await connection.execute(select(contacts.c.id).limit(1))).first() is not None
+
+
+async def there(
+    database: Database, connection: AsyncConnection, name: str, ids: Collection[str]
+) -> set[str]:
+    """Which of these ids the table has. Error: KeyError for a table that is none of `TABLES`."""
+    key = TABLES[name].c.id
+    found = await connection.execute(select(key).where(key.in_(database.each(ids))))
+    return set(found.scalars())
 
 
 async def erased(connection: AsyncConnection) -> set[str]:

@@ -105,7 +105,7 @@ class Pages:
         """A token for a cookie."""
         form = await request.post()
         caller = await request.app[DOORKEEPER].caller(str(form.get("token", "")).strip())
-        if caller is None:
+        if caller is None or not caller.may(Scope.READ):
             return self._page(request, "login.html", wrong=True, status=401)
         response = _to("/")
         session.begin(response, request.app[SERVICES], caller)

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from scheduler.services import Services
 from scheduler.store import tokens
-from scheduler.store.tokens import Caller
+from scheduler.store.tokens import Caller, Scope
 from scheduler.vault import VaultError
 
 COOKIE = "estafette_session"
@@ -30,7 +30,8 @@ class Session:
 
     def sent(self, word: object) -> bool:
         """Whether a form came from one of our pages."""
-        return isinstance(word, str) and hmac.compare_digest(word, self.word)
+        sent = word.encode("utf-8", "replace") if isinstance(word, str) else b""
+        return hmac.compare_digest(sent, self.word.encode())
 
 
 def begin(response: web.StreamResponse, services: Services, caller: Caller) -> None:
@@ -55,7 +56,8 @@ def end(response: web.StreamResponse) -> None:
 
 
 async def current(request: web.Request, services: Services) -> Session | None:
-    """Who is signed in: None without a cookie, or when it or its token has ended."""
+    """Who is signed in: None without a cookie, when it or its token has ended, or when the token
+    may not read (a calendar's address is passed around)."""
     sealed = request.cookies.get(COOKIE)
     if sealed is None:
         return None
@@ -68,4 +70,7 @@ async def current(request: web.Request, services: Services) -> Session | None:
         return None
     async with services.database.read() as connection:
         row = await tokens.by_id(connection, held["token"], now)
-    return None if row is None else Session(tokens.caller_of(row), held["word"])
+    if row is None:
+        return None
+    caller = tokens.caller_of(row)
+    return Session(caller, held["word"]) if caller.may(Scope.READ) else None

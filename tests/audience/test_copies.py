@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from pyrage import x25519
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from scheduler.audience import sealing
@@ -22,7 +22,7 @@ from scheduler.copies import DUTY, FACT, Copyist, last_due, made_in
 from scheduler.settings import Settings
 from scheduler.store import contacts, copies, duties
 from scheduler.store.audience_tables import contacts as people
-from scheduler.store.audience_tables import memberships, suppressions
+from scheduler.store.audience_tables import lists, memberships, suppressions
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
 from scheduler.store.tables import alerts
@@ -118,6 +118,49 @@ async def test_who_was_erased_since_the_copy_stays_away(database: Database, tmp_
         assert len((await connection.execute(select(suppressions.c.hash))).all()) == 2
     assert len(emails) == 2498
     assert not {"r7@x.org", "r11@x.org"} & emails
+
+
+async def test_a_copy_made_while_people_come_and_go_is_restored(
+    database: Database, other: Database, tmp_path: Path
+) -> None:
+    await _audience(database)
+    told: list[bytes] = []
+    come = False
+    async for line in sealing._lines(database, KEY, {}):
+        told.append(line)
+        if b'"table":"contacts"' in line and not come:
+            come = True
+            async with database.write() as connection:
+                late, _ = await contacts.meet(
+                    connection, database, {"email": "late@x.org"}, now=NOW
+                )
+                for list_id in ("account-1", "later"):
+                    if list_id == "later":
+                        await connection.execute(
+                            insert(lists).values(
+                                id="later", name="Later", language="fr", created_at=NOW
+                            )
+                        )
+                    await connection.execute(
+                        insert(memberships).values(
+                            list_id=list_id, contact_id=late, state="subscribed", since=NOW
+                        )
+                    )
+                await connection.execute(
+                    insert(memberships).values(
+                        list_id="later", contact_id="r00000", state="subscribed", since=NOW
+                    )
+                )
+                await contacts.erase(connection, database, contact_id="r00001", key=KEY, now=NOW)
+    lines = map(json.loads, b"".join(told).splitlines())
+    back = await restore(other, lines, data_dir=tmp_path / "other", configured_key="")
+    assert back["suppressions"] == 2
+    async with other.read() as connection:
+        emails = set((await connection.execute(select(people.c.email))).scalars())
+        ids = set((await connection.execute(select(memberships.c.list_id))).scalars())
+        assert len((await connection.execute(select(suppressions.c.hash))).all()) == 2
+    assert "late@x.org" not in emails
+    assert ids == {"account-1"}
 
 
 async def test_half_a_copy_or_another_key_restores_nothing(

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from urllib.parse import urlencode
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from scheduler.services import Services
 from scheduler.store.tokens import Scope
+from scheduler.web import session
 from scheduler.web.app import create_app
+from scheduler.web.auth import Doorkeeper
 from tests.web.conftest import Client, token
 from tests.web.support import ask, post, put
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @pytest.fixture
@@ -50,6 +56,31 @@ async def test_nothing_is_shown_before_signing_in(browser: Client, services: Ser
     assert secret not in cookie
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
+
+
+async def test_a_calendar_s_token_opens_no_page(browser: Client, services: Services) -> None:
+    secret = await token(services, Scope.CALENDAR)
+    answer = await browser.post("/login", data={"token": secret}, allow_redirects=False)
+    assert answer.status == 401
+    assert "Set-Cookie" not in answer.headers
+    caller = await Doorkeeper(services.database, services.clock).caller(secret)
+    assert caller is not None
+    response = web.Response()
+    session.begin(response, services, caller)  # as one signed in before this was refused
+    cookies = {session.COOKIE: response.cookies[session.COOKIE].value}
+    for path in ("/", "/basket", "/preview/x", "/deliverability/x", "/posts/x", "/drills/x"):
+        answer = await browser.get(path, cookies=cookies, allow_redirects=False)
+        assert (answer.status, answer.headers["Location"]) == (303, "/login"), path
+
+
+async def test_a_form_with_a_word_that_cannot_be_ours_is_refused(
+    browser: Client, services: Services
+) -> None:
+    await _sign_in(browser, services)
+    for word in ("é", "", "\udcff"):
+        form = {"word": word.encode("utf-8", "surrogatepass"), "what": "retry", "id": "x"}
+        answer = await browser.post("/decide", data=urlencode(form), headers=FORM)
+        assert answer.status == 403, word
 
 
 async def test_the_cookie_does_not_open_the_api(browser: Client, services: Services) -> None:
