@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from channels.posts import Part
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, State
@@ -69,6 +70,16 @@ class Undo:
         self._check_account(everyone.get(parent.account_id), now)
         digest = await digests.holding(connection, parent.id)
         child = await reroutes.child_of(connection, parent.id)
+        if await digests.sent_elsewhere(connection, parent.id):
+            raise conflict(
+                "a person sent the digest that tells of it to another account",
+                "undo that of the digest first",
+            )
+        if parent.part is Part.DIGEST and child is None:
+            raise conflict(
+                "its posts took roads of their own since",
+                "undo them one by one, where they were meant for",
+            )
         if digest is not None:
             await self._leave(connection, digest, parent, everyone, now)
         elif child is not None:

@@ -171,6 +171,23 @@ async def holding(connection: Connection, parent_id: str) -> Delivery | None:
     return None if row is None else to_delivery(row)
 
 
+async def sent_elsewhere(connection: Connection, parent_id: str) -> bool:
+    """Whether a digest that gathers this delivery goes on by another account, as a person chose."""
+    digest, onward = deliveries.alias(), deliveries.alias()
+    statement = (
+        select(onward.c.id)
+        .join(digest, digest.c.id == onward.c.parent_id)
+        .join(digest_items, digest_items.c.delivery_id == digest.c.id)
+        .where(
+            digest_items.c.parent_id == parent_id,
+            digest.c.state == State.REROUTED,
+            onward.c.state != State.CANCELLED,
+        )
+        .limit(1)
+    )
+    return (await connection.execute(statement)).first() is not None
+
+
 async def waiting_with(connection: Connection, post_ids: Sequence[str]) -> list[Delivery]:
     """Digests that still wait and say what any of these posts says, locked, in a fixed order."""
     told = select(digest_items.c.delivery_id).where(digest_items.c.post_id.in_(post_ids))

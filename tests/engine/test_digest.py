@@ -59,6 +59,7 @@ async def digest_of(engine: Engine) -> Any:
         select(deliveries, posts.c.title.label("says"), posts.c.content)
         .join(posts, posts.c.id == deliveries.c.post_id)
         .where(deliveries.c.part == "digest")
+        .order_by(deliveries.c.id)
     )
     async with engine.services.database.read() as connection:
         return (await connection.execute(statement)).all()
@@ -162,6 +163,39 @@ async def test_a_digest_that_cannot_go_out_lets_its_posts_look_further(engine: E
         "delivery.rerouted",
         "delivery.held",
     }
+
+
+async def test_a_digest_whose_posts_went_further_is_not_undone(engine: Engine) -> None:
+    await route(engine, "linkedin", "blog")
+    ids = await queue(engine, 9)
+    await vanish(engine)
+    await plan_b_of(engine.services, "tests").move_queue(engine.accounts["linkedin"], CAUSE)
+    first, second = await digest_of(engine)
+    with pytest.raises(RefusedError, match="roads of their own"):
+        await undo_of(engine.services).one(first.id, "tests")
+    first, second = await digest_of(engine)
+    assert (first.state, second.state) == ("rerouted", "scheduled")
+    assert await states(engine, ids) == [["rerouted"]]
+
+
+async def test_the_posts_of_a_digest_that_a_person_sent_elsewhere_wait_for_its_undo(
+    engine: Engine,
+) -> None:
+    await route(engine, "linkedin", "blog")
+    ids = await queue(engine, 9, 10)
+    await vanish(engine)
+    (digest,) = await digest_of(engine)
+    undo = undo_of(engine.services)
+    child = await engine.services.desk.redirect(digest.id, engine.accounts["blog"], "tests")
+    parent = (await engine.rows(ids[0]))[0].id
+    with pytest.raises(RefusedError, match="another account"):
+        await undo.one(parent, "tests")
+    await undo.one(digest.id, "tests")
+    rows = {row.id: row.state for row in await engine.rows(digest.post_id)}
+    assert rows == {digest.id: "scheduled", child: "cancelled"}
+    assert await undo.account(engine.accounts["facebook"], "tests") == (2, 0)
+    assert await states(engine, ids) == [["scheduled"]] * 2
+    assert [one.state for one in await digest_of(engine)] == ["cancelled"]
 
 
 async def test_mutual_fallbacks_end(engine: Engine) -> None:
