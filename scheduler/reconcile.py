@@ -83,6 +83,12 @@ def conclude(
     return Verdict.AGAIN
 
 
+def sent_between(delivery: Delivery) -> tuple[int, int]:
+    """Pure: when the send in doubt may have begun, at the earliest and at the latest."""
+    earliest = delivery.first_sent_at or delivery.due_at
+    return earliest, max(earliest, delivery.due_at)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciler:
     """Claims due looks, looks, writes what was found. One per worker."""
@@ -154,12 +160,12 @@ class Reconciler:
             )  # fmt: skip
             await self._write(delivery, new, Verdict.FOUND, started_at)
             return
-        sent_at = delivery.first_sent_at or delivery.due_at
+        earliest, latest = sent_between(delivery)
         verdict = conclude(
             found,
-            sent_at=sent_at,
+            sent_at=latest,
             now=now,
-            idempotent=capabilities.forgives_resend(timedelta(microseconds=now - sent_at)),
+            idempotent=capabilities.forgives_resend(timedelta(microseconds=now - earliest)),
             settles_us=capabilities.settles_after // _MICROSECOND,
             policy=self.policy,
         )
@@ -182,7 +188,7 @@ class Reconciler:
         self, delivery: Delivery, member: Member, message: Message
     ) -> Delivered | Finding:
         publisher = cast("Publishes", member.channel)
-        since = moment(delivery.first_sent_at or delivery.due_at)
+        since = moment(sent_between(delivery)[0])
         try:
             async with asyncio.timeout(LOOK_TIMEOUT):
                 return await publisher.find(message, member.account, key=delivery.id, since=since)

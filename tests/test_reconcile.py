@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.outcome import Finding
-from scheduler.reconcile import LookPolicy, Verdict, conclude
+from scheduler.deliveries import Delivery, State
+from scheduler.reconcile import LookPolicy, Verdict, conclude, sent_between
 
 SECOND = 1_000_000
 POLICY = LookPolicy(in_flight_us=20 * SECOND, patience_us=60 * SECOND)
@@ -41,3 +44,15 @@ def test_what_nobody_can_tell_becomes_a_persons_question() -> None:
 
 def test_a_platform_that_forgives_a_second_send_gets_one() -> None:
     assert verdict(Finding.UNKNOWN, 0, idempotent=True) is Verdict.ABSENT
+
+
+def test_a_doubt_is_as_old_as_its_oldest_end_and_as_young_as_its_youngest() -> None:
+    """What was an hour late when its worker was killed left a moment ago, perhaps: a key that the
+    platform honours for a while may be spent, and the listing need not show it yet."""
+    killed = Delivery(
+        id="d", post_id="p", account_id="a", state=State.UNCONFIRMED, due_at=3600 * SECOND,
+        planned_at=0, first_sent_at=5 * SECOND,
+    )  # fmt: skip
+    assert sent_between(killed) == (5 * SECOND, 3600 * SECOND)
+    answered = replace(killed, first_sent_at=3601 * SECOND)
+    assert sent_between(answered) == (3601 * SECOND, 3601 * SECOND)

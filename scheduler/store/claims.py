@@ -7,8 +7,9 @@ giving them a token that fences every later write.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import RowMapping, Select, delete, func, or_, select, union_all, update
+from sqlalchemy import RowMapping, Select, case, delete, func, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from channels.posts import Part
@@ -240,13 +241,23 @@ async def rescue(
                 state=State.UNCONFIRMED,
                 look_at=first_look,
                 looks=0,
-                first_sent_at=deliveries.c.due_at,
+                **_doubt(now),
                 cause="its worker stopped in the middle of the send",
                 **cleared,
             )
             .returning(deliveries.c.id)
         )
         return [row[0] for row in back], [row[0] for row in doubtful]
+
+
+def _doubt(now: int) -> dict[str, Any]:
+    """Nobody wrote down when it left: between the moment it was due and this one. What was late
+    left long after it was due, and a look must not take it for old."""
+    due_at = deliveries.c.due_at
+    return {
+        "first_sent_at": func.coalesce(deliveries.c.first_sent_at, due_at),
+        "due_at": case((due_at < now, now), else_=due_at),
+    }
 
 
 async def claimed_by(database: Database, worker: str) -> list[Delivery]:
@@ -286,7 +297,7 @@ async def settle_left(
                     state=State.UNCONFIRMED,
                     look_at=first_look,
                     looks=0,
-                    first_sent_at=deliveries.c.due_at,
+                    **_doubt(now),
                     cause="its worker stopped in the middle of the send",
                     **cleared,
                 )

@@ -81,6 +81,17 @@ async def test_what_was_due_before_clocks_were_put_back_may_have_been_sent(
     assert await rescued(database, NOW + 36 * SECOND) == (0, 1)
 
 
+async def test_what_was_late_already_may_have_left_at_any_moment_since(database: Database) -> None:
+    await armed(database, due_at=NOW - HOUR, heard_at=NOW)
+    async with database.write() as connection:
+        await connection.execute(update(deliveries).values(lease_until=NOW + SECOND))
+    assert await rescued(database, NOW + 2 * SECOND) == (0, 1)
+    async with database.read() as connection:
+        row = (await connection.execute(select(deliveries))).one()
+    assert (row.first_sent_at, row.due_at) == (NOW - HOUR, NOW + 2 * SECOND)
+    assert row.planned_at == NOW - HOUR
+
+
 async def test_a_broadcast_that_was_left_in_mid_run_goes_on(database: Database) -> None:
     await armed(database, due_at=NOW, heard_at=NOW)
     async with database.write() as connection:
