@@ -161,7 +161,10 @@ class Importer:
 
 
 def _rewind(report: BinaryIO, size: int) -> None:
-    """Forget what was told of a batch that was never committed."""
+    """Forget what was told of a batch that was never committed; begin anew where the report of
+    before is gone, or the file has another name now."""
+    if report.seek(0, os.SEEK_END) < size:
+        size = 0
     report.truncate(size)
     report.seek(size)
     if size == 0:

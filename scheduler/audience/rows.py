@@ -79,7 +79,9 @@ def shape_of(path: Path, *, delimiter: str = "", encoding: str = "") -> Shape:
                     is_utf8 = False
     chosen = encoding or _encoding(start, is_utf8=is_utf8)
     with path.open(encoding=chosen, errors="replace", newline="") as text:
-        first = text.readline()
+        first = text.readline(_BLOCK)
+    if len(first) == _BLOCK:
+        raise MappingError(f"the first line of {path.name} is too long for headings")
     if not first.strip():
         raise MappingError(f"{path.name} has no headings in its first line")
     between = delimiter or max(_DELIMITERS, key=first.count)
@@ -104,7 +106,8 @@ def read_rows(
     read = _Reader(columns).read
     number = 0
     with path.open(encoding=shape.encoding, errors="replace", newline="") as file:
-        lines = csv.reader(file, delimiter=shape.delimiter)
+        # A line without an end is cut, so that it fills no memory; no good row is that long.
+        lines = csv.reader(iter(lambda: file.readline(_BLOCK), ""), delimiter=shape.delimiter)
         next(lines)
         while True:
             try:

@@ -65,7 +65,7 @@ class NewToken:
 
 def digest(secret: str) -> str:
     """What is stored: the token has 256 random bits, so a plain hash is enough."""
-    return sha256(secret.encode()).hexdigest()
+    return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 async def create(

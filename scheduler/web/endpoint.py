@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from scheduler.refusals import FieldError, Refusal, RefusedError
+from scheduler.refusals import FieldError, Refusal, RefusedError, invalid
 from scheduler.services import Services
 from scheduler.store.tokens import Caller, Scope
 from scheduler.web import problems
@@ -198,6 +198,9 @@ def _strings(request: web.Request, part: str, model: type[BaseModel]) -> Mapping
     if part == "path":
         return request.match_info
     if part == "query":
+        for name, value in request.query.items():
+            if "\0" in value:
+                raise invalid(name, "holds a NUL character", "leave it out")
         return {
             name: values if len(values := request.query.getall(name)) > 1 else values[0]
             for name in request.query

@@ -166,6 +166,7 @@ def field_path(path: Sequence[int | str]) -> str:
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answers every error with a problem document; unforeseen ones with an id that the log has."""
     try:
+        _refuse_nul(request)
         return await handler(request)
     except (RefusedError, web.HTTPException) as error:
         refused = _as_refusal(request, error)
@@ -179,6 +180,12 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         if faults.away(error):
             return _away(request, error)
         return _unexpected(request, error, "something went wrong on our side")
+
+
+def _refuse_nul(request: web.Request) -> None:
+    """No database stores one, and PostgreSQL fails when it is asked for one."""
+    if "\0" in request.path:
+        raise web.HTTPNotFound
 
 
 def _as_refusal(request: web.Request, error: Exception) -> RefusedError | None:

@@ -7,6 +7,8 @@ import csv
 import signal
 import subprocess
 import sys
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,18 @@ def test_bad_rows_are_told_by_line_and_reason(tmp_path: Path) -> None:
         "c@x.org",
         "h@x.org",
     ]
+
+
+def test_a_line_without_an_end_is_one_bad_row_and_fills_no_memory(tmp_path: Path) -> None:
+    path = _file(tmp_path, "email\n" + "x" * 3_000_000 + "\na@x.org\n")
+    tracemalloc.start()
+    rows = [row for _, row in read_rows(path, shape_of(path), {})]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [row.email for row in rows if isinstance(row, Person)] == ["a@x.org"]
+    assert peak < 12_000_000
+    with pytest.raises(MappingError, match="too long for headings"):
+        shape_of(_file(tmp_path, "x" * 3_000_000))
 
 
 def test_an_unclosed_quote_costs_its_row_and_not_the_rest(tmp_path: Path) -> None:
@@ -207,6 +221,26 @@ async def test_an_import_that_failed_in_the_middle_goes_on_from_there(
     assert [row[0] for row in told[1:]] == [str(n + 2) for n in range(9, 100, 10)]
     (row,) = await _rows(database, imports)
     assert row["finished_at"] is not None
+
+
+async def test_an_import_that_goes_on_under_another_name_tells_what_it_still_can(
+    database: Database, letter: str, tmp_path: Path
+) -> None:
+    rows = "".join("bad\n" if n % 2 else f"r{n}@x.org\n" for n in range(100))
+    order = _order(_file(tmp_path, f"email\n{rows}"), letter)
+
+    def stop(counts: Any) -> None:
+        if counts["rows"] == 60:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await _run(database, order, batch=20, told=stop)
+    renamed = replace(order, file=order.file.rename(tmp_path / "other.csv"))
+    counts = await _run(database, renamed, batch=20)
+    assert (counts["rows"], counts["bad"]) == (100, 50)
+    told = list(csv.reader(renamed.report.read_text().splitlines()))
+    assert told[0] == ["line", "reason", "row"]
+    assert [row[0] for row in told[1:]] == [str(n + 2) for n in range(61, 100, 2)]
 
 
 async def test_a_killed_import_loses_and_doubles_nobody(database_url: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -135,3 +136,37 @@ async def test_a_subscription_is_taken_once_sns_took_our_answer(
         bounce = host.sns.notification(event("amazon-ses", "no-such-address"), host.origin)
         assert (await client.post(f"/hooks/{account_id}", data=bounce)).status == 200
     assert await column(services, suppressions.c.reason) == ["no-such-address"]
+
+
+@pytest.mark.parametrize("provider", sorted(SETTINGS))
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"signature": {"timestamp": "1", "token": "\\ud800", "signature": "x"}}',
+        b'{"signature": {"timestamp": "1", "token": "t", "signature": "\\ud800"}}',
+        b'{"TopicArn": "\\ud800", "SigningCertURL": "\\ud800"}',
+        b"[" * 100_000,
+    ],
+    ids=["token", "signature", "topic", "depth"],
+)
+async def test_what_no_provider_sends_is_a_forgery_and_no_failure_of_ours(
+    client: Client, services: Services, provider: str, raw: bytes
+) -> None:
+    account_id = await told_by(services, provider)
+    assert (await client.post(f"/hooks/{account_id}", data=raw)).status == 403
+
+
+@pytest.mark.parametrize(("path", "status"), [("/hooks/{}", b"403"), ("/api/v1/posts", b"401")])
+async def test_a_token_that_is_no_text_is_none_of_ours(
+    client: Client, services: Services, path: str, status: bytes
+) -> None:
+    target = path.format(await told_by(services, "brevo")).encode()
+    method = b"POST" if b"hooks" in target else b"GET"
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(
+        method + b" " + target + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
+        b"Authorization: Bearer \xff\xe9\r\n\r\n"
+    )
+    assert (await reader.readline()).split()[1] == status
+    writer.close()
+    await writer.wait_closed()

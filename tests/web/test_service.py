@@ -141,3 +141,21 @@ async def test_another_method_is_told_which_are_taken(client: Client) -> None:
     assert answer.status == 405
     assert "POST" in answer.headers["Allow"]
     assert "POST" in (await answer.json())["errors"][0]["remedy"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/letters/{}", "/letters/a/{}", "/signup/{}", "/blog/{}", "/posts/{}", "/api/v1/posts/{}",
+     "/api/v1/segments/{}", "/api/v1/deliveries/{}/mailing"],
+)  # fmt: skip
+async def test_a_character_that_no_database_stores_is_in_no_address(
+    client: Client, path: str
+) -> None:
+    answer = await client.get(path.format("%00"))
+    assert answer.status == 404
+
+
+async def test_a_character_that_no_database_stores_is_refused_by_name(client: Client) -> None:
+    answer = await client.get("/api/v1/contacts", params={"email": "a\0b"})
+    assert answer.status == 422
+    assert (await answer.json())["errors"][0]["field"] == "email"

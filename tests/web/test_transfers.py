@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import io
 import json
 from typing import Any
 
@@ -96,6 +97,10 @@ async def test_an_import_that_was_broken_off_goes_on_with_the_same_file(
         (b"Col\na@x.org\n", {"map": "nothing"}, "map"),
         (b"email\na@x.org\n", {"list": "nowhere"}, "list"),
         (b"email\na@x.org\n", {"name": "../../etc"}, "name"),
+        (b"email\na@x.org\n", {"name": ".."}, "name"),
+        (b"email\na@x.org\n", {"name": " "}, "name"),
+        (b"email\na@x.org\n", {"source": "a\0b"}, "source"),
+        (b"email," * 200_000, {}, "body"),
     ],
 )
 async def test_what_cannot_be_read_is_refused_and_leaves_nothing(
@@ -103,12 +108,21 @@ async def test_what_cannot_be_read_is_refused_and_leaves_nothing(
 ) -> None:
     list_id = await _list(client)
     params = {**_path(list_id), **more}
-    answer = await client.post("/api/v1/contacts/import", params=params, data=data, headers=CSV)
+    answer = await client.post(
+        "/api/v1/contacts/import", params=params, data=io.BytesIO(data), headers=CSV
+    )
     said = await answer.json()
     assert answer.status == 422, said
     assert said["errors"][0]["field"] == field
     home = services.settings.data_dir / "imports"
     assert not home.exists() or list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("list_id", ["nowhere", "a\0b"])
+async def test_a_list_that_is_not_there_is_no_empty_file(client: Client, list_id: str) -> None:
+    answer = await client.get("/api/v1/contacts/export", params={"list": list_id})
+    assert answer.status == 422
+    assert (await answer.json())["errors"][0]["field"] == "list"
 
 
 async def test_a_form_is_no_file(client: Client) -> None:
@@ -131,5 +145,5 @@ async def test_everybody_goes_out_as_lines_and_as_a_table(client: Client) -> Non
     rows = list(csv.DictReader((await table.text()).splitlines()))
     assert len(rows) == 450
     assert rows[0]["subscribed"] == list_id
-    none = await client.get("/api/v1/contacts/export", params={"list": "other"})
-    assert await none.text() == ""
+    none = await client.get("/api/v1/contacts/export", params={"list": await _list(client)})
+    assert (none.status, await none.text()) == (200, "")

@@ -22,7 +22,7 @@ _COMPLAINED = frozenset({"spam", "complaint"})
 
 def verified(settings: Brevo, headers: Mapping[str, str]) -> bool:
     wanted = f"Bearer {settings.token.get_secret_value()}".encode()
-    return hmac.compare_digest(wanted, headers.get("Authorization", "").encode())
+    return hmac.compare_digest(wanted, headers.get("Authorization", "").encode("utf-8", "replace"))
 
 
 def receipts(raw: bytes) -> Sequence[Receipt]:

@@ -50,7 +50,8 @@ class FileQuery(Query):
     """How to read the file; all of it is guessed by looking."""
 
     name: Annotated[
-        str, Field(pattern=r"^[\w .()-]{1,100}$", description="Kept with the evidence.")
+        str,
+        Field(pattern=r"^[\w(][\w .()-]{0,99}$", description="Kept with the evidence."),
     ] = "upload.csv"
     map: Annotated[
         list[str] | str,
@@ -92,6 +93,10 @@ class PreviewAnswer(TypedDict):
 @endpoints.get("/contacts/export", scope=Scope.READ, media_type="application/x-ndjson")
 async def export(call: Call, query: ExportQuery) -> web.StreamResponse:
     """Everybody, with lists and evidence: JSON lines hold everything, CSV is for spreadsheets."""
+    if query.list is not None and query.list not in await call.services.roster.everyone():
+        async with call.services.database.read() as connection:
+            if await lists.get(connection, query.list) is None:
+                raise _unknown(query.list)
     is_csv = query.format == "csv"
     response = web.StreamResponse()
     response.content_type = "text/csv" if is_csv else "application/x-ndjson"
@@ -159,7 +164,7 @@ async def import_(call: Call, query: ImportQuery) -> web.StreamResponse:
     async with services.database.write() as connection:
         now = services.clock.micros()
         if await lists.find(connection, services.database, query.list, now=now) is None:
-            raise invalid("list", f"there is no list {query.list!r}", "see GET /api/v1/lists")
+            raise _unknown(query.list)
     chosen = query.chosen
     async with _received(call, query) as (path, shape):
         order = Order(
@@ -187,6 +192,10 @@ async def import_(call: Call, query: ImportQuery) -> web.StreamResponse:
         await _say(response, {"done": True, **_shown(counts), "rejected": rejected})
         await response.write_eof()
         return response
+
+
+def _unknown(list_id: str) -> RefusedError:
+    return invalid("list", f"there is no list {list_id!r}", "see GET /api/v1/lists")
 
 
 async def _tell(
