@@ -93,6 +93,11 @@ class FencedUpdates:
         source = self._rows.source(connection)
         parameters = self._rows.parameters(connection, rows)
         if _is_postgresql(connection):
+            # In one order, whoever updates: two batches that share rows would deadlock.
+            await connection.exec_driver_sql(
+                f"SELECT FROM {self._table} WHERE id = ANY($1::varchar[]) ORDER BY id FOR UPDATE",
+                ([row[0] for row in rows],),
+            )
             ours = f"d.id = n.id AND d.token IS NOT DISTINCT FROM n.token AND {self._only}"
             changed = await connection.exec_driver_sql(
                 f"{self._postgresql} FROM {source} WHERE {ours} RETURNING d.id", parameters

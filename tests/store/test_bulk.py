@@ -1,5 +1,6 @@
 """Many rows in one statement: what goes in comes out, and the token fences."""
 
+import asyncio
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, MetaData, String, Table, Text, select
@@ -77,3 +78,24 @@ async def test_nothing_is_done_for_no_rows(database: Database) -> None:
         await insert(connection, [])
         assert await renumber(connection, []) == set()
     assert await _found(database) == ROWS
+
+
+async def test_batches_that_share_rows_in_other_orders_wait_for_each_other(
+    database: Database,
+) -> None:
+    count = 2_000
+    rows: list[list[Any]] = [[f"{n:04}", "t", n, True, "", {}] for n in range(count)]
+    async with database.write() as connection:
+        await connection.run_sync(things.metadata.create_all)
+        await insert(connection, rows)
+    keep = FencedUpdates(things, ("number",))
+
+    async def updated(ids: list[str]) -> None:
+        for number in range(20):
+            async with database.write() as connection:
+                assert len(await keep(connection, [(i, "t", number) for i in ids])) == count
+
+    ids = [row[0] for row in rows]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(updated(ids))
+        group.create_task(updated(ids[::-1]))
