@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import RowMapping, exists, func, select
+from sqlalchemy import ColumnElement, RowMapping, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.store.audience import Standing
@@ -15,6 +15,8 @@ from scheduler.store.audience_tables import clicks, letters, lists, memberships,
 from scheduler.store.db import Database
 from scheduler.store.recipients import RecipientState
 from scheduler.store.tables import deliveries, posts
+
+_LEFT = (RecipientState.SENDING, RecipientState.ACCEPTED, RecipientState.UNCERTAIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +68,21 @@ async def keep_letter(
         slug = f"{wanted}-{number}"
 
 
+def _out() -> ColumnElement[bool]:
+    """Somebody has the mailing, or may have: one that was cancelled before anybody got it, or that
+    waits for its relay, is nobody's to read yet."""
+    return exists().where(
+        recipients.c.delivery_id == letters.c.delivery_id, recipients.c.state.in_(_LEFT)
+    )
+
+
 async def letter(connection: AsyncConnection, list_id: str, slug: str) -> RowMapping | None:
-    """A page with its list's `indexed`; None when there is none, or the list has no archive."""
+    """A page with its list's `indexed`; None when there is none, when nobody got the mailing yet,
+    or the list has no archive."""
     statement = (
         select(letters, lists.c.indexed)
         .join(lists, lists.c.id == letters.c.list_id)
-        .where(letters.c.list_id == list_id, letters.c.slug == slug, lists.c.archive)
+        .where(letters.c.list_id == list_id, letters.c.slug == slug, lists.c.archive, _out())
     )
     return (await connection.execute(statement)).mappings().one_or_none()
 
@@ -82,7 +93,7 @@ async def letters_of(
     """Slug, title and moment of a list's pages, newest first."""
     statement = (
         select(letters.c.slug, letters.c.title, letters.c.language, letters.c.published_at)
-        .where(letters.c.list_id == list_id)
+        .where(letters.c.list_id == list_id, _out())
         .order_by(letters.c.published_at.desc(), letters.c.delivery_id)
         .limit(limit)
     )

@@ -104,6 +104,7 @@ def create_app(services: Services) -> web.Application:
     app[auth.DOORKEEPER] = auth.Doorkeeper(services.database, services.clock)
     app[events.FEED] = Feed(services.database)
     app[proofs.PROOFREADER] = Proofreader(services=services)
+    app.on_startup.append(_tidy)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.append(_watched)
     for prefix, endpoints in api_endpoints().items():
@@ -145,6 +146,10 @@ async def _watched(app: web.Application) -> AsyncIterator[None]:
     yield
     watch.cancel()
     await asyncio.gather(watch, return_exceptions=True)
+
+
+async def _tidy(app: web.Application) -> None:
+    await asyncio.to_thread(transfers.tidy, app[SERVICES].settings.data_dir / "imports")
 
 
 async def _end_streams(app: web.Application) -> None:

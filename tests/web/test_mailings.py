@@ -143,6 +143,25 @@ async def test_a_second_mailing_of_the_same_name_gets_a_page_of_its_own(
     assert kept == ["t", "t", "t-2"]
 
 
+async def test_what_nobody_got_is_for_nobody_to_read(services: Services, visitor: Client) -> None:
+    await seed(services.database, READERS, now=services.clock.micros())
+    await _wish(services, archive=True)
+    reader = {"delivery_id": DELIVERY, "contact_id": "c0", "address": "a@x.org", "updated_at": 1}
+    async with services.database.write() as connection:
+        values = {"delivery_id": DELIVERY, "list_id": ACCOUNT, "title": "Fermeture", "html": "Non",
+                  "language": "fr", "published_at": 1}  # fmt: skip
+        await mailings.keep_letter(connection, services.database, values, slug="fermeture")
+        await connection.execute(insert(recipients).values(state="pending", **reader))
+    # Cancelled, or waiting for its relay.
+    assert (await visitor.get(f"/letters/{ACCOUNT}/fermeture")).status == 404
+    assert "Fermeture" not in await (await visitor.get(f"/letters/{ACCOUNT}")).text()
+    for state in ("sending", "uncertain", "accepted"):
+        async with services.database.write() as connection:
+            await connection.execute(update(recipients).values(state=state))
+        assert (await visitor.get(f"/letters/{ACCOUNT}/fermeture")).status == 200
+        assert "Fermeture" in await (await visitor.get(f"/letters/{ACCOUNT}")).text()
+
+
 async def test_what_is_for_a_segment_gets_no_page(services: Services) -> None:
     await seed(services.database, READERS, now=services.clock.micros())
     await _wish(services, archive=True)

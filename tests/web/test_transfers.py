@@ -6,13 +6,18 @@ import asyncio
 import csv
 import io
 import json
+import os
+import time
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import func, select
 
 from scheduler.services import Services
 from scheduler.store.audience_tables import consents, contacts, memberships
+from scheduler.web.api.transfers import KEPT
+from scheduler.web.app import create_app
 from tests.web.conftest import Client
 from tests.web.support import ask
 
@@ -123,6 +128,19 @@ async def test_a_list_that_is_not_there_is_no_empty_file(client: Client, list_id
     answer = await client.get("/api/v1/contacts/export", params={"list": list_id})
     assert answer.status == 422
     assert (await answer.json())["errors"][0]["field"] == "list"
+
+
+async def test_what_a_kill_left_behind_goes_and_what_is_new_stays(
+    client: Client, services: Services
+) -> None:
+    home = services.settings.data_dir / "imports"
+    for name, age in (("tmp-killed", KEPT + 60), ("of-yesterday", 86_400)):
+        (home / name).mkdir(parents=True)
+        (home / name / "people.csv").write_text("email\na@x.org\n")
+        long_ago = time.time() - age
+        os.utime(home / name, (long_ago, long_ago))
+    async with TestClient(TestServer(create_app(services))):
+        assert [one.name for one in home.iterdir()] == ["of-yesterday"]
 
 
 async def test_a_form_is_no_file(client: Client) -> None:

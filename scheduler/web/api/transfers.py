@@ -7,8 +7,9 @@ import csv
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,6 +34,7 @@ endpoints = Endpoints("contacts")
 
 LARGEST = 1 << 30  # bytes of a file
 BATCH = 1000  # rows a transaction: others want to write too
+KEPT = 7 * 24 * 3600  # seconds that a report waits for its file to be sent again
 _SHOWN, _REJECTED = 5, 200
 _FILE: dict[str, Any] = {"text/csv": {"schema": {"type": "string", "format": "binary"}}}
 _REFUSALS = (Refusal.MEDIA_TYPE, Refusal.TOO_LARGE, Refusal.CONFLICT)
@@ -238,6 +240,15 @@ async def _refuse_unreadable(order: Order) -> None:
         raise invalid("map", str(error)) from error
 
 
+def tidy(imports: Path) -> None:
+    """Remove what a kill, or somebody who never came back, left behind: it holds addresses."""
+    old = time.time() - KEPT
+    for one in imports.iterdir() if imports.exists() else ():
+        with suppress(OSError):  # another process of ours was faster
+            if one.name not in _under_way and one.stat().st_mtime < old:
+                shutil.rmtree(one)
+
+
 @asynccontextmanager
 async def _received(call: Call, query: FileQuery) -> AsyncIterator[tuple[Path, Shape]]:
     """The body as a file, gone afterwards; its report stays for whoever sends it again."""
@@ -250,6 +261,7 @@ async def _received(call: Call, query: FileQuery) -> AsyncIterator[tuple[Path, S
         )
     imports = call.services.settings.data_dir / "imports"
     imports.mkdir(mode=0o700, exist_ok=True)
+    await asyncio.to_thread(tidy, imports)
     with tempfile.TemporaryDirectory(dir=imports) as place:
         upload = Path(place) / "upload"
         await _write(call.request, upload)
