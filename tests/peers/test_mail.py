@@ -30,7 +30,7 @@ from channels.newsletter.deliverability.dns import Resolver
 from channels.newsletter.deliverability.inspect import Inspection
 from channels.newsletter.mailbox import visit
 from channels.newsletter.settings import Mailbox
-from channels.outcome import AccessLost, AccessReason, HealthStatus, Outcome, Throttled, Unavailable
+from channels.outcome import AccessLost, AccessReason, Delivered, HealthStatus, Outcome, Unavailable
 from scheduler.audience.returns import read
 from scheduler.broadcast import Broadcaster
 from scheduler.clock import Clock
@@ -267,10 +267,15 @@ async def test_refused_for_now_is_tried_again_and_ends_with_its_time(
         assert (await connection.execute(select(suppressions))).all() == []
 
 
-async def test_who_sends_too_fast_waits_and_charges_nobody(host: MailHost, desk: Desk) -> None:
+async def test_a_domain_that_is_told_too_much_waits_and_its_others_get_their_mail(
+    host: MailHost, desk: Desk
+) -> None:
     delivery = await desk.seed("slow", "ann")
-    assert isinstance(await desk.run(delivery, account(submission(host)), "Slow"), Throttled)
-    assert (await states(desk.database))["slow"] == "pending"
+    assert isinstance(await desk.run(delivery, account(submission(host)), "Slow"), Delivered)
+    assert await states(desk.database) == {"slow": "refused", "ann": "accepted"}
+    assert titled(host, "ann", "Slow") == 1
+    async with desk.database.read() as connection:
+        assert (await connection.execute(select(suppressions))).all() == []
 
 
 async def test_a_wrong_password_stops_the_run_before_anyone_is_written_to(
