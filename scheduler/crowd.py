@@ -125,12 +125,12 @@ class Crowd:
         if isinstance(outcome, Unreachable) and not self._by_email:
             settled = replace(settled, state=RecipientState.UNREACHED)
         self._logbook.answered(contact_id, settled.state, settled.code)
+        if verdict.stop is None and isinstance(outcome, Throttled | Unavailable):
+            settled = self._refused_for_now(claimed, outcome, settled)
         if isinstance(outcome, Rejected):
             self._conduct.refused(settled, outcome)
         else:
             self._books.settle(settled)
-        if verdict.stop is None and isinstance(outcome, Throttled | Unavailable):
-            self._refused_for_now(claimed, outcome)
         if verdict.suppress:
             self._books.ban(claimed.address, settled)
         if isinstance(outcome, Delivered | Accepted):
@@ -142,13 +142,21 @@ class Crowd:
             self._books.stop = verdict.stop
         return verdict.broken
 
-    def _refused_for_now(self, claimed: Claimed, outcome: Throttled | Unavailable) -> None:
+    def _refused_for_now(
+        self, claimed: Claimed, outcome: Throttled | Unavailable, settled: Settled
+    ) -> Settled:
+        """Close the domain if it wants that. Who closed it comes after the others there: one
+        mailbox that is always too busy must not use up everyone's patience."""
         if outcome.evidence.status is None:
-            return  # the road's own trouble, not that of the addressee's domain
+            return settled  # the road's own trouble, not that of the addressee's domain
         slow = isinstance(outcome, Throttled)
         now = self._clock.micros()
-        if self._books.gate.refused_for_now(claimed.address, now, slow=slow) is not None:
-            self._books.make_way(domain_of(claimed.address))
+        lane = self._books.gate.refused_for_now(claimed.address, now, slow=slow)
+        if lane is None:
+            return settled
+        self._books.make_way(domain_of(claimed.address))
+        behind = lane.closed_until + self._pace.defer_us
+        return replace(settled, next_at=max(settled.next_at, behind))
 
     def abandoned(self, detail: str) -> None:
         """The courier failed in a way that nobody foresaw: what had left may have been accepted,

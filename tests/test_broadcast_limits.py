@@ -147,6 +147,22 @@ async def test_a_domain_that_wants_it_slower_is_closed_and_the_others_go_on(benc
     assert await _tried(bench) == tried
 
 
+async def test_who_closed_a_domain_comes_after_the_others_there(bench: Bench) -> None:
+    domains = [f"slow{number}.example" for number in range(8)]
+    bench.relay.slow = set(domains)
+    delivery = await bench.seed(*(who for each in domains for who in _at(each, 2)), "r@example.org")
+    patient = replace(SOON, connections=1, defer_us=3600 * SECOND, defer_cap_us=7200 * SECOND)
+    await bench.run_until(1, delivery, pace=patient)
+    async with bench.database.read() as connection:
+        rows = (await connection.execute(select(recipients))).all()
+    waiting = {row.contact_id: row for row in rows if row.state == "pending"}
+    assert len(waiting) == 16
+    for first in range(0, 16, 2):
+        asked, spared = waiting[f"c{first}"], waiting[f"c{first + 1}"]
+        assert (asked.tries, spared.tries) == (1, 0)
+        assert asked.next_at > spared.next_at
+
+
 async def test_a_closed_domain_opens_by_itself(bench: Bench) -> None:
     bench.relay.slow = {"slow.example"}
     delivery = await bench.seed(*_at("slow.example", 20), *_at("example.org", 10))
