@@ -1,6 +1,6 @@
 """One delivery to many recipients: nobody skipped, nobody written to twice.
 
-Who gets it is frozen when the delivery starts. Recipients are claimed in chunks and settled in
+Who gets it is chosen when the delivery starts. Recipients are claimed in chunks and settled in
 batches, one transaction for both; a local logbook names each mail before it leaves, so that after
 a kill the doubt is one recipient per open connection. Consent and suppression are looked at when
 a chunk is claimed and again every half second. Done means: everyone selected is accepted, refused,
@@ -34,6 +34,7 @@ from scheduler.gate import Gate
 from scheduler.inheritance import inherit
 from scheduler.logbook import Logbook, forget
 from scheduler.roster import Member
+from scheduler.selection import choose_all
 from scheduler.services import Services
 from scheduler.stand_in import StandIns
 from scheduler.store import recipients as store
@@ -172,21 +173,22 @@ class _Run:
         await asyncio.sleep(min(max(wait, 0.0), LONGEST_NAP if not down else 60.0))
 
     async def _begin(self) -> bool:
-        """Freeze who gets it, and settle what an earlier run left in doubt."""
+        """Choose who gets it, and settle what an earlier run left in doubt."""
+        self._books.stop = await choose_all(
+            self._clerk,
+            self._clock,
+            self._delivery,
+            account_id=self._account.id,
+            by_email=self._by_email,
+            at_once=self._pace.selection,
+        )
+        if self._books.stop is not None:
+            return False
         now = self._clock.micros()
         async with self._database.write() as connection:
-            await store.hold_post(self._database, connection, self._delivery.post_id)
             self._books.stop = await self._clerk.stop(connection, now)
             if self._books.stop is not None:
                 return False
-            await store.freeze(
-                self._database,
-                connection,
-                delivery_id=self._delivery.id,
-                account_id=self._account.id,
-                by_email=self._by_email,
-                now=now,
-            )
             strays = await inherit(
                 connection,
                 self._desk.logbooks,

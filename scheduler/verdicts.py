@@ -35,6 +35,7 @@ _DOUBT = "the worker stopped while this mail was under way"
 class Pace:
     """How a broadcast runs; durations in microseconds.
 
+    `selection` people of the list are looked at in one transaction when recipients are chosen.
     `chunk` recipients are claimed at a time, `flush_us` is the longest an outcome stays out of
     SQL, `recheck_us` the longest that consent is taken for granted. Who is refused for now is
     tried again after `defer_us`, then twice that up to `defer_cap_us`, for `patience_us` in all.
@@ -43,6 +44,7 @@ class Pace:
     """
 
     connections: int = 10
+    selection: int = 5000
     chunk: int = 500
     flush_us: int = SECOND // 10
     recheck_us: int = SECOND // 2

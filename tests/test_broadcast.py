@@ -31,6 +31,7 @@ from scheduler.deliveries import Delivery
 from scheduler.logbook import Logbook
 from scheduler.store import recipients as store
 from scheduler.store.audience_tables import contacts, memberships, recipients, suppressions
+from scheduler.store.choosing import choose
 from scheduler.store.db import Database
 from scheduler.store.tables import accounts
 from scheduler.verdicts import Pace
@@ -277,9 +278,10 @@ async def _interrupted(rig: Rig, prove: Callable[[Logbook], None] | None) -> Del
     """A delivery whose first worker died with c0 … c3 claimed."""
     delivery = await rig.seed(*_addresses(6))
     async with rig.database.write() as connection:
-        await store.freeze(
-            rig.database, connection, delivery_id=DELIVERY, account_id=ACCOUNT, by_email=True, now=1
-        )
+        await choose(
+            rig.database, connection, delivery_id=DELIVERY, account_id=ACCOUNT, by_email=True,
+            now=1, at_once=5000,
+        )  # fmt: skip
         await connection.execute(
             update(recipients)
             .where(recipients.c.contact_id.in_(["c0", "c1", "c2", "c3"]))

@@ -47,6 +47,7 @@ addresses = Table(
     Column("created_at", Moment, nullable=False),
     UniqueConstraint("account_id", "address", name="uq_addresses_address"),
     Index("ix_addresses_contact", "contact_id"),
+    Index("ix_addresses_account", "account_id", "contact_id"),
 )
 
 lists = Table(

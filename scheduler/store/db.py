@@ -30,7 +30,12 @@ class Database:
         options: dict[str, Any] = (
             {"max_overflow": pool_size, "pool_pre_ping": True}
             if self.is_postgresql
-            else {"max_overflow": 0, "connect_args": {"timeout": 30}, "pool_reset_on_return": None}
+            else {
+                "max_overflow": 0,
+                "connect_args": {"timeout": 30},
+                "pool_reset_on_return": None,
+                "pool_use_lifo": True,  # each has a page cache of its own: fill few of them
+            }
         )
         self._writing: AsyncEngine = create_async_engine(url, pool_size=pool_size, **options)
         # Reads without BEGIN and COMMIT around them: on SQLite each is a hop to another thread
@@ -89,7 +94,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "foreign_keys=ON",
         "busy_timeout=30000",
         "temp_store=MEMORY",
-        "cache_size=-16000",
+        "cache_size=-8000",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scheduler.store.audience import Standing
 from scheduler.store.audience_tables import clicks, letters, lists, memberships, recipients
 from scheduler.store.db import Database
-from scheduler.store.recipients import RecipientState
+from scheduler.store.recipients import UNCHOSEN, RecipientState
 from scheduler.store.tables import deliveries, posts
 
 _LEFT = (RecipientState.SENDING, RecipientState.ACCEPTED, RecipientState.UNCERTAIN)
@@ -181,7 +181,6 @@ async def recipients_of(
     ).where(recipients.c.delivery_id == delivery_id)  # fmt: skip
     if state is not None:
         statement = statement.where(recipients.c.state == state)
-    if after is not None:
-        statement = statement.where(recipients.c.contact_id > after)
+    statement = statement.where(recipients.c.contact_id > (after or UNCHOSEN))
     statement = statement.order_by(recipients.c.contact_id).limit(limit)
     return (await connection.execute(statement)).mappings().all()

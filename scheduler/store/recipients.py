@@ -1,4 +1,4 @@
-"""The recipients of broadcasts: frozen once, claimed in chunks, settled one by one.
+"""The recipients of broadcasts: chosen once, claimed in chunks, settled one by one.
 
 `worker` holds the token of the run that claimed a row and fences every later write. `next_at` is
 0 until a first refusal for now, so that one index finds what is due.
@@ -11,23 +11,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql import ColumnElement
 
-from channels.posts import Part
-from scheduler.store.audience_tables import (
-    addresses,
-    contacts,
-    memberships,
-    recipients,
-    suppressions,
-)
+from scheduler.store.audience_tables import contacts, recipients, suppressions
 from scheduler.store.db import Database
-from scheduler.store.segments import audience_of
 from scheduler.store.tables import accounts, deliveries, posts
 
 SUBSCRIBED = "subscribed"
+# In place of a contact's id: those whom a delivery has not chosen yet (`scheduler.store.choosing`).
+UNCHOSEN = ""
 TOUCHED_AT_ONCE = 1000
 
 
@@ -98,89 +91,6 @@ async def hold_post(database: Database, connection: AsyncConnection, post_id: st
         await connection.execute(statement)
 
 
-async def freeze(
-    database: Database,
-    connection: AsyncConnection,
-    *,
-    delivery_id: str,
-    account_id: str,
-    by_email: bool,
-    now: int,
-) -> None:
-    """Fix who gets this delivery, once: the subscribers of the account's list (the list with its
-    id), or who has an address with this account; of them, the segment that the post names. Error:
-    LostSegmentError."""
-    known = select(recipients.c.contact_id).where(recipients.c.delivery_id == delivery_id).limit(1)
-    if (await connection.execute(known)).first() is not None:
-        return
-    chosen = _subscribers(delivery_id, account_id) if by_email else _addressees(account_id, now)
-    chosen = chosen.add_columns(literal(delivery_id), literal(0), literal(now))
-    among = await audience_of(database, connection, delivery_id, now=now)
-    if among is not None:
-        chosen = chosen.where(among)
-    columns = ["contact_id", "address", "state", "code", "detail"]
-    columns += ["delivery_id", "next_at", "updated_at"]
-    await connection.execute(database.insert(recipients).from_select(columns, chosen))
-
-
-def _subscribers(delivery_id: str, account_id: str) -> Select[Any]:
-    """Contact, address, state, code and detail of who a mail is for."""
-    return (
-        select(
-            contacts.c.id,
-            contacts.c.email,
-            literal(RecipientState.PENDING.value),
-            literal(""),
-            literal(""),
-        )
-        .join_from(memberships, contacts)
-        .where(
-            memberships.c.list_id == account_id,
-            memberships.c.state == SUBSCRIBED,
-            contacts.c.email.is_not(None),
-            contacts.c.id.not_in(_stood_in_for(delivery_id)),
-        )
-    )
-
-
-def _addressees(account_id: str, now: int) -> Select[Any]:
-    """As `_subscribers`, of who has an address with the account; whose window is closed is not
-    reached, and counted."""
-    is_open = or_(addresses.c.writable_until.is_(None), addresses.c.writable_until > now)
-    writable = func.max(case((is_open, 1), else_=0)) == 1
-
-    def either(one: str, other: str) -> ColumnElement[str]:
-        return case((writable, literal(one)), else_=literal(other))
-
-    return (
-        select(
-            contacts.c.id,
-            func.coalesce(
-                func.min(case((is_open, addresses.c.address))), func.min(addresses.c.address)
-            ),
-            either(RecipientState.PENDING.value, RecipientState.UNREACHED.value),
-            either("", "window-closed"),
-            either("", "the window in which they may be written to was closed"),
-        )
-        .join_from(addresses, contacts)
-        .where(addresses.c.account_id == account_id)
-        .group_by(contacts.c.id)
-    )
-
-
-def _stood_in_for(delivery_id: str) -> Select[tuple[str]]:
-    """Who gets the post of this delivery by mail already, because another channel could not reach
-    them: nobody is written to twice."""
-    post_id = select(deliveries.c.post_id).where(deliveries.c.id == delivery_id)
-    stand_ins = select(deliveries.c.id).where(
-        deliveries.c.post_id == post_id.scalar_subquery(), deliveries.c.part == Part.STAND_IN
-    )
-    return select(recipients.c.contact_id).where(
-        recipients.c.delivery_id.in_(stand_ins),
-        recipients.c.state.not_in((RecipientState.REFUSED, RecipientState.SUPPRESSED)),
-    )
-
-
 async def suppressed(connection: AsyncConnection, hashes: Collection[str]) -> set[str]:
     """Which of these keyed hashes are on the never-again list."""
     statement = select(suppressions.c.hash).where(suppressions.c.hash.in_(hashes))
@@ -213,7 +123,7 @@ async def tally(connection: AsyncConnection, delivery_id: str) -> dict[Recipient
     """How many recipients are in each state."""
     statement = (
         select(recipients.c.state, func.count())
-        .where(recipients.c.delivery_id == delivery_id)
+        .where(recipients.c.delivery_id == delivery_id, recipients.c.contact_id != UNCHOSEN)
         .group_by(recipients.c.state)
     )
     return {RecipientState(row[0]): row[1] for row in await connection.execute(statement)}

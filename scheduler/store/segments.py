@@ -242,9 +242,9 @@ class LostSegmentError(LookupError):
     """A post is for a segment that is not there (any more): nobody knows who may get it."""
 
 
-async def audience_of(
-    database: Database, connection: AsyncConnection, delivery_id: str, *, now: int
-) -> ColumnElement[bool] | None:
+async def filter_of(
+    database: Database, connection: AsyncConnection, delivery_id: str
+) -> dict[str, Any] | None:
     """Whom of a list a delivery's post is for, None for everybody. Error: LostSegmentError."""
     statement = (
         select(_to(database))
@@ -258,7 +258,13 @@ async def audience_of(
     row = await get(connection, segment_id)
     if row is None:
         raise LostSegmentError(segment_id)
-    return Matcher(database, now).of(parse(row["filter"]))
+    found: dict[str, Any] = row["filter"]
+    return found
+
+
+def condition(database: Database, node: dict[str, Any], *, now: int) -> ColumnElement[bool]:
+    """A stored filter as a condition on `contacts`, as of `now` (microseconds)."""
+    return Matcher(database, now).of(parse(node))
 
 
 async def count(

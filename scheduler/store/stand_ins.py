@@ -16,7 +16,7 @@ from scheduler.store.audience_tables import addresses, contacts, memberships, re
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection, Database
 from scheduler.store.plan_b_tables import digest_items
-from scheduler.store.recipients import SUBSCRIBED, RecipientState
+from scheduler.store.recipients import SUBSCRIBED, UNCHOSEN, RecipientState
 from scheduler.store.tables import deliveries
 
 # Has it, gets it, or may have it.
@@ -32,7 +32,10 @@ _COMING = (State.SCHEDULED, State.ARMED, State.SENDING)
 async def carriers(connection: Connection, delivery: Delivery) -> list[str]:
     """Accounts whose own delivery of the post, or whose digest with it, has not chosen its readers
     yet: their subscribers will be among them."""
-    chosen = exists().where(recipients.c.delivery_id == deliveries.c.id)
+    unchosen = recipients.alias("unchosen")
+    chosen = exists().where(recipients.c.delivery_id == deliveries.c.id) & ~exists().where(
+        unchosen.c.delivery_id == deliveries.c.id, unchosen.c.contact_id == UNCHOSEN
+    )
     in_digest = select(digest_items.c.delivery_id).where(digest_items.c.post_id == delivery.post_id)
     statement = select(deliveries.c.account_id).where(
         or_(
@@ -61,10 +64,19 @@ async def note_covered(
         other.c.state.in_(_LIVE),
         or_(sibling.c.post_id == delivery.post_id, sibling.c.id.in_(digest_of)),
     )
+    choosing, carrier = recipients.alias("choosing"), deliveries.alias("carrier")
+    too_late = exists().where(
+        carrier.c.account_id == memberships.c.list_id,
+        or_(carrier.c.post_id == delivery.post_id, carrier.c.id.in_(digest_of)),
+        choosing.c.delivery_id == carrier.c.id,
+        choosing.c.contact_id == UNCHOSEN,
+        choosing.c.updated_at < memberships.c.since,
+    )
     will_have_it = exists().where(
         memberships.c.contact_id == recipients.c.contact_id,
         memberships.c.list_id.in_(carrier_ids),
         memberships.c.state == SUBSCRIBED,
+        ~too_late,
     )
     return await _mark(
         connection, delivery, or_(has_it, will_have_it), RecipientState.COVERED, now=now

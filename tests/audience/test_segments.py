@@ -22,8 +22,9 @@ from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
 from scheduler.mailing import Mailing
 from scheduler.roster import Member
-from scheduler.store import recipients, segments
+from scheduler.store import segments
 from scheduler.store.audience_tables import consents, contacts, lists, memberships
+from scheduler.store.choosing import choose
 from scheduler.store.db import Database
 from scheduler.store.tables import posts
 from tests.support.audience import ACCOUNT, DELIVERY, seed, states
@@ -190,9 +191,10 @@ async def _for_segment(database: Database, node: dict[str, Any]) -> str:
 
 async def _freeze(database: Database) -> dict[str, str]:
     async with database.write() as connection:
-        await recipients.freeze(
-            database, connection, delivery_id=DELIVERY, account_id=ACCOUNT, by_email=True, now=NOW
-        )
+        await choose(
+            database, connection, delivery_id=DELIVERY, account_id=ACCOUNT, by_email=True,
+            now=NOW, at_once=5000,
+        )  # fmt: skip
     return await states(database)
 
 

@@ -1,0 +1,51 @@
+"""Choosing who gets a broadcast, without keeping the other deliveries waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from channels.outcome import Outcome
+from scheduler.clerk import Clerk
+from scheduler.clock import Clock
+from scheduler.deliveries import Delivery
+from scheduler.store.choosing import choose
+from scheduler.store.recipients import hold_post
+
+LONGEST_REST = 0.1
+
+
+async def choose_all(
+    clerk: Clerk,
+    clock: Clock,
+    delivery: Delivery,
+    *,
+    account_id: str,
+    by_email: bool,
+    at_once: int,
+    rest: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> Outcome | None:
+    """Choose everyone, `at_once` in a transaction and others' between two of them, going on where
+    an earlier run stopped; why the run has to end, None when everyone is chosen."""
+    database = clerk.database
+    while True:
+        began = time.monotonic()
+        async with database.write() as connection:
+            now = clock.micros()
+            await hold_post(database, connection, delivery.post_id)
+            stop = await clerk.stop(connection, now)
+            if stop is not None:
+                return stop
+            if await choose(
+                database,
+                connection,
+                delivery_id=delivery.id,
+                account_id=account_id,
+                by_email=by_email,
+                now=now,
+                at_once=at_once,
+            ):
+                return None
+        # Who waits for SQLite's lock looks only now and then whether it is free.
+        await rest(min(time.monotonic() - began, LONGEST_REST))
