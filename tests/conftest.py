@@ -148,6 +148,12 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
 
 
 @pytest.fixture
+def postgres_empty_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A PostgreSQL database without a schema."""
+    yield from _fresh_postgres(request.getfixturevalue("postgres"), "template0")
+
+
+@pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """What exists on the practice platforms."""
     ledger = Ledger(tmp_path / "ledger.db")

@@ -109,7 +109,8 @@ async def erase(
     connection: AsyncConnection, database: Database, *, contact_id: str, key: bytes, now: int
 ) -> bool:
     """Forget somebody; False if there is nobody. The keyed hash of their address stays, so that
-    no import brings them back; what was sent keeps its count and loses its address."""
+    no import brings them back; what was sent keeps its count and loses its address, and what
+    servers said, which mostly names it."""
     person = await get(connection, contact_id)
     if person is None:
         return False
@@ -117,7 +118,9 @@ async def erase(
         row = {"hash": fingerprint(key, person["email"]), "reason": ERASED, "detail": "", "at": now}
         await suppress(database, connection, [row])
     await connection.execute(
-        update(recipients).where(recipients.c.contact_id == contact_id).values(address="")
+        update(recipients)
+        .where(recipients.c.contact_id == contact_id)
+        .values(address="", detail="")
     )
     for table in (addresses, memberships, consents, service_mails, returns):
         await connection.execute(delete(table).where(table.c.contact_id == contact_id))

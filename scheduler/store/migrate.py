@@ -43,21 +43,32 @@ def _config() -> Config:
 
 async def migrate(database: Database, revision: str = "head") -> None:
     """Upgrade to `revision`; safe to call from several processes at once, and for a release that
-    finds the schema of the one after it."""
-    if _reached(await current(database), newest() if revision == "head" else revision):
-        return
+    finds the schema of the one after it.
 
-    def upgrade(connection: Connection) -> None:
+    A transaction a step, so that none keeps a table from the release that still runs while
+    another one waits or builds an index.
+    """
+    wanted = newest() if revision == "head" else revision
+    here = await current(database)
+    if _reached(here, wanted):
+        return
+    # Nobody runs beside an empty database.
+    steps = [wanted] if here is None else [one for one in _known() if here < one <= wanted]
+
+    def upgrade(connection: Connection, step: str) -> None:
         from alembic import command
 
+        if _reached(_version(connection), step):
+            return  # another process did it meanwhile
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        command.upgrade(config, step)
 
-    async with database.write() as connection:
-        if database.is_postgresql:
-            await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7310295)")
-        await connection.run_sync(upgrade)
+    for step in steps:
+        async with database.write() as connection:
+            if database.is_postgresql:
+                await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7310295)")
+            await connection.run_sync(upgrade, step)
 
 
 async def pending(database: Database) -> list[str]:
@@ -73,15 +84,15 @@ async def pending(database: Database) -> list[str]:
 
 async def current(database: Database) -> str | None:
     """The revision that the database is at; None when it is empty."""
-
-    def look(connection: Connection) -> str | None:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-        return found
-
     async with database.read() as connection:
-        return await connection.run_sync(look)
+        return await connection.run_sync(_version)
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def _reached(here: str | None, wanted: str) -> bool:
@@ -91,4 +102,9 @@ def _reached(here: str | None, wanted: str) -> bool:
 def newest() -> str:
     """The last revision of this release. Their files begin with their numbers, so that nobody
     needs to load Alembic, which is large, to learn that nothing waits."""
-    return max(path.name for path in _VERSIONS.glob("[0-9]*.py"))[:4]
+    return _known()[-1]
+
+
+def _known() -> list[str]:
+    """This release's revisions, in order."""
+    return sorted(path.name[:4] for path in _VERSIONS.glob("[0-9]*.py"))

@@ -32,6 +32,24 @@ async def test_a_release_runs_beside_the_schema_of_the_one_after_it(database: Da
     assert await current(database) == "9999"
 
 
+async def test_a_step_that_waits_keeps_no_table_from_the_release_that_runs(
+    postgres_empty_url: str,
+) -> None:
+    database = Database(postgres_empty_url)
+    await migrate(database, "0005")
+    async with asyncio.timeout(60), database.read() as reader:
+        await reader.execute(text("SELECT 1 FROM lists"))  # as a long look at it does: 0011 waits
+        upgrading = asyncio.create_task(migrate(database))
+        while await current(database) != "0010":  # noqa: ASYNC110 -- a database tells nobody
+            await asyncio.sleep(0.02)
+        async with database.write() as connection:
+            await connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+            await connection.execute(text("UPDATE deliveries SET state = state"))
+    await upgrading
+    assert await pending(database) == []
+    await database.close()
+
+
 async def test_the_newest_revision_is_alembics_head(database: Database) -> None:
     script = ScriptDirectory(str(Path(store.__file__).parent / "migrations"))
     assert script.get_heads() == [newest()]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from scheduler.services import Services
-from scheduler.store.audience_tables import suppressions
+from scheduler.store.audience_tables import recipients, suppressions
 from tests.web.conftest import Client
 from tests.web.support import ask, connect
 
@@ -86,8 +86,19 @@ async def test_who_left_or_was_erased_is_not_put_back(client: Client, services: 
     body = {"email": "ann@x.org", "lists": [list_id], "consent": CONSENT}
     refused = await ask(client, "POST", "/contacts", body, status=409)
     assert refused["errors"][0]["field"] == "lists[0]"
+    async with services.database.write() as connection:
+        await connection.execute(
+            insert(recipients).values(
+                delivery_id="d", contact_id=contact_id, address="ann@x.org", state="refused",
+                code="550", detail="<ann@x.org>: no such user", updated_at=1,
+            )
+        )  # fmt: skip
     await ask(client, "DELETE", f"/contacts/{contact_id}", status=204)
     await ask(client, "DELETE", f"/contacts/{contact_id}", status=404)
+    async with services.database.read() as connection:
+        (sent,) = (await connection.execute(select(recipients))).mappings().all()
+    assert (sent["state"], sent["code"]) == ("refused", "550")
+    assert "ann@x.org" not in str(dict(sent))
     await ask(client, "GET", f"/contacts/{contact_id}", status=404)
     refused = await ask(client, "POST", "/contacts", body, status=409)
     assert refused["errors"][0]["field"] == "email"
