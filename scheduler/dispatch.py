@@ -25,6 +25,7 @@ from scheduler.clock import Clock
 from scheduler.completion import Completer
 from scheduler.decide import SECOND, Move
 from scheduler.deliveries import Delivery
+from scheduler.ending import end, within
 from scheduler.store import claims
 from scheduler.store.completions import mark_sending
 from scheduler.store.db import Database
@@ -40,6 +41,8 @@ LONGEST_SLEEP = 0.25
 # A lease is renewed so often in its time: what waits has enough of it left for a send.
 RENEWALS = 4
 DB_PAUSE = 0.25
+# What is left to do after the grace gets so long: sends that used it up keep their outcome.
+MOMENT = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +113,10 @@ class Dispatcher:
     async def stop(self, grace: float) -> None:
         """Stop claiming, give back what has not left, finish what is in flight.
 
-        Sends still under way after `grace` seconds are cancelled; the journal keeps their doubt.
+        All of it within `grace` seconds and a moment. Sends still under way then are cancelled; the
+        journal keeps their doubt.
         """
+        ends_at = asyncio.get_running_loop().time() + grace
         self._stopping = True
         self._bell.set()
         self._timer.set()
@@ -121,19 +126,18 @@ class Dispatcher:
         self._heap.clear()
         self._returns += [(armed.delivery.id, armed.token) for armed in waiting]
         try:
-            await self._give_back()
+            await within(_until(ends_at), self._give_back())
         except Exception:  # the database is away: the leases end by themselves
             log.exception("giving-back.failed")
             metrics.DB_ERRORS.labels("giving-back").inc()
         if self._sends:
-            _, late = await asyncio.wait(self._sends, timeout=grace)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            _, late = await asyncio.wait(self._sends, timeout=_until(ends_at))
+            await end(late)
         with suppress(TimeoutError):  # no database: the journal keeps their doubt, too
-            async with asyncio.timeout(grace):
+            async with asyncio.timeout(_until(ends_at)):
                 await self._completer.drained()
-        await self._look.close()
+        with suppress(Exception):  # a connection that is broken is closed
+            await within(MOMENT, self._look.close())
 
     async def _give_back(self) -> None:
         """What is ours and certainly did not leave is everyone's again."""
@@ -356,3 +360,7 @@ class Dispatcher:
                 armed.lease_until = until
             metrics.ARMED.set(self.load)
             metrics.IN_FLIGHT.set(len(self._sends))
+
+
+def _until(ends_at: float) -> float:
+    return max(ends_at - asyncio.get_running_loop().time(), MOMENT)

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from scheduler import metrics
 from scheduler.clock import Clock, moment
 from scheduler.decide import SECOND
+from scheduler.ending import end, within
 from scheduler.sentinel import sentinel_pool
 from scheduler.settings import Settings
 
@@ -33,6 +35,7 @@ QUEUE = "estafette:queue"
 # Ticks further ahead are made later, from SQL: Redis stays small however much is scheduled.
 NEAR = 120 * SECOND
 REMEMBERED = 1000
+_CLOSES_WITHIN = 0.5
 
 
 def serialize(job: dict[str, Any]) -> bytes:
@@ -150,7 +153,7 @@ class ArqDoorbell:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
         if self._pool is not None:
-            await self._pool.aclose()
+            with suppress(RedisError, OSError, TimeoutError):
+                await within(_CLOSES_WITHIN, self._pool.aclose())

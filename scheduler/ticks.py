@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import structlog
@@ -15,12 +16,14 @@ from redis.exceptions import RedisError
 
 from scheduler import metrics
 from scheduler.dispatch import Dispatcher
+from scheduler.ending import end, within
 from scheduler.queue import QUEUE, behind_sentinels, redis_settings, serialize
 from scheduler.settings import Settings
 
 log = structlog.get_logger()
 
 _REST = 1.0
+_CLOSES_WITHIN = 0.5
 
 
 async def tick(context: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
@@ -74,13 +77,10 @@ class Ticks:
 
 
 async def _end(worker: Worker) -> None:
-    """Close arq's worker, whose own closing writes to Redis and so fails where Redis is gone: that
-    must not end our loop, nor leave connections behind."""
+    """Leave nothing of arq's worker behind. Its own closing would write to Redis first: with all
+    retries where Redis is gone, and for ever where it hangs."""
+    await end([task for task in (worker.main_task, *worker.tasks.values()) if task is not None])
     pool = worker._pool  # noqa: SLF001 -- the property raises when there is none
-    try:
-        await worker.close()
-    except (RedisError, OSError) as error:
-        log.debug("redis.not-told", error=type(error).__name__)
-    finally:
-        if pool is not None:
-            await pool.aclose(close_connection_pool=True)
+    if pool is not None:
+        with suppress(RedisError, OSError, TimeoutError):
+            await within(_CLOSES_WITHIN, pool.aclose(close_connection_pool=True))

@@ -27,6 +27,7 @@ from scheduler.decide import SECOND, Move, Rules
 from scheduler.deliveries import Delivery
 from scheduler.dispatch import Dispatcher, Pace
 from scheduler.duties import Duties
+from scheduler.ending import end, within
 from scheduler.foresight import Foresight
 from scheduler.garbage import rarely_collected
 from scheduler.historian import Historian
@@ -42,6 +43,8 @@ from scheduler.store import claims
 from scheduler.takeover import take_over
 
 log = structlog.get_logger()
+
+_RETIRES_WITHIN = 1.0
 
 
 class Worker:
@@ -131,15 +134,22 @@ class Worker:
             with rarely_collected():
                 yield self
         finally:
-            await self.dispatcher.stop(self._services.settings.grace)
-            for task in loops:
-                task.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
-            await claims.retire(self._services.database, self.id)
-            if self._completer.pending or self._journal.in_doubt:
-                self._journal.abandon()
-            else:
-                self._journal.close()
+            try:
+                await self.dispatcher.stop(self._services.settings.grace)
+            finally:
+                await end(loops)
+                await self._retire()
+                if self._completer.pending or self._journal.in_doubt:
+                    self._journal.abandon()
+                else:
+                    self._journal.close()
+
+    async def _retire(self) -> None:
+        """Not to be counted among the living any more; without a database, silence says it."""
+        try:
+            await within(_RETIRES_WITHIN, claims.retire(self._services.database, self.id))
+        except Exception as error:  # noqa: BLE001 -- whatever the driver raises
+            log.warning("retiring.failed", error=type(error).__name__)
 
     async def _take_over_own_dead(self) -> None:
         """Workers that were killed on this machine: their journals say what really left."""

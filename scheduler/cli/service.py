@@ -30,6 +30,7 @@ from scheduler.cli.practice import connect_accounts, practice_platforms
 from scheduler.clock import Clock
 from scheduler.doorbell import Doorbell, SilentDoorbell
 from scheduler.embedded import NO_SERVER, EmbeddedRedisError, doorbell
+from scheduler.ending import LAST_MOMENT, LastMoment
 from scheduler.logs import configure
 from scheduler.mailing import mailing
 from scheduler.services import Services, open_services
@@ -72,7 +73,7 @@ def run(
     configure("warning" if quiet else settings.log_level, settings.log_format)
     make_data_dir(settings)
     with only_copy(settings):
-        _until_told(lambda stop: _run(settings, stop, practice=practice))
+        _until_told(settings, lambda stop: _run(settings, stop, practice=practice))
 
 
 async def _run(settings: Settings, stop: asyncio.Event, *, practice: bool) -> None:
@@ -109,7 +110,7 @@ def api() -> None:
     settings = load_settings()
     configure(settings.log_level, settings.log_format)
     make_data_dir(settings)
-    _until_told(lambda stop: _api(settings, stop))
+    _until_told(settings, lambda stop: _api(settings, stop))
 
 
 async def _api(settings: Settings, stop: asyncio.Event) -> None:
@@ -131,7 +132,7 @@ def worker(
     settings = load_settings()
     configure(settings.log_level, settings.log_format)
     make_data_dir(settings)
-    _until_told(lambda stop: _work(settings, stop, metrics_port))
+    _until_told(settings, lambda stop: _work(settings, stop, metrics_port))
 
 
 async def _work(settings: Settings, stop: asyncio.Event, metrics_port: int) -> None:
@@ -146,15 +147,27 @@ async def _work(settings: Settings, stop: asyncio.Event, metrics_port: int) -> N
         await stop.wait()
 
 
-def _until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run until SIGINT or SIGTERM. Errors of the start become sentences."""
+def _until_told(
+    settings: Settings, work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+) -> None:
+    """Run until SIGINT or SIGTERM, and then not much longer than the grace. Errors of the start
+    become sentences."""
 
     async def whole() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for told in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(told, stop.set)
-        await work(stop)
+        last = LastMoment(loop, settings.grace + LAST_MOMENT)
+
+        def told() -> None:
+            stop.set()
+            last.begin()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, told)
+        try:
+            await work(stop)
+        finally:
+            last.begin()
 
     try:
         if sys.platform == "win32":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from sqlalchemy import ARRAY, Text, event, func, literal, select
@@ -12,6 +12,10 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import Table
+
+from scheduler.ending import within
+
+_CLOSES_WITHIN = 1.0
 
 Connection = AsyncConnection
 Insert = Any  # the two dialects' inserts share on_conflict_* but no type that says so
@@ -81,6 +85,11 @@ class Database:
         return select(func.json_each(json.dumps(list(texts))).table_valued("value").c.value)
 
     async def close(self) -> None:
+        """Without waiting long for a server that hangs: its connections end with the process."""
+        with suppress(TimeoutError):
+            await within(_CLOSES_WITHIN, self._dispose())
+
+    async def _dispose(self) -> None:
         await self._writing.dispose()
         await self._reading.dispose()
 

@@ -14,6 +14,7 @@ import uvloop
 from aiohttp import web
 
 from scheduler.clock import Clock
+from scheduler.ending import LAST_MOMENT, LastMoment
 from scheduler.logs import configure
 from scheduler.mailing import mailing
 from scheduler.queue import ArqDoorbell
@@ -27,7 +28,14 @@ async def main(role: str) -> None:
     settings = Settings()
     configure("error", "json")
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    loop = asyncio.get_running_loop()
+    last = LastMoment(loop, settings.grace + LAST_MOMENT)
+
+    def told() -> None:
+        stop.set()
+        last.begin()
+
+    loop.add_signal_handler(signal.SIGTERM, told)
     url = None if settings.redis_url in {"", "none"} else settings.redis_url
     bell: Any = None
     if url is not None:

@@ -1,0 +1,101 @@
+"""How a process ends, whatever hangs: tasks are cancelled and waited for, but not for ever; and
+when even that does not help, the process leaves at its last moment and says what kept it.
+
+To leave at once is safe: everything here survives a kill (SQL is the truth, a worker's journal says
+what left).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger()
+
+# A task may hang in its own clean-up, where only a second cancellation reaches it.
+_CANCELLATIONS = 2
+_ENDS_WITHIN = 0.75
+# After the grace: ending the loops, telling the database, closing what is open.
+LAST_MOMENT = 5.0
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]], *, within: float = _ENDS_WITHIN) -> bool:
+    """Cancel these and wait until they ended, `within` seconds a cancellation; False when some
+    did not, which are named in the log. Their own errors are nobody's any more."""
+    every = set(tasks)
+    left = {task for task in every if not task.done()}
+    for _ in range(_CANCELLATIONS):
+        for task in left:
+            task.cancel()
+        if left:
+            _, left = await asyncio.wait(left, timeout=within)
+        if left:
+            log.warning("task.did-not-end", tasks=_named(left))
+    for task in every:
+        task.add_done_callback(_forget)
+    return not left
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, object]) -> None:
+    """Do this, but give it up after so long: cancelled, and not waited for, since a driver whose
+    server hangs takes seconds to see a cancellation. Errors: TimeoutError; the work's own."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+        if not task.done():
+            raise TimeoutError
+        task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(_forget)
+
+
+class LastMoment:
+    """From `begin` on, the process has so many seconds to end by itself. A thread watches, for a
+    loop that is blocked watches nothing."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, within: float) -> None:
+        self._loop = loop
+        self._timer = threading.Timer(within, self._leave)
+        self._timer.daemon = True
+        self._begun = False
+
+    def begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._timer.start()
+
+    def _leave(self) -> None:
+        try:
+            left = [] if self._loop.is_closed() else _named(asyncio.all_tasks(self._loop))
+            threads = [thread.name for thread in threading.enumerate() if not thread.daemon]
+            log.error("process.did-not-end", tasks=left, threads=threads)
+        finally:
+            os._exit(1)
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    """Its error, if it had one, was seen."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _named(tasks: Iterable[asyncio.Task[Any]]) -> list[str]:
+    return sorted(_where(task.get_coro()) for task in tasks)
+
+
+def _where(coroutine: Any) -> str:
+    """Our coroutine, and the innermost that it waits in."""
+    name, inner = coroutine.__qualname__, coroutine
+    while hasattr(waited := getattr(inner, "cr_await", None), "cr_frame"):
+        inner = waited
+    frame = getattr(inner, "cr_frame", None)
+    if frame is None:
+        return str(name)
+    return f"{name} in {inner.__qualname__} ({frame.f_code.co_filename}:{frame.f_lineno})"
