@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from hashlib import blake2b
 
 from channels.base import Recipient
@@ -235,11 +236,11 @@ def _encoded(text: str, value: Callable[[str], str]) -> Iterator[bytes | Fill]:
 
 def _hole(name: str, fallback: str, value: Callable[[str], str]) -> Fill:
     fallback = html.unescape(fallback)  # in the HTML part the author's words are escaped already
-    otherwise = _quoted(value(fallback), text=False)
+    otherwise = _quoted_value(value(fallback))
 
     def fill(values: Mapping[str, str]) -> bytes:
         found = values.get(name)
-        return _quoted(value(found), text=False) if found else otherwise
+        return _quoted_value(value(found)) if found else otherwise
 
     return fill
 
@@ -250,6 +251,11 @@ def _plain_value(text: str) -> str:
 
 def _html_value(text: str) -> str:
     return html.escape(text)
+
+
+@lru_cache(maxsize=64)  # most values stand in the plain part and in the HTML part of one mail
+def _quoted_value(value: str) -> bytes:
+    return _quoted(value, text=False)
 
 
 def _quoted(value: str, *, text: bool) -> bytes:

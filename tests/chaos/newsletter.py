@@ -27,6 +27,7 @@ from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, State
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
+from scheduler.store.recipients import UNCHOSEN
 from scheduler.verdicts import Pace
 from tests.support.audience import ACCOUNT, DELIVERY, seed, states, take_over
 from tests.support.relay import CountingRelay
@@ -56,7 +57,13 @@ async def carry_on(url: str, directory: Path, port: int, connections: int) -> No
         logbooks=directory / "logbooks",
         key=b"chaos",
         link=lambda contact, account: f"https://example.org/u/{account}/{contact}",
-        pace=Pace(connections=connections, chunk=200, defer_us=50_000, defer_cap_us=200_000),
+        pace=Pace(
+            connections=connections,
+            selection=100,
+            chunk=200,
+            defer_us=50_000,
+            defer_cap_us=200_000,
+        ),
     )
     due_at = clock.micros()
     delivery = Delivery(
@@ -114,11 +121,12 @@ async def chaos(options: argparse.Namespace, directory: Path) -> int:
     await migrate(database)
     readers = [{"id": f"c{n}", "email": f"r{n}@example.org"} for n in range(options.count)]
     await seed(database, readers, now=Clock().micros())
-    rng, kills, done = Random(options.seed), 0, False
+    rng, kills, early, done = Random(options.seed), 0, 0, False
     arguments = ["--child", url, str(directory), str(relay.port), str(options.connections)]
     while kills < options.kills and not done:
         done = await _life(arguments, rng.uniform(0.0, options.longest))
         kills += not done
+        early += UNCHOSEN in await states(database)
         sys.stdout.write(f"\r{kills} kills, {relay.received.total():,} mails")
         sys.stdout.flush()
     if not done and not await _life(arguments, None):
@@ -130,7 +138,8 @@ async def chaos(options: argparse.Namespace, directory: Path) -> int:
     expected = {reader["email"] for reader in readers}
     wrong = judged(expected, relay.received, books, kills=kills, connections=options.connections)
     sys.stdout.write(
-        f"\n{len(expected):,} selected, {kills} kills: {dict(books)}, "
+        f"\n{len(expected):,} selected, {kills} kills ({early} while they were chosen): "
+        f"{dict(books)}, "
         f"{relay.received.total():,} mails at the relay\n"
     )
     sys.stdout.write("\n".join(wrong or ["nobody skipped, nobody written to twice"]) + "\n")
