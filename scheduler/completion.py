@@ -21,7 +21,7 @@ from scheduler.store.alerts import raise_alert, resolve
 from scheduler.store.completions import write_attempts, write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
-from scheduler.store.roster import apply_sign
+from scheduler.store.roster import apply_signs
 
 log = structlog.get_logger()
 
@@ -117,7 +117,10 @@ class Completer:
             new = decided(delivery, attempted.decision, attempted.started_at, now)
             if new is not None:
                 changes.append(Change(delivery, attempted.armed.token, new))
+        signs = {a.armed.member.id: a.sign for a in batch if a.sign is not None}
         async with self.database.write() as connection:
+            # Accounts before deliveries, as whoever judges a probe: else the two could deadlock.
+            changed = await apply_signs(connection, signs, now)
             applied = await write_changes(connection, changes, now)
             rows = []
             lines: list[Event] = []
@@ -128,11 +131,10 @@ class Completer:
                 lines.append(self._line(attempted, now, stale=stale))
             await write_attempts(connection, rows)
             await append(connection, lines)
-            signs = {a.armed.member.id: a.sign for a in batch if a.sign is not None}
-            for account_id, sign in signs.items():
-                if await apply_sign(connection, account_id, sign, now):
-                    await append(connection, [_sign_line(account_id, sign, now, self.worker)])
-                    await self._sign_alert(connection, account_id, sign, now)
+            for account_id in changed:
+                sign = signs[account_id]
+                await append(connection, [_sign_line(account_id, sign, now, self.worker)])
+                await self._sign_alert(connection, account_id, sign, now)
         _count(batch)
         for attempted in batch:
             self._after(attempted, stale=attempted.armed.delivery.id not in applied)

@@ -6,10 +6,21 @@ giving them a token that fences every later write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, case, delete, func, or_, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from channels.posts import Part
@@ -161,11 +172,12 @@ async def release(connection: AsyncConnection, held: Iterable[tuple[str, str]], 
 
 async def release_all(database: Database, tokens: Iterable[str], *, now: int) -> None:
     """Give back whatever is still armed under these tokens; none of it may have been sent."""
+    ours = CLAIMED & deliveries.c.token.in_(list(tokens))
     async with database.write() as connection:
+        await _lock(database, connection, ours)
         await connection.execute(
             update(deliveries)
-            .where(CLAIMED, deliveries.c.token.in_(list(tokens)))
-            .where(deliveries.c.state == State.ARMED)
+            .where(ours, deliveries.c.state == State.ARMED)
             .values(
                 state=State.SCHEDULED, token=None, worker=None, lease_until=None, updated_at=now
             )
@@ -221,7 +233,7 @@ async def rescue(
     cleared = {"token": None, "worker": None, "lease_until": None, "updated_at": now}
     unsent = (deliveries.c.due_at > now) & ~was_due
     early = (deliveries.c.state == State.ARMED) & unsent & orphaned
-    expired = deliveries.c.lease_until < now
+    broadcast, expired = deliveries.c.state == State.SENDING, deliveries.c.lease_until < now
     async with database.read() as connection:  # mostly there is nothing to write
         some = select(deliveries.c.id).where(CLAIMED, or_(early, expired)).limit(1)
         if (await connection.execute(some)).first() is None:
@@ -230,13 +242,13 @@ async def rescue(
         back = await connection.execute(
             update(deliveries)
             # A broadcast knows its own recipients one by one: it simply goes on.
-            .where(CLAIMED, or_(early, (deliveries.c.state == State.SENDING) & expired))
+            .where(*_free(database, CLAIMED, or_(early, broadcast & expired)))
             .values(state=State.SCHEDULED, **cleared)
             .returning(deliveries.c.id)
         )
         doubtful = await connection.execute(
             update(deliveries)
-            .where(CLAIMED, expired)
+            .where(*_free(database, CLAIMED, expired))
             .values(
                 state=State.UNCONFIRMED,
                 look_at=first_look,
@@ -260,6 +272,24 @@ def _doubt(now: int) -> dict[str, Any]:
     }
 
 
+def _free(database: Database, *conditions: ColumnElement[bool]) -> Sequence[ColumnElement[bool]]:
+    """These conditions without the rows that somebody writes just now: their turn is the next."""
+    if not database.is_postgresql:
+        return conditions
+    free = select(deliveries.c.id).where(*conditions)
+    return [deliveries.c.id.in_(free.with_for_update(skip_locked=True, key_share=True))]
+
+
+async def _lock(
+    database: Database, connection: AsyncConnection, condition: ColumnElement[bool]
+) -> None:
+    """Lock what is to be changed, in the order of all who change many (see `FencedUpdates`): else
+    two of them could wait for each other."""
+    if database.is_postgresql:
+        some = select(deliveries.c.id).where(condition).order_by(deliveries.c.id)
+        await connection.execute(some.with_for_update(key_share=True))
+
+
 async def claimed_by(database: Database, worker: str) -> list[Delivery]:
     """What a worker had armed when it stopped."""
     statement = select(*_COLUMNS).where(
@@ -281,6 +311,7 @@ async def settle_left(
     back = [d.id for d in held if (d.id, d.attempt) not in doubtful]
     cleared = {"token": None, "worker": None, "lease_until": None, "updated_at": now}
     async with database.write() as connection:
+        await _lock(database, connection, CLAIMED & (deliveries.c.worker == worker))
         for start in range(0, len(back), CHUNK):
             await connection.execute(
                 update(deliveries)

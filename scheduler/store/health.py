@@ -88,7 +88,8 @@ async def judge_and_mark(
     """Weigh the probe against the row and write what changes, in one transaction. `visits`: what
     visitors saw, kept as evidence."""
     async with database.write() as connection:
-        statement = select(accounts).where(accounts.c.id == account_id).with_for_update()
+        statement = select(accounts).where(accounts.c.id == account_id)
+        statement = statement.with_for_update(key_share=True)  # deliveries may be added meanwhile
         row = (await connection.execute(statement)).mappings().one()
         verdict = weigh(
             Known(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,10 +23,15 @@ async def rows_of(database: Database, ids: Sequence[str] | None) -> Sequence[Row
         return (await connection.execute(statement.order_by(accounts.c.id))).mappings().all()
 
 
-async def apply_sign(
-    connection: AsyncConnection, account_id: str, sign: AccountSign, now: int
-) -> bool:
-    """Mark the account; True when its status or pause changed (the fact is new)."""
+async def apply_signs(
+    connection: AsyncConnection, signs: Mapping[str, AccountSign], now: int
+) -> list[str]:
+    """Mark these accounts (by id), in one order whoever does it; those whose status or pause
+    changed (the fact is new)."""
+    return [each for each in sorted(signs) if await _apply(connection, each, signs[each], now)]
+
+
+async def _apply(connection: AsyncConnection, account_id: str, sign: AccountSign, now: int) -> bool:
     row = (
         await connection.execute(
             select(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import Update, insert, select, update
 
 from scheduler.deliveries import State
+from scheduler.limits import AccountSign, Sign
 from scheduler.store import claims
 from scheduler.store.db import Database
+from scheduler.store.roster import apply_signs
 from scheduler.store.tables import accounts, deliveries, posts
 
 SECOND = 1_000_000
@@ -42,6 +47,98 @@ async def armed(database: Database, *, due_at: int, heard_at: int) -> None:
                 lease_until=due_at + 35 * SECOND, attempt=1, **stamps,
             )
         )  # fmt: skip
+
+
+async def _many(database: Database, ids: list[str]) -> None:
+    """Expired claims of a dead worker, in this order in their table."""
+    await armed(database, due_at=NOW - HOUR, heard_at=NOW - HOUR)
+    stamps = {"created_at": NOW, "updated_at": NOW}
+    async with database.write() as connection:
+        for name in ids:
+            await connection.execute(
+                insert(posts).values(
+                    id=name, kind="essential", title="", content={}, due_at=NOW, zone="UTC",
+                    late_policy="publish", version=1, created_by="", **stamps,
+                )
+            )  # fmt: skip
+            await connection.execute(
+                insert(deliveries).values(
+                    id=name, post_id=name, account_id="account", part="post", state=State.ARMED,
+                    due_at=NOW - HOUR, planned_at=NOW - HOUR, token="t", worker="dead",
+                    lease_until=NOW - HOUR, attempt=1, **stamps,
+                )
+            )  # fmt: skip
+
+
+async def _rescue(database: Database) -> None:
+    await rescued(database, NOW)
+
+
+async def _settle_left(database: Database) -> None:
+    await claims.settle_left(database, "dead", [], now=NOW, first_look=NOW)
+
+
+async def _release_all(database: Database) -> None:
+    await claims.release_all(database, ["t"], now=NOW)
+
+
+async def _waits(database: Database) -> bool:
+    """Whether a statement in this database waits for a lock."""
+    async with database.read() as connection:
+        waiting = await connection.exec_driver_sql(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(waiting.scalar_one())
+
+
+@pytest.mark.parametrize("take_back", [_rescue, _settle_left, _release_all])
+async def test_taking_back_locks_in_the_order_of_everyone_else(
+    postgres_url: str, take_back: Callable[[Database], Awaitable[None]]
+) -> None:
+    """Who has the first of them and goes on to the last must not find it taken by who waits for
+    the first: PostgreSQL would end one of the two."""
+    database = Database(postgres_url)
+    await _many(database, ["c", "b", "a"])
+
+    def lock(name: str) -> Update:
+        return update(deliveries).where(deliveries.c.id == name).values(looks=1)
+
+    async with database.write() as connection:
+        await connection.execute(lock("a"))
+        taking = asyncio.ensure_future(take_back(database))
+        while not taking.done() and not await _waits(database):  # noqa: ASYNC110 -- another process
+            await asyncio.sleep(0.01)
+        await connection.execute(lock("b"))
+        await connection.execute(lock("c"))
+    await taking
+    await database.close()
+
+
+async def test_accounts_are_marked_in_one_order(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    signs = {name: AccountSign(sign=Sign.WELL, failures=0) for name in ("b", "a")}
+    async with database.write() as connection:
+        for name in signs:
+            await connection.execute(
+                insert(accounts).values(
+                    id=name, adapter="facebook", channel="facebook", name="", settings={},
+                    status="healthy", status_since=NOW, policy={}, created_at=NOW, updated_at=NOW,
+                )
+            )  # fmt: skip
+
+    async def mark() -> None:
+        async with database.write() as connection:
+            await apply_signs(connection, signs, NOW)
+
+    async with database.write() as connection:
+        await connection.execute(update(accounts).where(accounts.c.id == "a").values(failures=1))
+        marking = asyncio.ensure_future(mark())
+        while not await _waits(database):  # noqa: ASYNC110 -- another process
+            await asyncio.sleep(0.01)
+        await connection.execute(update(accounts).where(accounts.c.id == "b").values(failures=1))
+    await marking
+    await database.close()
 
 
 async def rescued(database: Database, now: int) -> tuple[int, int]:
