@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +56,9 @@ def _logs() -> None:
             structlog.dev.ConsoleRenderer(
                 colors=False, exception_formatter=structlog.dev.plain_traceback
             ),
-        ]
+        ],
+        # What a command says on stdout is for programs; a service beside it logs elsewhere.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 

@@ -35,6 +35,10 @@ FAULTS: tuple[Mapping[str, str | float], ...] = (
 )
 
 
+# LinkedIn throttles until midnight: no run waits that long for what it accepted.
+TOO_LONG = {("linkedin", FaultName.THROTTLED)}
+
+
 @dataclass(frozen=True)
 class Step:
     """After `gap` seconds, do `what`; `seconds`: for how long, where it lasts. `fault`: of a
