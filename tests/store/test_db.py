@@ -45,3 +45,16 @@ async def test_a_commit_that_finds_no_room_gives_the_lock_back(sqlite_url: str) 
     async with database.read() as connection:
         assert len((await connection.execute(select(workers.c.id))).all()) == 2001
     await database.close()
+
+
+async def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    async def use(database: Database) -> None:
+        async with database.write() as connection:
+            await connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS t (x)")
+
+    for number in range(30):
+        url = f"sqlite+aiosqlite:///{tmp_path / f'{number}.db'}"
+        several = [Database(url) for _ in range(6)]
+        await asyncio.gather(*map(use, several))
+        for database in several:
+            await database.close()
