@@ -28,7 +28,7 @@ from scheduler.recurring import Recurring
 from scheduler.renewal import Renewer
 from scheduler.returned import DAY
 from scheduler.settings import Settings
-from scheduler.store import claims
+from scheduler.store import claims, rescue
 from scheduler.store import duties as store
 from scheduler.store.db import Database
 from scheduler.teller import Teller
@@ -105,7 +105,7 @@ class Duties:
                 rounds = 0
                 return
             now = self.clock.micros()
-            back, doubtful = await claims.rescue(
+            back, doubtful = await rescue.rescue(
                 self.database,
                 now=now,
                 dead_before=now - int(self.settings.worker_dead_after * SECOND),

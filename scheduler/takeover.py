@@ -8,7 +8,7 @@ from channels.outcome import Delivered
 from scheduler.changes import Change, columns, event, outcome_name
 from scheduler.deliveries import Delivery, State
 from scheduler.journal import Answered, Left
-from scheduler.store import claims
+from scheduler.store import rescue
 from scheduler.store.completions import write_attempts, write_changes
 from scheduler.store.db import Database
 from scheduler.store.events import append
@@ -23,7 +23,7 @@ async def take_over(database: Database, left: Left, *, now: int, first_look: int
 
     `first_look`: when what is in doubt is looked for (microseconds since 1970).
     """
-    held = await claims.claimed_by(database, left.worker)
+    held = await rescue.claimed_by(database, left.worker)
     known = [
         (delivery, left.delivered[delivery.id, delivery.attempt])
         for delivery in held
@@ -41,7 +41,7 @@ async def take_over(database: Database, left: Left, *, now: int, first_look: int
             for delivery, said in known
         ]
         await append(connection, lines)
-    back, unsure = await claims.settle_left(
+    back, unsure = await rescue.settle_left(
         database, left.worker, left.sent, now=now, first_look=first_look
     )
     log.warning(

@@ -6,14 +6,11 @@ giving them a token that fences every later write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from sqlalchemy import (
-    ColumnElement,
     RowMapping,
     Select,
-    case,
     delete,
     func,
     or_,
@@ -32,7 +29,7 @@ from scheduler.store.tables import deliveries, leases, workers
 
 CHUNK = 500
 
-_COLUMNS = tuple(
+COLUMNS = tuple(
     deliveries.c[name] for name in Delivery.__dataclass_fields__ if name in deliveries.c
 )
 
@@ -105,7 +102,7 @@ async def claim_due(
             attempt=deliveries.c.attempt + 1,
             updated_at=now,
         )
-        .returning(*_COLUMNS)
+        .returning(*COLUMNS)
     )
     async with database.write() as connection:
         rows = (await connection.execute(statement)).mappings().all()
@@ -150,7 +147,7 @@ async def claim_looks(
             attempt=deliveries.c.attempt + 1,
             updated_at=now,
         )
-        .returning(*_COLUMNS)
+        .returning(*COLUMNS)
     )
     async with database.write() as connection:
         rows = (await connection.execute(statement)).mappings().all()
@@ -174,7 +171,7 @@ async def release_all(database: Database, tokens: Iterable[str], *, now: int) ->
     """Give back whatever is still armed under these tokens; none of it may have been sent."""
     ours = CLAIMED & deliveries.c.token.in_(list(tokens))
     async with database.write() as connection:
-        await _lock(database, connection, ours)
+        await lock(database, connection, ours)
         await connection.execute(
             update(deliveries)
             .where(ours, deliveries.c.state == State.ARMED)
@@ -202,144 +199,10 @@ async def retire(database: Database, worker: str) -> None:
         await connection.execute(delete(workers).where(workers.c.id == worker))
 
 
-def _alive(since: int, until: int) -> Select[tuple[str]]:
+def living(since: int, until: int) -> Select[tuple[str]]:
     """Workers whose last sign of life lies between these. One from the future is no sign of life:
     clocks were put back, and who gave it may be dead by now."""
     return select(workers.c.id).where(workers.c.heartbeat_at.between(since, until))
-
-
-async def rescue(
-    database: Database, *, now: int, dead_before: int, first_look: int
-) -> tuple[list[str], list[str]]:
-    """Take over from workers that fell silent: (given back, in doubt).
-
-    What was not yet due when its worker is found dead goes back at once: the owner, should it
-    only have been asleep, reads its token again before it sends. What was due waits for the end
-    of its lease and is then looked for on the platform before anything else. So does what came
-    due by the worker's own clock: when clocks were put back, it may have been sent in what is
-    now the future.
-    """
-    silence = now - dead_before
-    alive = _alive(dead_before, now + silence)
-    was_due = (
-        select(workers.c.id)
-        .where(
-            workers.c.id == deliveries.c.worker,
-            workers.c.heartbeat_at >= deliveries.c.due_at - silence,
-        )
-        .exists()
-    )
-    orphaned = or_(deliveries.c.worker.is_(None), deliveries.c.worker.not_in(alive))
-    cleared = {"token": None, "worker": None, "lease_until": None, "updated_at": now}
-    unsent = (deliveries.c.due_at > now) & ~was_due
-    early = (deliveries.c.state == State.ARMED) & unsent & orphaned
-    broadcast, expired = deliveries.c.state == State.SENDING, deliveries.c.lease_until < now
-    async with database.read() as connection:  # mostly there is nothing to write
-        some = select(deliveries.c.id).where(CLAIMED, or_(early, expired)).limit(1)
-        if (await connection.execute(some)).first() is None:
-            return [], []
-    async with database.write() as connection:
-        back = await connection.execute(
-            update(deliveries)
-            # A broadcast knows its own recipients one by one: it simply goes on.
-            .where(*_free(database, CLAIMED, or_(early, broadcast & expired)))
-            .values(state=State.SCHEDULED, **cleared)
-            .returning(deliveries.c.id)
-        )
-        doubtful = await connection.execute(
-            update(deliveries)
-            .where(*_free(database, CLAIMED, expired))
-            .values(
-                state=State.UNCONFIRMED,
-                look_at=first_look,
-                looks=0,
-                **_doubt(now),
-                cause="its worker stopped in the middle of the send",
-                **cleared,
-            )
-            .returning(deliveries.c.id)
-        )
-        return [row[0] for row in back], [row[0] for row in doubtful]
-
-
-def _doubt(now: int) -> dict[str, Any]:
-    """Nobody wrote down when it left: between the moment it was due and this one. What was late
-    left long after it was due, and a look must not take it for old."""
-    due_at = deliveries.c.due_at
-    return {
-        "first_sent_at": func.coalesce(deliveries.c.first_sent_at, due_at),
-        "due_at": case((due_at < now, now), else_=due_at),
-    }
-
-
-def _free(database: Database, *conditions: ColumnElement[bool]) -> Sequence[ColumnElement[bool]]:
-    """These conditions without the rows that somebody writes just now: their turn is the next."""
-    if not database.is_postgresql:
-        return conditions
-    free = select(deliveries.c.id).where(*conditions)
-    return [deliveries.c.id.in_(free.with_for_update(skip_locked=True, key_share=True))]
-
-
-async def _lock(
-    database: Database, connection: AsyncConnection, condition: ColumnElement[bool]
-) -> None:
-    """Lock what is to be changed, in the order of all who change many (see `FencedUpdates`): else
-    two of them could wait for each other."""
-    if database.is_postgresql:
-        some = select(deliveries.c.id).where(condition).order_by(deliveries.c.id)
-        await connection.execute(some.with_for_update(key_share=True))
-
-
-async def claimed_by(database: Database, worker: str) -> list[Delivery]:
-    """What a worker had armed when it stopped."""
-    statement = select(*_COLUMNS).where(
-        CLAIMED, deliveries.c.worker == worker, deliveries.c.state == State.ARMED
-    )
-    async with database.read() as connection:
-        rows = (await connection.execute(statement)).mappings().all()
-    return [to_delivery(row) for row in rows]
-
-
-async def settle_left(
-    database: Database, worker: str, sent: Iterable[tuple[str, int]], *, now: int, first_look: int
-) -> tuple[list[str], list[str]]:
-    """Close a dead worker's claims by its journal: (given back, in doubt). Only what the journal
-    names may have left."""
-    doubtful = set(sent)
-    held = await claimed_by(database, worker)
-    unsure = [d.id for d in held if (d.id, d.attempt) in doubtful]
-    back = [d.id for d in held if (d.id, d.attempt) not in doubtful]
-    cleared = {"token": None, "worker": None, "lease_until": None, "updated_at": now}
-    async with database.write() as connection:
-        await _lock(database, connection, CLAIMED & (deliveries.c.worker == worker))
-        for start in range(0, len(back), CHUNK):
-            await connection.execute(
-                update(deliveries)
-                .where(deliveries.c.id.in_(back[start : start + CHUNK]))
-                .where(deliveries.c.worker == worker, deliveries.c.state == State.ARMED)
-                .values(state=State.SCHEDULED, **cleared)
-            )
-        for start in range(0, len(unsure), CHUNK):
-            await connection.execute(
-                update(deliveries)
-                .where(deliveries.c.id.in_(unsure[start : start + CHUNK]))
-                .where(deliveries.c.worker == worker, deliveries.c.state == State.ARMED)
-                .values(
-                    state=State.UNCONFIRMED,
-                    look_at=first_look,
-                    looks=0,
-                    **_doubt(now),
-                    cause="its worker stopped in the middle of the send",
-                    **cleared,
-                )
-            )
-        await connection.execute(
-            update(deliveries)
-            .where(CLAIMED, deliveries.c.worker == worker, deliveries.c.state == State.SENDING)
-            .values(state=State.SCHEDULED, **cleared)
-        )
-        await connection.execute(delete(workers).where(workers.c.id == worker))
-    return back, unsure
 
 
 async def alive(database: Database, since: int) -> int:
@@ -354,7 +217,7 @@ async def take_lease(
 ) -> bool:
     """Take or renew a named lease; True while `holder` has it. A holder without a sign of life
     since `alive_since` has lost it, however long its term."""
-    alive = _alive(alive_since, now + (now - alive_since))
+    alive = living(alive_since, now + (now - alive_since))
     insert = database.insert(leases).values(name=name, holder=holder, expires_at=until)
     async with database.write() as connection:
         result = await connection.execute(
@@ -387,3 +250,13 @@ async def depth(database: Database) -> dict[str, int]:
         counted = {row[0]: row[1] for row in await connection.execute(others)}
     open_states = (state.value for state in State if state not in FINAL)
     return dict.fromkeys(open_states, 0) | counted | {State.SCHEDULED.value: waiting}
+
+
+async def lock(
+    database: Database, connection: AsyncConnection, condition: ColumnElement[bool]
+) -> None:
+    """Lock what is to be changed, in the order of all who change many (see `FencedUpdates`): else
+    two of them could wait for each other."""
+    if database.is_postgresql:
+        some = select(deliveries.c.id).where(condition).order_by(deliveries.c.id)
+        await connection.execute(some.with_for_update(key_share=True))

@@ -28,6 +28,7 @@ from scheduler.store import (
     posts,
     receipts,
     reroutes,
+    rescue,
     workers,
 )
 from scheduler.store.db import Database
@@ -75,7 +76,7 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
         )
 
     async def sweep() -> object:
-        return await claims.rescue(
+        return await rescue.rescue(
             database, now=now - 365 * DAY, dead_before=now - HOUR, first_look=now
         )
 
@@ -85,7 +86,7 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
         "looks": looks,
         "queue depth": lambda: claims.depth(database),
         "readiness": lambda: workers.last_heartbeat(database),
-        "takeover": lambda: claims.claimed_by(database, "bench"),
+        "takeover": lambda: rescue.claimed_by(database, "bench"),
         "posts": listed(PostFilter()),
         "posts, deep": listed(PostFilter(), after=(now - 30 * DAY, "5")),
         "posts planned": listed(PostFilter(due_from=now), newest=False),

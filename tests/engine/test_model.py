@@ -25,7 +25,7 @@ from sqlalchemy import insert, select, update
 
 from scheduler.changes import Change, columns
 from scheduler.deliveries import FINAL, TRANSITIONS, Delivery, HoldReason, State
-from scheduler.store import claims
+from scheduler.store import claims, rescue
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Database
 from scheduler.store.look import open_look
@@ -184,7 +184,7 @@ class Walk(RuleBasedStateMachine):
         """On the same machine: its journal says what really left."""
         self.kill(worker)
         self.do(
-            claims.settle_left(
+            rescue.settle_left(
                 self.database, worker, self.sent[worker], now=self.now, first_look=self.now
             )
         )
@@ -294,7 +294,7 @@ class Walk(RuleBasedStateMachine):
                 )  # fmt: skip
         before = self.row()
         self.do(
-            claims.rescue(
+            rescue.rescue(
                 self.database, now=self.now, dead_before=self.now - 10 * SECOND,
                 first_look=self.now,
             )

@@ -10,7 +10,7 @@ from sqlalchemy import Update, insert, select, update
 
 from scheduler.deliveries import State
 from scheduler.limits import AccountSign, Sign
-from scheduler.store import claims
+from scheduler.store import claims, rescue
 from scheduler.store.db import Database
 from scheduler.store.roster import apply_signs
 from scheduler.store.tables import accounts, deliveries, posts
@@ -75,7 +75,7 @@ async def _rescue(database: Database) -> None:
 
 
 async def _settle_left(database: Database) -> None:
-    await claims.settle_left(database, "dead", [], now=NOW, first_look=NOW)
+    await rescue.settle_left(database, "dead", [], now=NOW, first_look=NOW)
 
 
 async def _release_all(database: Database) -> None:
@@ -143,7 +143,7 @@ async def test_accounts_are_marked_in_one_order(postgres_url: str) -> None:
 
 async def rescued(database: Database, now: int) -> tuple[int, int]:
     """(given back, in doubt)."""
-    back, doubtful = await claims.rescue(
+    back, doubtful = await rescue.rescue(
         database, now=now, dead_before=now - SILENCE, first_look=now
     )
     return len(back), len(doubtful)
@@ -219,5 +219,5 @@ async def test_a_journal_says_what_left(
     database: Database, left: set[tuple[str, int]], ends: tuple[int, int]
 ) -> None:
     await armed(database, due_at=NOW, heard_at=NOW)
-    back, doubtful = await claims.settle_left(database, "dead", left, now=NOW, first_look=NOW)
+    back, doubtful = await rescue.settle_left(database, "dead", left, now=NOW, first_look=NOW)
     assert (len(back), len(doubtful)) == ends
