@@ -138,6 +138,7 @@ async def test_a_database_that_hangs_does_not_keep_it(
             children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
             with frozen(first, *map(int, children)):
                 said = await told_to_stop(process)
-    assert process.returncode == 0
+    # 1: on a slow machine its last moment may come before all has been given up.
+    assert process.returncode in {0, 1}
+    assert "did-not-end" in said
     assert "Duties." in said  # who did not end in time
-    assert "retiring.failed" in said
