@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sqlalchemy import (
+    ColumnElement,
     RowMapping,
     Select,
     delete,
