@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -12,6 +13,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Text, event, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import Table
 
@@ -57,6 +59,7 @@ class Database:
         if not self.is_postgresql:
             event.listen(self._writing.sync_engine, "connect", _prepare_sqlite)
             event.listen(self._writing.sync_engine, "begin", _begin_sqlite)
+            event.listen(self._writing.sync_engine, "handle_error", _roll_back_when_cancelled)
             event.listen(self._reading.sync_engine, "connect", _prepare_sqlite)
 
     @asynccontextmanager
@@ -124,6 +127,13 @@ def _use_wal(cursor: Any) -> None:
             time.sleep(_WAL_PAUSE)
         else:
             return
+
+
+def _roll_back_when_cancelled(context: ExceptionContext) -> None:
+    """SQLAlchemy drops a connection whose statement was cancelled. SQLite then keeps its lock until
+    Python's collector finds the cursor: for everybody else, minutes of "database is locked"."""
+    if isinstance(context.original_exception, asyncio.CancelledError):
+        context.is_disconnect = False
 
 
 def _begin_sqlite(connection: Any) -> None:

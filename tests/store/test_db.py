@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import event, insert, select, update
 from sqlalchemy.engine import make_url
 
 from scheduler.store import faults
@@ -44,6 +44,41 @@ async def test_a_commit_that_finds_no_room_gives_the_lock_back(sqlite_url: str) 
         await connection.execute(insert(workers), _many(1))
     async with database.read() as connection:
         assert len((await connection.execute(select(workers.c.id))).all()) == 2001
+    await database.close()
+
+
+@pytest.mark.parametrize("statement", ["BEGIN", "SELECT", "UPDATE"])
+async def test_a_write_that_is_cancelled_in_a_statement_leaves_no_lock(
+    sqlite_url: str, statement: str
+) -> None:
+    path = make_url(sqlite_url).database
+    assert path is not None
+    database = Database(sqlite_url)
+    async with database.write() as connection:
+        await connection.execute(insert(workers), _many(0))
+    asked = asyncio.Event()
+
+    def listen(_connection: object, _cursor: object, sql: str, *_more: object) -> None:
+        if sql.startswith(statement):
+            asked.set()
+
+    async def work() -> None:
+        async with database.write() as connection:
+            await connection.execute(select(workers))
+            await connection.execute(update(workers).values(pid=2))
+
+    event.listen(database._writing.sync_engine, "before_cursor_execute", listen)
+    task = asyncio.create_task(work())
+    await asked.wait()
+    task.cancel()
+    # Kept, as a log keeps it: what it refers to is not collected.
+    (cancelled,) = await asyncio.gather(task, return_exceptions=True)
+    assert isinstance(cancelled, asyncio.CancelledError)
+    with sqlite3.connect(path, timeout=2) as other:
+        other.execute("BEGIN IMMEDIATE")
+    other.close()
+    async with asyncio.timeout(10), database.write() as connection:
+        await connection.execute(insert(workers), _many(2000)[:1])
     await database.close()
 
 
