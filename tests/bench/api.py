@@ -4,7 +4,8 @@
 
 The server gets one core, the client another. First as many posts as fifty clients can send, then
 half of that at a steady rate: p50, p99 and the longest, and what a post costs of the server's core
-(the figure that a busy machine spoils least). 201 means committed (SQLite: WAL and
+(the figure that a busy machine spoils least). The server logs as in production, to nowhere: into a
+pipe that nobody reads it would stop once that is full. 201 means committed (SQLite: WAL and
 synchronous=FULL), so the disk counts too.
 """
 
@@ -28,6 +29,7 @@ from aiohttp import web
 
 from channels.sandbox.ledger import Ledger
 from channels.sandbox.server import PracticeServer
+from scheduler.logs import configure
 from scheduler.services import Services, open_services
 from scheduler.settings import Settings
 from scheduler.store import accounts, tokens
@@ -160,6 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cores = sorted(os.sched_getaffinity(0))
     if options.serve is not None:
         os.sched_setaffinity(0, cores[:1])
+        configure("info", "json")
         settings = Settings(
             data_dir=options.serve, database_url=options.database_url, redis_url="none"
         )
@@ -168,7 +171,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "tests.bench.api", "--serve", directory]
         command += ["--database-url", options.database_url]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as server:
             assert server.stdout is not None
             port, secret = server.stdout.readline().split()
             os.sched_setaffinity(0, cores[1:] or cores)
