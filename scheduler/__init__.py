@@ -6,7 +6,8 @@ The flow, and the files that show it::
     plan.py       post + accounts + routes -> plan (pure)                 the preview uses it too
     deliveries.py one post to one account: the only thing with a state
     queue.py      the doorbell: an arq tick says "look at what is due around this moment"
-    dispatch.py   arm due rows a little ahead, fire each on time, complete in batches
+    dispatch.py   arm due rows a little ahead (arming.py, clearance.py, rendering.py), fire each
+                  on time (firing.py), complete in batches (completion.py)
     attempt.py    one attempt: last look, send, decide, record
     channels/     the adapter: an outcome comes back
     decide.py     outcome + history -> decision (pure): done, retry, reroute, hold, look

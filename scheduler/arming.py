@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 import uuid_utils
 
-from channels.media import shown
-from channels.posts import Message, Part, Post
-from channels.posts import Reroute as RerouteWords
-from channels.sentences import stand_in_note
+from channels.posts import Part
 from scheduler import tracing
 from scheduler.attempt import Armed
-from scheduler.campaigns import read_post, reread_post
-from scheduler.changes import Change, columns, event
+from scheduler.campaigns import read_post
+from scheduler.clearance import Batch, Clearance
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
-from scheduler.deliveries import Delivery, HoldReason, LatePolicy, State
-from scheduler.late import Lateness, LateRules, judge
-from scheduler.limits import FOREVER
-from scheduler.media import fitted
-from scheduler.plan import BY_HAND
-from scheduler.pointers import Pointers, remembered
+from scheduler.deliveries import Delivery, State
+from scheduler.pointers import Pointers
+from scheduler.rendering import Renderer, words
 from scheduler.roster import Member, Roster
 from scheduler.store import arming as store
 from scheduler.store import campaigns, claims
@@ -43,28 +36,8 @@ from scheduler.store.roster import reserve_slots
 log = structlog.get_logger()
 
 _YIELD_EVERY = 4
-_WAIT_FOR_POST = 2 * SECOND
-_DROPPED = "its time had passed, and its late policy is to drop it"
-_AFTER_DROP = "publish it again if it still matters"
-_AFTER_ASK = "publish it now, send it elsewhere, or cancel it"
-_ASK_WHEN = {
-    Lateness.TOO_LATE: "its deadline had passed before it could go out",
-    Lateness.ASK: "its time had passed, and its late policy is to ask",
-}
 # The slot is already reserved: spacing it again would put it off for ever.
 _SPREAD = "spread out"
-# What a pause without end holds for, by its reason: a person or a probe has to end it.
-_HOLD_FOR = {"suspected": HoldReason.SUSPECTED, BY_HAND: HoldReason.BY_HAND}
-
-
-@dataclass(slots=True)
-class Batch:
-    """The result of one claim."""
-
-    armed: list[Armed] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    moved: list[tuple[Delivery, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +48,10 @@ class Armer:
     roster: Roster
     clock: Clock
     worker: str
-    media_dir: Path
-    own_hosts: tuple[str, ...]
+    clearance: Clearance
+    renderer: Renderer
     lease_us: int
     send_us: int
-    late: LateRules
     catch_up_gap_us: int
     _failed: list[str] = field(default_factory=list)
 
@@ -164,11 +136,11 @@ class Armer:
         now = self.clock.micros()
         for delivery in claimed:
             member = members[delivery.account_id]
-            if self._held_back(batch, delivery, member, rows[delivery.post_id], now):
+            if self.clearance.refuses(batch, delivery, member, rows[delivery.post_id], now):
                 continue
             if delivery.part is Part.FIRST_COMMENT:
                 main: Any = mains.get((delivery.post_id, delivery.account_id))
-                if not self._comment_waits(batch, delivery, main, now):
+                if not self.clearance.comment_waits(batch, delivery, main, now):
                     ready.append((delivery, main.remote_id))
             else:
                 ready.append((delivery, None))
@@ -183,9 +155,9 @@ class Armer:
             member = members[delivery.account_id]
             at = max(fire_at[delivery.id], now)
             try:
-                read = read_post(rows[delivery.post_id], self.media_dir, told, at)
-                post = _words(read, delivery, origins)
-                message = await self._message(
+                read = read_post(rows[delivery.post_id], self.renderer.media_dir, told, at)
+                post = words(read, delivery, origins)
+                message = await self.renderer.message(
                     post, member, delivery.part, reply_to, articles.get(delivery.id)
                 )
             except Exception as error:
@@ -198,89 +170,13 @@ class Armer:
             )
         return batch
 
-    async def rendered(self, delivery: Delivery) -> tuple[Member, Message] | None:
-        """One delivery's account and message, rendered again: to look for it."""
-        members = await self.roster.members([delivery.account_id])
-        rows = await store.posts_of(self.database, [delivery.post_id])
-        origins = await store.origins_of(
-            self.database, [] if delivery.origin_id is None else [delivery.origin_id]
-        )
-        member = members.get(delivery.account_id)
-        if member is None:
-            return None
-        told = await campaigns.of_posts(self.database, rows.values())
-        at = delivery.first_sent_at or delivery.due_at  # as it read when it left
-        read = reread_post(rows[delivery.post_id], self.media_dir, told, at)
-        post = _words(read, delivery, origins)
-        article = await remembered(self.database, delivery)
-        return member, await self._message(post, member, delivery.part, None, article)
-
-    async def _message(
-        self, post: Post, member: Member, part: Part, reply_to: str | None, article: str | None
-    ) -> Message:
-        post = replace(post, own_hosts=self.own_hosts, blog_url=article)
-        part = Part.POST if part is Part.STAND_IN else part
-        if shown(post, member.channel):
-            post = await fitted(post, member.channel, self.media_dir.parent)
-        message = member.channel.render(post, member.account, part)
-        return message if reply_to is None else replace(message, reply_to=reply_to)
-
-    def _held_back(
-        self, batch: Batch, delivery: Delivery, member: Member, row: Mapping[str, Any], now: int
-    ) -> bool:
-        """Whether the delivery may not go now; what becomes of it is in the batch."""
-        if member.paused_until > now:
-            self._pause(batch, delivery, member.paused_until, member.pause_reason, now)
-            return True
-        verdict = judge(delivery, LatePolicy(row["late_policy"]), now, self.late)
-        if verdict is Lateness.DROP:
-            self._change(
-                batch, delivery, "delivery.failed", State.FAILED, now,
-                action=_AFTER_DROP, cause=_DROPPED,
-            )  # fmt: skip
-        elif verdict in _ASK_WHEN:
-            self._change(
-                batch, delivery, "delivery.held", State.HELD, now,
-                action=_AFTER_ASK, hold_reason=HoldReason.LATE, cause=_ASK_WHEN[verdict],
-            )  # fmt: skip
-        return verdict in {Lateness.DROP, *_ASK_WHEN}
-
-    def _pause(self, batch: Batch, delivery: Delivery, until: int, why: str, now: int) -> None:
-        """Wait for the end of the account's pause; for one without end, be held."""
-        cause = f"account paused: {why}"
-        if until < FOREVER:
-            # Keeps the order among those put off to the same moment.
-            due_at = until + delivery.due_at % SECOND
-            self._change(
-                batch, delivery, "delivery.deferred", State.SCHEDULED, now,
-                due_at=due_at, cause=cause,
-            )  # fmt: skip
-            return
-        deadline = delivery.deadline_at or delivery.planned_at + self.late.default_deadline_us
-        self._change(
-            batch, delivery, "delivery.held", State.HELD, now,
-            hold_reason=_HOLD_FOR.get(why, HoldReason.ACCESS_LOST), look_at=deadline, cause=cause,
-        )  # fmt: skip
-
     async def put_back(self, paused: Sequence[tuple[Delivery, int, str]]) -> None:
         """Armed deliveries whose account was paused (until, why) before they fired."""
         batch = Batch()
         now = self.clock.micros()
         for delivery, until, why in paused:
-            self._pause(batch, delivery, until, why, now)
+            self.clearance.pause(batch, delivery, until, why, now)
         await self._write(batch)
-
-    def _comment_waits(self, batch: Batch, delivery: Delivery, main: Any, now: int) -> bool:
-        """A comment goes out once its post is there, and not at all if it never will be."""
-        if main is not None and main.state == State.DELIVERED:
-            return False
-        if main is None or main.state in (State.FAILED, State.REROUTED):
-            self._change(batch, delivery, "delivery.cancelled", State.CANCELLED, now,
-                         cause="the post that it comments on did not go out here")  # fmt: skip
-        else:
-            self._change(batch, delivery, "", State.SCHEDULED, now, due_at=now + _WAIT_FOR_POST,
-                         cause="waits for its post")  # fmt: skip
-        return True
 
     async def _fire_times(
         self,
@@ -295,7 +191,7 @@ class Armer:
         spaced: dict[tuple[str, int], list[Delivery]] = {}
         for delivery, _ in ready:
             gap = members[delivery.account_id].gap_us
-            if now - delivery.planned_at > self.late.late_after_us:
+            if now - delivery.planned_at > self.clearance.late.late_after_us:
                 gap = max(gap, self.catch_up_gap_us)
             if gap and delivery.cause != _SPREAD:
                 spaced.setdefault((delivery.account_id, gap), []).append(delivery)
@@ -310,39 +206,8 @@ class Armer:
             for place, delivery in enumerate(queued):
                 fire_at = max(at + place * gap, delivery.due_at)
                 if fire_at > now + self.lease_us // 2:
-                    self._change(batch, delivery, "", State.SCHEDULED, now, due_at=fire_at,
-                                 cause=_SPREAD)  # fmt: skip
+                    self.clearance.change(batch, delivery, "", State.SCHEDULED, now,
+                                          due_at=fire_at, cause=_SPREAD)  # fmt: skip
                 else:
                     times[delivery.id] = fire_at
         return times
-
-    def _change(
-        self,
-        batch: Batch,
-        delivery: Delivery,
-        kind: str,
-        state: State,
-        now: int,
-        *,
-        action: str = "",
-        **values: Any,
-    ) -> None:
-        """`kind`: of the event, none if empty; `action`: what a person is alerted to do."""
-        assert delivery.token is not None  # it was just claimed
-        change = columns(delivery, state, now, **values)
-        batch.changes.append(Change(delivery, delivery.token, change))
-        if kind:
-            data = {"cause": change["cause"]} | ({"action": action} if action else {})
-            batch.events.append(event(kind, delivery, now, f"worker:{self.worker}", data))
-
-
-def _words(post: Post, delivery: Delivery, origins: Mapping[str, Any]) -> Post:
-    """A rerouted delivery says where it was meant to be."""
-    origin = None if delivery.origin_id is None else origins.get(delivery.origin_id)
-    if origin is None:
-        return post
-    note = (origin.rules or {}).get("note", "")
-    if delivery.part is Part.STAND_IN:  # the channel is well: this reader cannot be reached there
-        note = stand_in_note(origin.channel, post.language)
-    words = RerouteWords(from_channel=origin.channel, from_name=origin.name, note=note)
-    return replace(post, rerouted=words)

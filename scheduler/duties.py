@@ -92,7 +92,7 @@ class Duties:
             started_at=now, now=now,
         )  # fmt: skip
         since = now - int(self.settings.worker_dead_after * SECOND)
-        self.dispatcher.workers_alive = max(1, await claims.alive(self.database, since))
+        self.dispatcher.firing.workers_alive = max(1, await claims.alive(self.database, since))
 
     async def sweep(self) -> None:
         """The leader's rounds."""

@@ -20,11 +20,11 @@ from channels.base import Publishes
 from channels.outcome import Delivered, Finding
 from channels.posts import Message
 from scheduler import metrics, tracing
-from scheduler.arming import Armer
 from scheduler.changes import Change, Columns, columns, event
 from scheduler.clock import Clock, moment
 from scheduler.decide import SECOND, Move
 from scheduler.deliveries import Delivery, HoldReason, State
+from scheduler.rendering import Renderer
 from scheduler.roster import Member
 from scheduler.store import claims
 from scheduler.store.alerts import raise_alert
@@ -94,7 +94,7 @@ class Reconciler:
     """Claims due looks, looks, writes what was found. One per worker."""
 
     database: Database
-    armer: Armer
+    renderer: Renderer
     clock: Clock
     worker: str
     policy: LookPolicy
@@ -139,7 +139,7 @@ class Reconciler:
             log.exception("look.failed", delivery=delivery.id)
 
     async def _look(self, delivery: Delivery) -> None:
-        prepared = await self.armer.rendered(delivery)
+        prepared = await self.renderer.again(delivery)
         if prepared is None:
             return
         member, message = prepared

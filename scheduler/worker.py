@@ -21,13 +21,15 @@ from scheduler.arming import Armer
 from scheduler.attempt import BroadcastRun, Sender
 from scheduler.audience.mails import mailer_of
 from scheduler.care import collector_of, doctor_of, renewer_of, scales_of, teller_of
+from scheduler.clearance import Clearance
 from scheduler.completion import Completer
 from scheduler.copies import copyist_of
 from scheduler.decide import SECOND, Move, Rules
 from scheduler.deliveries import Delivery
-from scheduler.dispatch import Dispatcher, Pace
+from scheduler.dispatch import Dispatcher
 from scheduler.duties import Duties
 from scheduler.ending import end, within
+from scheduler.firing import Pace
 from scheduler.foresight import Foresight
 from scheduler.garbage import rarely_collected
 from scheduler.historian import Historian
@@ -36,6 +38,7 @@ from scheduler.late import LateRules
 from scheduler.limits import BreakerPolicy
 from scheduler.reconcile import LookPolicy, Reconciler
 from scheduler.recurring import Recurring
+from scheduler.rendering import Renderer
 from scheduler.retry import RetryPolicy
 from scheduler.services import Services
 from scheduler.settings import Settings
@@ -59,22 +62,21 @@ class Worker:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"[-64:]
         self._journal_dir = settings.data_dir / "journal"
         self._journal = Journal(self._journal_dir, self.id)
-        media_dir = settings.data_dir / "media"
         rng = Random()  # noqa: S311 -- jitter, not secrecy
         self.doctor = doctor_of(services, f"worker:{self.id}")
         self._completer = Completer(
             services.database, services.clock, self._journal, self.id,
             mover=self._move,
         )  # fmt: skip
+        renderer = Renderer(
+            database=services.database, roster=services.roster,
+            media_dir=settings.data_dir / "media", own_hosts=settings.own_hosts,
+        )  # fmt: skip
         armer = Armer(
             database=services.database, roster=services.roster, clock=services.clock,
-            worker=self.id, media_dir=media_dir, own_hosts=settings.own_hosts,
+            worker=self.id, clearance=_clearance(settings, self.id), renderer=renderer,
             lease_us=int(settings.lease * SECOND),
             send_us=int(settings.send_timeout * SECOND),
-            late=LateRules(
-                late_after_us=int(settings.late_after * SECOND),
-                default_deadline_us=int(settings.default_deadline_hours * 3600 * SECOND),
-            ),
             catch_up_gap_us=int(settings.catch_up_gap * SECOND),
         )  # fmt: skip
         self.dispatcher = Dispatcher(
@@ -88,7 +90,7 @@ class Worker:
             rng=rng,
         )
         self._reconciler = Reconciler(
-            database=services.database, armer=armer, clock=services.clock, worker=self.id,
+            database=services.database, renderer=renderer, clock=services.clock, worker=self.id,
             policy=LookPolicy(
                 in_flight_us=int(settings.send_timeout * SECOND),
                 patience_us=int(settings.find_patience * SECOND),
@@ -189,6 +191,14 @@ def _pace(settings: Settings) -> Pace:
         concurrency=settings.worker_concurrency,
         breaker_failures=settings.breaker_failures,
     )
+
+
+def _clearance(settings: Settings, worker: str) -> Clearance:
+    late = LateRules(
+        late_after_us=int(settings.late_after * SECOND),
+        default_deadline_us=int(settings.default_deadline_hours * 3600 * SECOND),
+    )
+    return Clearance(late, worker)
 
 
 def _sender(services: Services, journal: Journal, rng: Random, broadcast: BroadcastRun) -> Sender:

@@ -15,8 +15,8 @@ async def test_no_request_leaves_once_the_lease_has_ended(engine: Engine) -> Non
     now = micros(engine.services.clock.now())
     async with engine.worker() as worker:
         await worker.dispatcher.stop(1)  # it would arm them itself
-        sender = worker.dispatcher._sender
-        batch = await worker._reconciler.armer.arm(now + 5 * SECOND, 10)
+        sender = worker.dispatcher.firing._sender
+        batch = await worker.dispatcher._armer.arm(now + 5 * SECOND, 10)
         assert batch is not None
         for armed in batch.armed:
             late = replace(armed, lease_until=now - 1)

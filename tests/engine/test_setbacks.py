@@ -176,7 +176,7 @@ def before_each_send(happens: Callable[[], None]) -> Iterator[None]:
     """Between the making of a send's task and its first step."""
 
     def make(loop: asyncio.AbstractEventLoop, work: Any, **how: Any) -> asyncio.Task[Any]:
-        if work.__qualname__ == "Dispatcher._send":
+        if work.__qualname__ == "Firing._send":
             happens()
         return asyncio.Task(work, loop=loop, **how)
 

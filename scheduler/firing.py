@@ -1,0 +1,269 @@
+"""Fire what is armed, each at its time: the last look, the lanes, the sends.
+
+No commit stands between the due time and the request, only one read: still ours, not cancelled,
+not paused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from scheduler import metrics, tracing
+from scheduler.arming import Armer
+from scheduler.attempt import Armed, Sender
+from scheduler.bulkheads import Lane, Lanes
+from scheduler.clock import Clock
+from scheduler.completion import Completer
+from scheduler.decide import SECOND
+from scheduler.ending import end, within
+from scheduler.store import claims
+from scheduler.store.completions import mark_sending
+from scheduler.store.db import Database
+from scheduler.store.look import Seen, open_look
+
+log = structlog.get_logger()
+
+LOOK_AT_ONCE = 500
+# A look older than this is repeated before the request leaves.
+LOOK_HOLDS = SECOND
+LONGEST_SLEEP = 0.25
+DB_PAUSE = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Durations in seconds, but for `lease_us`. `concurrency`: sends at once of one channel."""
+
+    arm_ahead: float
+    sweep_interval: float
+    lease_us: int
+    send_timeout: float
+    concurrency: int
+    breaker_failures: int
+
+
+class Firing:
+    """The armed deliveries of one worker, from their claim to their outcome."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        armer: Armer,
+        sender: Sender,
+        completer: Completer,
+        pace: Pace,
+    ) -> None:
+        self._database = database
+        self._look = open_look(database)
+        self._clock = clock
+        self._armer = armer
+        self._sender = sender
+        self._completer = completer
+        self._pace = pace
+        self._heap: list[tuple[int, int, Armed]] = []
+        self._order = itertools.count()
+        self._lanes = Lanes(pace.concurrency)
+        self._sends: dict[asyncio.Task[None], Armed] = {}
+        self._timer = asyncio.Event()
+        self._stopping = False
+        self._pump_waits = False
+        self.workers_alive = 1
+
+    @property
+    def load(self) -> int:
+        """Deliveries armed and not yet sent."""
+        return len(self._heap) + len(self._lanes)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._sends)
+
+    def held(self) -> list[Armed]:
+        """All whose lease is ours: those that wait, and those under way."""
+        return [*self._waiting(), *self._sends.values()]
+
+    def add(self, some: Iterable[Armed]) -> None:
+        """Fire these at their times."""
+        for armed in some:
+            self._push(armed)
+        self._timer.set()
+
+    def stop(self) -> None:
+        """Start nothing more; `run` returns."""
+        self._stopping = True
+        self._timer.set()
+
+    def take_back(self) -> list[Armed]:
+        """What has not left, taken out."""
+        waiting = self._waiting()
+        self._heap.clear()
+        self._lanes.clear()
+        return waiting
+
+    async def finish(self, seconds: float) -> None:
+        """Wait so long for the sends under way; those still there are cancelled."""
+        if self._sends:
+            _, late = await asyncio.wait(self._sends, timeout=seconds)
+            await end(late)
+
+    async def close(self, seconds: float) -> None:
+        """Errors: TimeoutError; the driver's own."""
+        await within(seconds, self._look.close())
+
+    def _waiting(self) -> list[Armed]:
+        return [*(armed for _, _, armed in self._heap), *self._lanes.waiting()]
+
+    def _push(self, armed: Armed) -> None:
+        heapq.heappush(self._heap, (armed.fire_at, next(self._order), armed))
+
+    async def run(self) -> None:
+        while not self._stopping:
+            due = self._due()
+            if due:
+                try:
+                    await self._fire(due)
+                except Exception:  # no read, no send: they stay armed and are tried again
+                    log.exception("last-look.failed")
+                    metrics.DB_ERRORS.labels("last-look").inc()
+                    for armed in due:
+                        self._push(armed)
+                    await asyncio.sleep(DB_PAUSE)
+                continue
+            await self._sleep()
+
+    def _due(self) -> list[Armed]:
+        now = self._clock.micros()
+        due: list[Armed] = []
+        while self._heap and self._heap[0][0] <= now and len(due) < LOOK_AT_ONCE:
+            due.append(heapq.heappop(self._heap)[2])
+        return due
+
+    async def _sleep(self) -> None:
+        """Until the next is due, something was armed, or a quarter second (the clock may step)."""
+        self._timer.clear()
+        wait = LONGEST_SLEEP
+        if self._heap:
+            wait = min(wait, max((self._heap[0][0] - self._clock.micros()) / 1e6, 0))
+        timer = asyncio.get_running_loop().call_later(wait, self._timer.set)
+        await self._timer.wait()
+        timer.cancel()
+
+    async def _fire(self, due: Sequence[Armed]) -> None:
+        """The last look, then into the lanes."""
+        begun = self._clock.micros()
+        seen = await self._look.seen([armed.delivery.id for armed in due])
+        now = self._clock.micros()
+        tracing.record_all("last look", begun, now, (armed.delivery for armed in due))
+        put_back: list[tuple[Armed, Seen]] = []
+        expired: list[Armed] = []
+        for armed in due:
+            found = seen.get(armed.delivery.id)
+            if found is None or found.token != armed.token:
+                continue  # cancelled, moved, or taken over
+            if found.paused_until > now:
+                put_back.append((armed, found))
+            elif armed.lease_until - now < self._pace.send_timeout * SECOND:
+                expired.append(armed)
+            else:
+                armed.looked_at = now
+                self._lanes.add(armed)
+        self._pump()
+        if put_back or expired:
+            try:
+                await self._put_off(put_back, expired)
+            except Exception:  # only these: the others may be under way by now
+                log.exception("putting-off.failed")
+                metrics.DB_ERRORS.labels("putting-off").inc()
+                self._later([armed for armed, _ in put_back] + expired)
+
+    async def _put_off(
+        self, put_back: Sequence[tuple[Armed, Seen]], expired: Sequence[Armed]
+    ) -> None:
+        if put_back:
+            await self._armer.put_back(
+                [(armed.delivery, seen.paused_until, seen.pause_reason) for armed, seen in put_back]
+            )
+        if expired:
+            fences = [(armed.delivery.id, armed.token) for armed in expired]
+            async with self._database.write() as connection:
+                await claims.release(connection, fences, now=self._clock.micros())
+
+    def _later(self, some: Sequence[Armed]) -> None:
+        """Look again in a moment."""
+        asyncio.get_running_loop().call_later(DB_PAUSE, self.add, some)
+
+    def _pump(self) -> None:
+        """Start sends while there is room."""
+        self._pump_waits = False
+        if self._stopping:
+            return
+        now = self._clock.micros()
+        for lane, armed in self._lanes.take(self._room):
+            if armed.looked_at < max(now - LOOK_HOLDS, lane.look_after):
+                lane.ended()
+                self._push(armed)
+                self._timer.set()
+            else:
+                self._start(lane, armed)
+
+    def _room(self, armed: Armed) -> int:
+        """How many sends at once this account takes from this worker; one while it is on probation
+        after failures (half-open)."""
+        if self._on_probation(armed):
+            return 1
+        return max(1, armed.member.max_concurrent // self.workers_alive)
+
+    def _on_probation(self, armed: Armed) -> bool:
+        return armed.member.failures >= self._pace.breaker_failures
+
+    def _start(self, lane: Lane, armed: Armed) -> None:
+        task = asyncio.get_running_loop().create_task(self._send(lane, armed))
+        self._sends[task] = armed
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        del self._sends[task]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("send.failed", exc_info=task.exception())
+        if not self._stopping and not self._pump_waits:
+            # Once for all answers that came in together.
+            self._pump_waits = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    async def _send(self, lane: Lane, armed: Armed) -> None:
+        try:
+            if self._clock.micros() - armed.looked_at > LOOK_HOLDS:
+                log.warning("look.again", delivery=armed.delivery.id)
+                self._later([armed])  # we were frozen since: it may be another's by now
+                return
+            try:
+                self._sender.journal.sending(armed.delivery.id, armed.delivery.attempt)
+            except OSError:  # no room: what the journal does not name must not leave
+                log.exception("journal.failed", delivery=armed.delivery.id)
+                self._later([armed])
+                return
+            if armed.member.channel.capabilities.addressed and not await self._begin(armed):
+                return
+            attempted = await self._sender.attempt(armed)
+            self._completer.add(attempted)
+            if self._on_probation(armed):
+                # What it came to decides about those behind it: they look again once it is written.
+                await self._completer.drained()
+                lane.look_after = self._clock.micros()
+        finally:
+            lane.ended()
+
+    async def _begin(self, armed: Armed) -> bool:
+        """A broadcast runs long and knows its recipients one by one: say that it has begun."""
+        async with self._database.write() as connection:
+            return await mark_sending(
+                connection, armed.delivery.id, armed.token, now=self._clock.micros()
+            )
