@@ -7,10 +7,10 @@ Cannot tell: held, and a person is asked. Never a blind resend.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any, cast
 
 import structlog
@@ -24,9 +24,12 @@ from scheduler.changes import Change, Columns, columns, event
 from scheduler.clock import Clock, moment
 from scheduler.decide import SECOND, Move
 from scheduler.deliveries import Delivery, HoldReason, State
+from scheduler.doubt import LookPolicy, Verdict, conclude, sent_between
+from scheduler.ending import end
+from scheduler.looking import Places
 from scheduler.rendering import Renderer
 from scheduler.roster import Member
-from scheduler.store import claims
+from scheduler.store import looks
 from scheduler.store.alerts import raise_alert
 from scheduler.store.completions import write_attempts, write_changes
 from scheduler.store.db import Database
@@ -34,59 +37,10 @@ from scheduler.store.events import append
 
 log = structlog.get_logger()
 
-AT_ONCE = 50
+PAGE = 200
+_AGAIN = 0.02  # after a place became free: others may follow
 LOOK_TIMEOUT = 15.0
 _MICROSECOND = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookPolicy:
-    """`in_flight_us`: for how long a platform may still be busy with a request that we gave up;
-    `patience_us`: longest wait for its listing to settle after that; `gap_us`: first wait between
-    two looks, which doubles; `give_up_us`: when not knowing becomes a person's question."""
-
-    in_flight_us: int = 20 * SECOND
-    patience_us: int = 60 * SECOND
-    gap_us: int = 5 * SECOND
-    give_up_us: int = 900 * SECOND
-
-
-class Verdict(StrEnum):
-    """What a look concluded."""
-
-    FOUND = "found"
-    ABSENT = "absent"
-    AGAIN = "again"
-    HOLD = "hold"
-    RESUMED = "resumed"
-
-
-def conclude(
-    finding: Finding,
-    *,
-    sent_at: int,
-    now: int,
-    idempotent: bool,
-    settles_us: int,
-    policy: LookPolicy,
-) -> Verdict:
-    """Pure: what an inconclusive or negative look means at this age of the doubt. `settles_us`:
-    for how long the platform's own listing may still miss a new post."""
-    if idempotent:
-        return Verdict.ABSENT  # sending again with the same key is safe by the platform's promise
-    age = now - sent_at
-    settled = policy.in_flight_us + min(settles_us, policy.patience_us)
-    if finding is Finding.ABSENT and age >= settled:
-        return Verdict.ABSENT
-    if age >= policy.give_up_us:
-        return Verdict.HOLD
-    return Verdict.AGAIN
-
-
-def sent_between(delivery: Delivery) -> tuple[int, int]:
-    """Pure: when the send in doubt may have begun, at the earliest and at the latest."""
-    earliest = delivery.first_sent_at or delivery.due_at
-    return earliest, max(earliest, delivery.due_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,33 +53,81 @@ class Reconciler:
     worker: str
     policy: LookPolicy
     mover: Callable[[Delivery, Move], Awaitable[object]]
+    _places: Places = field(default_factory=Places)
+    _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    _freed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, interval: float) -> None:
-        """Look until cancelled."""
-        while True:
-            try:
-                looked = await self.look_once()
-            except Exception:  # the database is away: its return must find us looking
-                log.exception("reconciling.failed")
-                metrics.DB_ERRORS.labels("reconciling").inc()
-                looked = 0
-            if looked < AT_ONCE:
-                await asyncio.sleep(interval)
+        """Begin looks until cancelled. Each is on its own: a platform that hangs keeps its own
+        deliveries waiting, and nobody else's."""
+        try:
+            while True:
+                self._freed.clear()
+                try:
+                    waiting = await self.begin()
+                except Exception:  # the database is away: its return must find us looking
+                    log.exception("reconciling.failed")
+                    metrics.DB_ERRORS.labels("reconciling").inc()
+                    waiting = False
+                if waiting:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(interval):
+                            await self._freed.wait()
+                    await asyncio.sleep(min(_AGAIN, interval))
+                else:
+                    await asyncio.sleep(interval)
+        finally:
+            await end(self._under_way)
 
-    async def look_once(self) -> int:
-        """One round; how many deliveries were looked at."""
+    async def begin(self) -> bool:
+        """Begin what is due and has a place; whether some is due and has none."""
         now = self.clock.micros()
-        claimed = await claims.claim_looks(
-            self.database,
-            now=now,
-            worker=self.worker,
-            token=str(uuid_utils.uuid7()),
-            lease_until=now + int(2 * LOOK_TIMEOUT * SECOND),
-            limit=AT_ONCE,
-        )
-        if claimed:
-            await asyncio.gather(*(self._settle(delivery) for delivery in claimed))
-        return len(claimed)
+        without = self._places.full()
+        waiting = bool(without)
+        while due := await looks.due_looks(self.database, now=now, without=without, limit=PAGE):
+            members = await self.renderer.roster.members({account for _, account in due})
+            channels = {id_: member.channel.name for id_, member in members.items()}
+            chosen, passed = self._places.choose(due, channels)
+            await self._claim(chosen, channels, now)
+            waiting = waiting or bool(passed)
+            without.update(passed)
+            if len(due) < PAGE:
+                break
+        return waiting
+
+    async def _claim(
+        self, chosen: Sequence[tuple[str, str]], channels: Mapping[str, str], now: int
+    ) -> None:
+        """Claim these and begin; the places of those that another worker had go back."""
+        claimed: dict[str, Delivery] = {}
+        try:
+            if chosen:
+                found = await looks.claim_looks(
+                    self.database,
+                    [delivery for delivery, _ in chosen],
+                    now=now,
+                    worker=self.worker,
+                    token=str(uuid_utils.uuid7()),
+                    lease_until=now + int(2 * LOOK_TIMEOUT * SECOND),
+                )
+                claimed = {delivery.id: delivery for delivery in found}
+        finally:
+            for delivery_id, account in chosen:
+                place = account, channels.get(account, account)
+                if delivery_id in claimed:
+                    self._start(claimed[delivery_id], place)
+                else:
+                    self._places.leave(*place)
+
+    def _start(self, delivery: Delivery, place: tuple[str, str]) -> None:
+        def over(task: asyncio.Task[None]) -> None:
+            self._under_way.discard(task)
+            self._places.leave(*place)
+            self._freed.set()
+
+        task = asyncio.get_running_loop().create_task(self._settle(delivery))
+        self._under_way.add(task)
+        task.add_done_callback(over)
 
     async def _settle(self, delivery: Delivery) -> None:
         structlog.contextvars.bind_contextvars(delivery=delivery.id, attempt=delivery.attempt)

@@ -27,6 +27,7 @@ from scheduler.copies import copyist_of
 from scheduler.decide import SECOND, Move, Rules
 from scheduler.deliveries import Delivery
 from scheduler.dispatch import Dispatcher
+from scheduler.doubt import LookPolicy
 from scheduler.duties import Duties
 from scheduler.ending import end, within
 from scheduler.firing import Pace
@@ -36,7 +37,7 @@ from scheduler.historian import Historian
 from scheduler.journal import Journal, left_behind
 from scheduler.late import LateRules
 from scheduler.limits import BreakerPolicy
-from scheduler.reconcile import LookPolicy, Reconciler
+from scheduler.reconcile import Reconciler
 from scheduler.recurring import Recurring
 from scheduler.rendering import Renderer
 from scheduler.retry import RetryPolicy

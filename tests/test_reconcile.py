@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from channels.outcome import Finding
 from scheduler.deliveries import Delivery, State
-from scheduler.reconcile import LookPolicy, Verdict, conclude, sent_between
+from scheduler.doubt import LookPolicy, Verdict, conclude, sent_between
 
 SECOND = 1_000_000
 POLICY = LookPolicy(in_flight_us=20 * SECOND, patience_us=60 * SECOND)

@@ -122,39 +122,6 @@ async def any_due(database: Database, horizon: int) -> bool:
         return (await connection.execute(statement)).first() is not None
 
 
-async def claim_looks(
-    database: Database, *, now: int, worker: str, token: str, lease_until: int, limit: int
-) -> list[Delivery]:
-    """Claim deliveries whose next look has come (accepted, unconfirmed, held past its date)."""
-    due = (
-        select(deliveries.c.id)
-        .where(WAITING, deliveries.c.look_at <= now)
-        .order_by(deliveries.c.look_at)
-        .limit(limit)
-    )
-    async with database.read() as connection:  # idle workers take no write lock
-        if (await connection.execute(due.limit(1))).first() is None:
-            return []
-    if database.is_postgresql:
-        due = due.with_for_update(skip_locked=True)
-    statement = (
-        update(deliveries)
-        .where(deliveries.c.id.in_(due.scalar_subquery()))
-        .values(
-            token=token,
-            worker=worker,
-            look_at=lease_until,
-            looks=deliveries.c.looks + 1,
-            attempt=deliveries.c.attempt + 1,
-            updated_at=now,
-        )
-        .returning(*COLUMNS)
-    )
-    async with database.write() as connection:
-        rows = (await connection.execute(statement)).mappings().all()
-    return [to_delivery(row) for row in rows]
-
-
 async def renew(database: Database, held: Iterable[tuple[str, str]], *, lease_until: int) -> None:
     """Extend the lease of (id, token) pairs that are still ours."""
     rows = [(delivery, token, lease_until) for delivery, token in held]

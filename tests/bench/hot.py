@@ -24,6 +24,7 @@ from scheduler.store import (
     foresight,
     health,
     look,
+    looks,
     notices,
     posts,
     receipts,
@@ -70,10 +71,8 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
 
         return run
 
-    async def looks() -> object:
-        return await claims.claim_looks(
-            database, now=now - 365 * DAY, worker="bench", token="none", lease_until=now, limit=50
-        )
+    async def due_looks() -> object:
+        return await looks.due_looks(database, now=now, without=(), limit=200)
 
     async def sweep() -> object:
         return await rescue.rescue(
@@ -83,7 +82,7 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
     return {
         "due look": lambda: claims.any_due(database, now + 5_000_000),
         "sweep": sweep,
-        "looks": looks,
+        "looks": due_looks,
         "queue depth": lambda: claims.depth(database),
         "readiness": lambda: workers.last_heartbeat(database),
         "takeover": lambda: rescue.claimed_by(database, "bench"),

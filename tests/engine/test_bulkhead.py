@@ -3,10 +3,16 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+from sqlalchemy import select
+
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.server import PracticeServer
+from scheduler import reconcile
+from scheduler.looking import ACCOUNT_PLACES
 from scheduler.settings import Settings
-from tests.engine.conftest import PATIENCE, opened
+from scheduler.store.tables import attempts
+from tests.engine.conftest import PATIENCE, Engine, opened
 
 PLACES = 2
 
@@ -53,3 +59,37 @@ async def test_what_was_armed_behind_a_hanging_platform_is_given_back_at_the_end
         states = [row.state for post in posts for row in await engine.rows(post)]
     assert sorted(states) == ["armed", "scheduled", "scheduled"]
     assert len(list((tmp_path / "journal").glob("*.sent"))) == 1
+
+
+async def _looked_for(engine: Engine, post: str) -> bool:
+    """Whether a look for one of the post's deliveries has ended."""
+    ids = [row.id for row in await engine.rows(post)]
+    ended = select(attempts.c.id).where(
+        attempts.c.delivery_id.in_(ids), attempts.c.action == "look"
+    )
+    async with engine.services.database.read() as connection:
+        return (await connection.execute(ended)).first() is not None
+
+
+async def test_a_platform_that_hangs_when_looked_at_keeps_no_other_look_waiting(
+    settings: Settings, practice: PracticeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "PAGE", 2)  # and its doubts fill more than what is read at once
+    practice.platforms["facebook"].faults.add(Fault(FaultName.HANG))
+    hasty = settings.model_copy(update={"send_timeout": 0.3, "grace": 0})
+    async with opened(hasty, practice) as engine, engine.worker():
+        stuck = [await engine.post("facebook") for _ in range(ACCOUNT_PLACES + 3)]
+        for post in stuck:
+            await engine.settled(post, "unconfirmed")
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                looks = [row.looks for post in stuck for row in await engine.rows(post)]
+                if sum(looks) == ACCOUNT_PLACES:
+                    break
+                await asyncio.sleep(0.01)
+        engine.fault("linkedin", FaultName.ANSWER_LOST, times=1)
+        doubtful = await engine.post("linkedin")
+        await engine.settled(doubtful, "delivered")
+        assert await _looked_for(engine, doubtful)
+        assert not any([await _looked_for(engine, post) for post in stuck])
+    assert len(engine.ledger("linkedin")) == 1

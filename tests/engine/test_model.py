@@ -25,7 +25,7 @@ from sqlalchemy import insert, select, update
 
 from scheduler.changes import Change, columns
 from scheduler.deliveries import FINAL, TRANSITIONS, Delivery, HoldReason, State
-from scheduler.store import claims, rescue
+from scheduler.store import claims, looks, rescue
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Database
 from scheduler.store.look import open_look
@@ -227,10 +227,11 @@ class Walk(RuleBasedStateMachine):
     @rule(worker=st.sampled_from(WORKERS), what=st.sampled_from(["platform", "nothing", "killed"]))
     def claim_a_look(self, worker: str, what: str) -> None:
         """Found, proven absent, cannot tell, or killed while looking."""
+        due = self.do(looks.due_looks(self.database, now=self.now, without=(), limit=10))
         claimed = self.do(
-            claims.claim_looks(
-                self.database, now=self.now, worker=worker, token=str(uuid_utils.uuid7()),
-                lease_until=self.now + LEASE, limit=10,
+            looks.claim_looks(
+                self.database, [delivery for delivery, _ in due], now=self.now, worker=worker,
+                token=str(uuid_utils.uuid7()), lease_until=self.now + LEASE,
             )
         )  # fmt: skip
         self.held += claimed
