@@ -22,17 +22,21 @@ from channels.posts import Media, Message
 
 @runtime_checkable
 class Withdraws(Channel, Protocol):
-    """A channel where what was published can be changed or taken back.
-
-    Both may be repeated without harm: after Unconfirmed, or when nobody knows how it ended.
-    """
-
-    async def edit(self, message: Message, account: Account[Any], *, remote_id: str) -> Outcome:
-        """Replace the words of what was published; pictures and link stay."""
-        ...
+    """A channel where what was published can be taken back."""
 
     async def withdraw(self, remote_id: str, account: Account[Any]) -> Outcome:
-        """Take it back; Delivered when readers no longer see it."""
+        """Take it back; Delivered when readers no longer see it. May be repeated without harm:
+        after Unconfirmed, or when nobody knows how it ended."""
+        ...
+
+
+@runtime_checkable
+class Edits(Channel, Protocol):
+    """A channel where the words of what was published can be changed, for its readers too."""
+
+    async def edit(self, message: Message, account: Account[Any], *, remote_id: str) -> Outcome:
+        """Replace the words of what was published; pictures and link stay. May be repeated, as
+        above."""
         ...
 
 
@@ -140,6 +144,16 @@ class HasPage(Channel, Protocol):
     def public_url(self, account: Account[Any]) -> str | None:
         """Where visitors see the account, None when it has no such page. 404 and 410 there mean
         that it is hidden; what asks to log in proves nothing."""
+        ...
+
+
+@runtime_checkable
+class Counts(Channel, Protocol):
+    """A channel that knows how many people follow an account."""
+
+    async def followers(self, account: Account[Any]) -> int | None:
+        """How many follow it now, None when the platform does not say. Publishes nothing, and a
+        failure says nothing about the account's health."""
         ...
 
 

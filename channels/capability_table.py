@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from channels.abilities import Refreshes, Withdraws
+from channels.abilities import Edits, Refreshes, Withdraws
 from channels.base import Broadcasts, Capabilities, Channel, Tools
 from channels.http import HttpClient
 from channels.registry import Registry
@@ -27,7 +27,7 @@ _UNITS: Mapping[str, str] = {
 }
 _HEAD = (
     "channel", "text", "pictures", "video", "poll", "buttons", "first comment",
-    "same key twice", "found again", "edit, withdraw", "renews itself",
+    "same key twice", "found again", "edit", "withdraw", "renews itself",
 )  # fmt: skip
 
 
@@ -50,6 +50,7 @@ def _row(channel: Channel) -> tuple[str, ...]:
         _yes(is_so=can.first_comment),
         _same_key(can),
         "person by person" if isinstance(channel, Broadcasts) else _yes(is_so=can.findable),
+        _yes(is_so=isinstance(channel, Edits)),
         _yes(is_so=isinstance(channel, Withdraws)),
         _yes(is_so=isinstance(channel, Refreshes)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scheduler.audience.links import audience_key
+from scheduler.census import Census
 from scheduler.collecting import Collector
 from scheduler.comeback import Comeback
 from scheduler.drill import Drill
@@ -150,6 +151,11 @@ def live_drill_of(services: Services, actor: str) -> LiveDrill:
         doctor=doctor_of(services, actor),
         undo=undo_of(services),
     )
+
+
+def census_of(services: Services) -> Census:
+    """Counts followers."""
+    return Census(database=services.database, roster=services.roster, clock=services.clock)
 
 
 def scales_of(services: Services) -> Scales:

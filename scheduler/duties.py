@@ -16,6 +16,7 @@ import structlog
 
 from scheduler import metrics
 from scheduler.audience.mails import Mailer
+from scheduler.census import Census
 from scheduler.clock import Clock
 from scheduler.collecting import Collector
 from scheduler.copies import Copyist
@@ -75,6 +76,7 @@ class Duties:
     recurring: Recurring
     historian: Historian
     renewer: Renewer
+    census: Census
     scales: Scales
     collector: Collector
     copyist: Copyist
@@ -138,6 +140,7 @@ class Duties:
                 await self.doctor.look_at_everyone()
             if rounds % FORESIGHT_EVERY == FORESIGHT_FIRST:
                 await self.foresight.look()
+                await self.census.look()
                 await self.scales.keep()
             rounds += 1
 

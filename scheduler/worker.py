@@ -20,7 +20,7 @@ import structlog
 from scheduler.arming import Armer
 from scheduler.attempt import BroadcastRun, Sender
 from scheduler.audience.mails import mailer_of
-from scheduler.care import collector_of, doctor_of, renewer_of, scales_of, teller_of
+from scheduler.care import census_of, collector_of, doctor_of, renewer_of, scales_of, teller_of
 from scheduler.clearance import Clearance
 from scheduler.completion import Completer
 from scheduler.copies import copyist_of
@@ -104,8 +104,9 @@ class Worker:
             foresight=Foresight(database=services.database, clock=services.clock),
             recurring=Recurring(services.campaigner), historian=_historian(services),
             mailer=mailer_of(services),
-            scales=scales_of(services), collector=collector_of(services),
-            copyist=copyist_of(services), renewer=renewer_of(services, f"worker:{self.id}"),
+            census=census_of(services), scales=scales_of(services),
+            collector=collector_of(services), copyist=copyist_of(services),
+            renewer=renewer_of(services, f"worker:{self.id}"),
         )  # fmt: skip
 
     @asynccontextmanager

@@ -41,7 +41,8 @@ UPLOAD_TIMEOUT = 120.0
 
 
 class Bluesky:
-    """See `channels.base.Publishes` and `channels.abilities.Refreshes`."""
+    """See `channels.base.Publishes`, `channels.abilities.Withdraws`, `Counts` and
+    `Refreshes`. Not `Edits`: Bluesky goes on showing the first version of a record."""
 
     name: ClassVar[str] = "bluesky"
     channel: ClassVar[str] = "bluesky"
@@ -104,6 +105,22 @@ class Bluesky:
         url = _public(settings, session.did, rkey)
         return Delivered(remote_id=str(uri), url=url, evidence=evidence(answer))
 
+    async def withdraw(self, remote_id: str, account: Account[BlueskySettings]) -> Outcome:
+        """Bluesky answers alike whether the record was there or not."""
+        settings = account.settings
+        try:
+            session = await self._sessions.get(settings)
+        except Stopped as stopped:
+            return stopped.outcome
+        body = content.named(remote_id)
+        method = "com.atproto.repo.deleteRecord"
+        answer = await self._call(session, settings, method, writes=True, json_body=body)
+        if not isinstance(answer, Answer):
+            return answer
+        if answer.status != 200:
+            return self._refused(answer, settings, writes=True)
+        return Delivered(remote_id=remote_id, evidence=evidence(answer))
+
     async def find(
         self, message: Message, account: Account[BlueskySettings], *, key: str, since: datetime
     ) -> Delivered | Finding:
@@ -154,6 +171,18 @@ class Bluesky:
             )
         handle = str(mine.fields.get("handle", ""))
         return Health(status=HealthStatus.HEALTHY, detail=f"@{handle}", evidence=evidence(mine))
+
+    async def followers(self, account: Account[BlueskySettings]) -> int | None:
+        """The account's own server asks Bluesky for it."""
+        settings = account.settings
+        try:
+            session = await self._sessions.get(settings)
+        except Stopped:
+            return None
+        method = "app.bsky.actor.getProfile"
+        answer = await self._call(session, settings, method, params={"actor": session.did})
+        said = answer.fields.get("followersCount") if isinstance(answer, Answer) else None
+        return said if isinstance(said, int) else None
 
     def refresh_at(self, account: Account[BlueskySettings]) -> datetime | None:
         return session_ends(account.settings) - REFRESH_AHEAD
@@ -244,9 +273,8 @@ class Bluesky:
     async def _record(
         self, uri: str, session: Session, settings: BlueskySettings
     ) -> Answer | NoAnswer:
-        repo, collection, rkey = uri.removeprefix("at://").split("/")
-        params = {"repo": repo, "collection": collection, "rkey": rkey}
-        return await self._call(session, settings, "com.atproto.repo.getRecord", params=params)
+        method = "com.atproto.repo.getRecord"
+        return await self._call(session, settings, method, params=content.named(uri))
 
 
 def _public(settings: BlueskySettings, did: str, rkey: str) -> str:

@@ -89,6 +89,12 @@ def record(message: Message, images: Sequence[Mapping[str, Any]], now: datetime)
     return fields
 
 
+def named(uri: str) -> dict[str, str]:
+    """A record's address, taken apart as the calls about one record want it."""
+    repo, collection, rkey = uri.removeprefix("at://").split("/")
+    return {"repo": repo, "collection": collection, "rkey": rkey}
+
+
 def facets(text: str) -> list[dict[str, Any]]:
     """What is a link and what a hashtag. Offsets count UTF-8 bytes, not characters."""
     found = []

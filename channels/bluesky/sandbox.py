@@ -31,6 +31,8 @@ _SIGNING_KEY = "practice-bluesky-signing-key-of-32-bytes"
 _ACCESS, _REFRESH = "com.atproto.appPass", "com.atproto.refresh"
 _TID = re.compile(r"[234567abcdefghij][234567abcdefghijklmnopqrstuvwxyz]{12}")
 _RECORD = frozenset({"$type", "text", "createdAt", "langs", "facets", "embed", "reply", "tags"})
+FOLLOWERS = 58
+_SIGNED = ("putRecord", "deleteRecord", "uploadBlob", "getSession", "getProfile")
 _BLOB_MAX = 2_000_000
 _FAULTS: Mapping[FaultName, tuple[int, str, str]] = {
     FaultName.TOKEN_DEAD: (400, "InvalidToken", "Token has been revoked"),
@@ -81,7 +83,9 @@ class BlueskySandbox(Sandbox):
         app.router.add_get(f"{xrpc}.repo.describeRepo", self._describe)
         app.router.add_get(f"{xrpc}.repo.getRecord", self._get_record)
         app.router.add_post(f"{xrpc}.repo.putRecord", self._put_record)
+        app.router.add_post(f"{xrpc}.repo.deleteRecord", self._delete_record)
         app.router.add_post(f"{xrpc}.repo.uploadBlob", self._upload)
+        app.router.add_get("/xrpc/app.bsky.actor.getProfile", self._profile)
         app.router.add_get("/profile/{did}/post/{rkey}", self._public_page)
         return app
 
@@ -96,11 +100,11 @@ class BlueskySandbox(Sandbox):
 
     @web.middleware
     async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        publishes = request.path.endswith("putRecord")
+        publishes = request.path.endswith(("putRecord", "deleteRecord"))
         stopped = await apply_transport_faults(self, DID, write=publishes)
         if stopped is None and "/xrpc/" in request.path:
             stopped = self._fault(request, publishes=publishes)
-        if stopped is None and request.path.endswith(("putRecord", "uploadBlob", "getSession")):
+        if stopped is None and request.path.endswith(_SIGNED):
             stopped = _wrong_token(request, _ACCESS)
         if stopped is not None:
             return stopped
@@ -155,6 +159,12 @@ class BlueskySandbox(Sandbox):
         value = entry.payload
         return web.json_response({"uri": uri, "cid": _cid(value), "value": value})
 
+    async def _profile(self, request: web.Request) -> web.StreamResponse:
+        if request.query.get("actor") not in {DID, HANDLE}:
+            return error(400, "InvalidRequest", "Profile not found")
+        profile = {"did": DID, "handle": HANDLE, "followersCount": FOLLOWERS}
+        return web.json_response(profile)
+
     async def _put_record(self, request: web.Request) -> web.StreamResponse:
         asked = await request.json()
         record, rkey = asked.get("record", {}), str(asked.get("rkey"))
@@ -175,6 +185,20 @@ class BlueskySandbox(Sandbox):
         else:
             self.ledger.update(self.name, uri, text=record["text"], payload=record)
         return web.json_response({"uri": uri, "cid": _cid(record), "validationStatus": "valid"})
+
+    async def _delete_record(self, request: web.Request) -> web.StreamResponse:
+        """Whether it was there or not; what is gone has no commit."""
+        asked = await request.json()
+        unknown = set(asked) - {"repo", "collection", "rkey", "swapRecord", "swapCommit"}
+        missing = {"repo", "collection", "rkey"} - set(asked)
+        if unknown or missing or asked["repo"] != DID:
+            return invalid("Input must have the properties repo, collection and rkey")
+        uri = f"at://{DID}/{asked['collection']}/{asked['rkey']}"
+        entry = self.ledger.get(self.name, uri)
+        if entry is None or entry.deleted_at is not None:
+            return web.json_response({})
+        self.ledger.delete(self.name, uri)
+        return web.json_response({"commit": {"cid": _cid(asked), "rev": asked["rkey"]}})
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         content = await request.read()

@@ -24,7 +24,7 @@ from channels.facebook.errors import Verdict
 from channels.facebook.graph import Form, Graph, GraphSettings, Refusal, Road, Success, road
 from channels.facebook.lookup import look_for
 from channels.facebook.oauth import GraphApp
-from channels.facebook.probe import probe_page
+from channels.facebook.probe import followers_of, probe_page
 from channels.facebook.render import MAX_PHOTOS, PHOTO_MAX_BYTES, PHOTO_TYPES, TEXT_LIMIT, rendered
 from channels.facebook.webhook import receipts_in
 from channels.outcome import (
@@ -58,7 +58,8 @@ class FacebookSettings(GraphSettings):
 
 
 class FacebookAdapter:
-    """See `channels.base`: `Publishes`, `Withdraws`, `Connects`, `Receives` and `HasPage`."""
+    """See `channels.base`: `Publishes`; `channels.abilities`: `Edits`, `Withdraws`, `Connects`,
+    `Receives`, `Counts` and `HasPage`."""
 
     name: ClassVar[str] = "facebook"
     channel: ClassVar[str] = "facebook"
@@ -130,6 +131,9 @@ class FacebookAdapter:
 
     async def probe(self, account: Account[Any]) -> Health:
         return await probe_page(self._graph, road(account.settings), scopes=SCOPES)
+
+    async def followers(self, account: Account[Any]) -> int | None:
+        return await followers_of(self._graph, road(account.settings))
 
     def public_url(self, account: Account[Any]) -> str | None:
         return f"{account.settings.www_url}/{account.settings.page_id}"

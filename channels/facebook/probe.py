@@ -59,6 +59,13 @@ async def probe_page(graph: Graph, way: Road, *, scopes: frozenset[str]) -> Heal
     return _health(page.outcome)
 
 
+async def followers_of(graph: Graph, way: Road) -> int | None:
+    """How many follow the page; None when Facebook does not say."""
+    answer = await graph.read(way.page.with_query(fields="followers_count"), way)
+    said = answer.data.get("followers_count") if isinstance(answer, Success) else None
+    return said if isinstance(said, int) else None
+
+
 async def _there(graph: Graph, way: Road, page: Success, scopes: frozenset[str]) -> Health:
     if page.data.get("is_published") is False:
         return Health(

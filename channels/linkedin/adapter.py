@@ -17,7 +17,7 @@ from channels.linkedin.errors import (
     forbidden_unexplained,
     outcome_of,
 )
-from channels.linkedin.health import probed
+from channels.linkedin.health import followers_of, probed
 from channels.linkedin.images import upload_all
 from channels.linkedin.oauth import LinkedInApp
 from channels.linkedin.token import refresh_at, refreshed
@@ -47,7 +47,8 @@ CUT_NOTE = "LinkedIn shows only the beginning of the text"
 
 
 class LinkedIn:
-    """See `channels.base`: `Publishes`, `Withdraws`, `Connects` and `Refreshes`."""
+    """See `channels.base`: `Publishes`; `channels.abilities`: `Edits`, `Withdraws`, `Connects`,
+    `Counts` and `Refreshes`."""
 
     name: ClassVar[str] = "linkedin"
     channel: ClassVar[str] = "linkedin"
@@ -241,6 +242,9 @@ class LinkedIn:
 
     async def probe(self, account: Account[LinkedInSettings]) -> Health:
         return await probed(self._http, account.settings, self._now())
+
+    async def followers(self, account: Account[LinkedInSettings]) -> int | None:
+        return await followers_of(self._http, account.settings)
 
     def authorize_url(self, app: LinkedInApp, *, redirect_uri: str, state: str) -> str:
         return oauth.authorize_url(app, redirect_uri=redirect_uri, state=state)

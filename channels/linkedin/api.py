@@ -25,7 +25,7 @@ class LinkedInSettings(ChannelSettings):
 
     `read_back`: after publishing, read the text and compare its end (needs the scope
     `r_organization_social`); by default only when it has reserved characters, which are what
-    LinkedIn is known to cut at.
+    LinkedIn is known to cut at. `follower_edge`: what LinkedIn calls following a page.
     """
 
     organization_id: Annotated[str, Field(pattern=r"^\d{1,20}$")]
@@ -37,6 +37,7 @@ class LinkedInSettings(ChannelSettings):
     client_secret: SecretStr | None = None
     version: Annotated[str, Field(pattern=r"^20\d{2}(0[1-9]|1[0-2])$")] = NEWEST_KNOWN
     read_back: Literal["reserved", "always", "never"] = "reserved"
+    follower_edge: Annotated[str, Field(pattern=r"^\w+$")] = "COMPANY_FOLLOWED_BY_MEMBER"
     api_url: Address = "https://api.linkedin.com"
     oauth_url: Address = "https://www.linkedin.com/oauth/v2"
     public_url: Address = "https://www.linkedin.com"

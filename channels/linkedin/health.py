@@ -8,7 +8,7 @@ from typing import Any
 from channels.exchange import Answer
 from channels.http import HttpClient
 from channels.linkedin import version
-from channels.linkedin.api import LinkedInSettings, call, fetch
+from channels.linkedin.api import LinkedInSettings, call, encoded, fetch
 from channels.linkedin.errors import evidence, outcome_of
 from channels.outcome import AccessReason, Gone, Health, HealthStatus, Outcome, Unavailable
 from channels.steps import Stopped, unwell
@@ -54,6 +54,14 @@ async def probed(http: HttpClient, settings: LinkedInSettings, now: datetime) ->
             evidence=evidence(acls),
         )
     return _well(settings, now, page)
+
+
+async def followers_of(http: HttpClient, settings: LinkedInSettings) -> int | None:
+    """How many members follow the page; None when LinkedIn does not say."""
+    query = f"edgeType={settings.follower_edge}"
+    answer = await call(http, settings, "GET", f"networkSizes/{encoded(settings.author)}?{query}")
+    said = answer.fields.get("firstDegreeSize") if isinstance(answer, Answer) else None
+    return said if isinstance(said, int) else None
 
 
 def _about_the_api(outcome: Outcome) -> Outcome:

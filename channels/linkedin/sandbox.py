@@ -76,6 +76,7 @@ class LinkedInSandbox(Sandbox):
         app.router.add_get("/rest/images/{urn}", self._image)
         app.router.add_get("/rest/organizationAcls", self._acls)
         app.router.add_get("/rest/organizations/{number}", self._organization)
+        app.router.add_get("/rest/networkSizes/{urn}", self._network_size)
         app.add_routes(Login(CLIENT, self._refresh).routes())
         app.router.add_get("/feed/update/{urn}", self._public_page)
         return app
@@ -260,6 +261,11 @@ class LinkedInSandbox(Sandbox):
         if number not in NAMES or (number == ORGANIZATION and self._gone()):
             return not_found("the organization")
         return web.json_response({"id": int(number), "localizedName": NAMES[number]})
+
+    async def _network_size(self, request: web.Request) -> web.StreamResponse:
+        if dict(request.query) != {"edgeType": "COMPANY_FOLLOWED_BY_MEMBER"} or self._gone():
+            return error(400, "Invalid edgeType", code="ILLEGAL_ARGUMENT")
+        return web.json_response({"firstDegreeSize": 212})
 
     async def _refresh(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()

@@ -51,7 +51,7 @@ class MastodonSettings(ChannelSettings):
 
 
 class Mastodon:
-    """See `channels.base.Publishes` and `channels.abilities.Withdraws`."""
+    """See `channels.base.Publishes` and `channels.abilities.Edits`, `Withdraws`, `Counts`."""
 
     name: ClassVar[str] = "mastodon"
     channel: ClassVar[str] = "mastodon"
@@ -153,6 +153,11 @@ class Mastodon:
             detail=f"@{me.fields.get('acct', '')}",
             evidence=evidence(me),
         )
+
+    async def followers(self, account: Account[MastodonSettings]) -> int | None:
+        answer = await self._call(account.settings, "GET", "v1/accounts/verify_credentials")
+        said = answer.fields.get("followers_count") if isinstance(answer, Answer) else None
+        return said if isinstance(said, int) else None
 
     async def _call(
         self,

@@ -23,6 +23,7 @@ from channels.sandbox.server import (
 
 ACCOUNT = "110000000000000001"
 HANDLE = "rosa"
+FOLLOWERS = 96
 TOKEN = "practice-mastodon-token"  # noqa: S105 -- opens nothing real
 KEYS_LAST = 3600.0
 
@@ -232,7 +233,9 @@ class MastodonSandbox(Sandbox):
 
     async def _me(self, request: web.Request) -> web.StreamResponse:
         del request
-        return web.json_response({"id": ACCOUNT, "username": HANDLE, "acct": HANDLE})
+        return web.json_response(
+            {"id": ACCOUNT, "username": HANDLE, "acct": HANDLE, "followers_count": FOLLOWERS}
+        )
 
     async def _public_page(self, request: web.Request) -> web.StreamResponse:
         entry = self._post(request)

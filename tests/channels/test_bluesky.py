@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -124,6 +125,28 @@ async def test_reply_is_read_as_documented(name: str, http: HttpClient) -> None:
     for field, value in said.items():
         assert getattr(outcome, field) == value
     assert len(replay.asked) == 1
+
+
+@pytest.mark.parametrize("name", READINGS)
+async def test_taking_a_post_back_reads_refusals_alike(name: str, http: HttpClient) -> None:
+    adapter = Bluesky(Tools(http=http, now=lambda: NOW))
+    async with Replay() as replay:
+        replay.on("POST", "/xrpc/com.atproto.repo.deleteRecord", REPLIES[name])
+        settings = BlueskySettings(
+            identifier="rosa.example",
+            app_password=SecretStr(PASSWORD),
+            service=replay.url,
+            did=DID,
+            access_jwt=SecretStr(token(lasts=10**9)),
+            refresh_jwt=SecretStr(refresh_token()),
+        )
+        account = Account(id="a", name="Rosa", settings=settings)
+        uri = f"at://{DID}/{content.COLLECTION}/{tid_of('k')}"
+        outcome = await adapter.withdraw(uri, account)
+    assert isinstance(outcome, READINGS[name][0]), outcome
+    (asked,) = replay.asked
+    record = {"repo": DID, "collection": content.COLLECTION, "rkey": tid_of("k")}
+    assert json.loads(asked.body) == record
 
 
 async def test_one_session_serves_many_posts(

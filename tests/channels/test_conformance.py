@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from channels.abilities import HasArticles, Withdraws
+from channels.abilities import Counts, Edits, HasArticles, Withdraws
 from channels.base import Broadcasts, Publishes, Tools
 from channels.outcome import (
     Accepted,
@@ -404,8 +404,8 @@ async def test_picture_that_cannot_be_read_is_never_left_out(rig: Rig, tmp_path:
     assert rig.published() == []
 
 
-async def test_edit_and_withdraw_change_what_readers_see(rig: Rig) -> None:
-    if not isinstance(rig.adapter, Withdraws):
+async def test_edit_changes_what_readers_see(rig: Rig) -> None:
+    if not isinstance(rig.adapter, Edits):
         pytest.skip("cannot change what is published")
     sent = await rig.deliver(rig.message())
     assert isinstance(sent, Delivered)
@@ -414,8 +414,17 @@ async def test_edit_and_withdraw_change_what_readers_see(rig: Rig) -> None:
     assert isinstance(edited, Delivered), edited
     (entry,) = rig.published()
     assert "Closed on Monday after all." in rig.bench.shown(entry)
-    for _ in range(2):
-        await rig.adapter.withdraw(sent.remote_id, rig.account)
+
+
+async def test_withdraw_takes_it_from_readers_once_and_for_all(rig: Rig) -> None:
+    if not isinstance(rig.adapter, Withdraws):
+        pytest.skip("cannot take back what is published")
+    sent = await rig.deliver(rig.message())
+    assert isinstance(sent, Delivered)
+    first = await rig.adapter.withdraw(sent.remote_id, rig.account)
+    assert isinstance(first, Delivered), first
+    assert rig.published() == []
+    await rig.adapter.withdraw(sent.remote_id, rig.account)  # harmless: the answer was lost
     assert rig.published() == []
 
 
@@ -457,6 +466,22 @@ async def test_probe_survives_spoiled_answers(rig: Rig) -> None:
         async with spoiler(answer, listens=rig.bench.speaks_first) as server:
             health = await rig.adapter.probe(rig.elsewhere(server.port))
         assert health.status not in {HealthStatus.HEALTHY, HealthStatus.VANISHED}
+
+
+async def test_followers_are_counted_and_otherwise_unknown(rig: Rig) -> None:
+    if not isinstance(rig.adapter, Counts):
+        pytest.skip("nobody follows it, or nobody counts them")
+    assert rig.platform is not None
+    count = await rig.adapter.followers(rig.account)
+    assert isinstance(count, int)
+    assert count > 0
+    rig.platform.faults.add(Fault(FaultName.TOKEN_DEAD))
+    assert await rig.adapter.followers(rig.account) is None
+    rig.platform.faults.clear()
+    async with spoiler(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]") as server:
+        assert await rig.adapter.followers(rig.elsewhere(server.port)) is None
+    with closed_port() as port:
+        assert await rig.adapter.followers(rig.elsewhere(port)) is None
 
 
 async def test_article_stands_where_it_was_said_to(rig: Rig) -> None:

@@ -7,8 +7,10 @@ import pytest
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
+from channels.facebook.practice.graph import LE_PETIT_CAFE
+from channels.sandbox.faults import FaultName
 from channels.sandbox.server import PracticeServer
-from scheduler.care import drill_of, plan_b_of, scales_of
+from scheduler.care import census_of, drill_of, plan_b_of, scales_of
 from scheduler.settings import Settings
 from scheduler.store.accounts import connect
 from scheduler.store.practice import seed_people
@@ -118,6 +120,51 @@ async def test_the_basket_names_what_has_no_other_road(
     async with api.get("/api/v1/basket") as answer:
         (today,) = (await answer.json())["trend"]
     assert today["stranded"] == 1
+
+
+async def test_followers_weigh_in_the_basket_as_their_platform_counts_them(
+    engine: Engine, api: TestClient[Any, Any]
+) -> None:
+    census = census_of(engine.services)
+    await census.look()
+    async with api.get("/api/v1/accounts") as answer:
+        told = {one["channel"]: one["audience"] for one in (await answer.json())["accounts"]}
+    assert told["facebook"] == LE_PETIT_CAFE.followers
+    assert told["linkedin"] == 212
+    assert told["blog"] is None
+    async with api.get("/api/v1/basket") as answer:
+        eggs = {one["channel"]: one for one in (await answer.json())["accounts"]}
+    assert eggs["facebook"]["audience_share"] == pytest.approx(1840 / 2052, abs=0.001)
+
+
+async def test_a_new_account_is_counted_at_once_and_the_others_in_their_time(
+    engine: Engine,
+) -> None:
+    census = census_of(engine.services)
+    await census.look()
+    known = engine.accounts["facebook"]
+    async with engine.services.database.write() as connection:
+        await connection.execute(accounts.update().where(accounts.c.id == known).values(audience=7))
+        await connection.execute(
+            accounts.update()
+            .where(accounts.c.id == engine.accounts["linkedin"])
+            .values(audience=None, created_at=engine.services.clock.micros())
+        )
+    await census.look()
+    assert (await engine.account("linkedin")).audience == 212
+    assert (await engine.account("facebook")).audience == 7
+
+
+async def test_a_platform_that_does_not_say_leaves_the_last_count(engine: Engine) -> None:
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            accounts.update().where(accounts.c.id == engine.accounts["facebook"]).values(audience=7)
+        )
+    engine.fault("facebook", FaultName.SERVER_ERROR)
+    await census_of(engine.services).look()
+    account = await engine.account("facebook")
+    assert (account.audience, account.status) == (7, "healthy")
+    assert (await engine.account("linkedin")).audience == 212
 
 
 async def test_whom_we_may_write_to_weighs_in_the_basket(engine: Engine) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from channels.abilities import Withdraws
+from channels.abilities import Edits, Withdraws
 from channels.base import Account, Broadcasts, Channel, FindsRecipient, Publishes, Recipient
 from channels.outcome import Accepted, Delivered, Finding, HealthStatus, Outcome, Severity
 from channels.posts import Media, Message, Post
@@ -115,7 +115,7 @@ async def _published(
             found = await _found(one, channel, message, key, since)
             assert found.remote_id == outcome.remote_id
             done.append("found again")
-        if isinstance(channel, Withdraws):
+        if isinstance(channel, Edits):
             better = replace(post, body=f"{post.body}\n\nCorrected.")
             words = channel.render(better, one.account)
             edited = await channel.edit(words, one.account, remote_id=outcome.remote_id)

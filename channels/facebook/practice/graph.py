@@ -45,6 +45,7 @@ class PracticePage:
     name: str
     token: str
     about: str = ""
+    followers: int = 0
 
 
 LE_PETIT_CAFE = PracticePage(
@@ -52,6 +53,7 @@ LE_PETIT_CAFE = PracticePage(
     name="Le Petit Café",
     token="EAAPracticePageToken104862915374021ZCk7",  # noqa: S106 -- opens nothing real
     about="Café, tartines, terrasse. 3 place du Marché.",
+    followers=1840,
 )
 
 
@@ -224,6 +226,7 @@ class GraphSandbox(Sandbox):
             "name": page.name,
             "about": page.about,
             "link": f"{self.www(call.request)}/{page.id}",
+            "followers_count": page.followers,
             "is_published": self.faults.holds(FaultName.UNPUBLISHED, page.id) is None,
             "is_permanently_closed": False,
             "has_transitioned_to_new_page_experience": True,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from channels.abilities import Withdraws
+from channels.abilities import Edits, Withdraws
 from channels.base import Account, Publishes, Tools
 from channels.blog.adapter import BlogAdapter, BlogSettings
 from channels.blog.article import article, own_slug
@@ -85,6 +85,7 @@ async def test_a_withdrawn_page_goes_and_stays_gone(blog: BlogAdapter, pages: Pa
     message = blog.render(POST, ACCOUNT)
     await blog.send(message, ACCOUNT, key="key-1")
 
+    assert isinstance(blog, Edits)
     assert isinstance(blog, Withdraws)
     for _ in range(2):
         assert isinstance(await blog.withdraw("key-1", ACCOUNT), Delivered)

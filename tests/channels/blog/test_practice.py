@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from channels.abilities import Withdraws
+from channels.abilities import Edits, Withdraws
 from channels.base import Account, Publishes, Tools
 from channels.blog.ghost.adapter import GhostAdapter
 from channels.blog.wordpress.adapter import WordPressAdapter
@@ -91,6 +91,7 @@ async def blog(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 def test_declares_what_it_can_do(blog: Blog) -> None:
     assert isinstance(blog.adapter, Publishes)
+    assert isinstance(blog.adapter, Edits)
     assert isinstance(blog.adapter, Withdraws)
     assert blog.adapter.name == f"blog.{blog.platform}"
 

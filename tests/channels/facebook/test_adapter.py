@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from channels.abilities import HasPage, Withdraws
+from channels.abilities import Edits, HasPage, Withdraws
 from channels.base import Account, Publishes
 from channels.facebook.adapter import FacebookAdapter, FacebookSettings
 from channels.facebook.sandbox import FacebookSandbox
@@ -54,6 +54,7 @@ def a_minute_ago() -> datetime:
 
 def test_declares_what_it_can_do(adapter: FacebookAdapter) -> None:
     assert isinstance(adapter, Publishes)
+    assert isinstance(adapter, Edits)
     assert isinstance(adapter, Withdraws)
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pydantic import SecretStr
 
-from channels.abilities import Refreshes, Withdraws
+from channels.abilities import Edits, Refreshes, Withdraws
 from channels.base import Account, Publishes, Tools
 from channels.http import HttpClient
 from channels.linkedin.adapter import LISTED, MAX_PAGES, LinkedIn
@@ -57,6 +57,7 @@ def a_minute_ago() -> datetime:
 
 def test_declares_what_it_can_do(adapter: LinkedIn) -> None:
     assert isinstance(adapter, Publishes)
+    assert isinstance(adapter, Edits)
     assert isinstance(adapter, Withdraws)
     assert isinstance(adapter, Refreshes)
 
