@@ -33,6 +33,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 from yarl import URL
 
+from channels.names import Names
+
 log = structlog.get_logger()
 
 MAX_BODY = 2 * 1024 * 1024
@@ -175,7 +177,7 @@ class HttpClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        resolver: AbstractResolver = aiohttp.ThreadedResolver()
+        resolver: AbstractResolver = Names()
         if not self._private_ok:
             resolver = PublicOnlyResolver(resolver)
         self._session = aiohttp.ClientSession(

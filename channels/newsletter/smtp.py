@@ -13,6 +13,7 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 
+from channels import names
 from channels.abilities import Crowd
 from channels.newsletter.compose import stuffed_with_dots
 from channels.newsletter.replies import Reply, Stage
@@ -229,11 +230,10 @@ async def connect(server: Server, *, username: str = "", password: str = "") -> 
 
     Errors: LostError (nothing was sent), RefusedError.
     """
-    loop = asyncio.get_running_loop()
     wire = Wire()
     try:
         async with asyncio.timeout(server.timeout):
-            transport, _ = await loop.create_connection(
+            transport = await names.connect(
                 lambda: wire,
                 server.host,
                 server.port,
