@@ -28,7 +28,13 @@ from typing import Any, Self
 
 import aiohttp
 import structlog
-from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
+from aiohttp import (
+    AddrInfoType,
+    ClientHandlerType,
+    ClientMiddlewareType,
+    ClientRequest,
+    ClientResponse,
+)
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 from yarl import URL
@@ -127,11 +133,33 @@ async def _no_silent_resend(request: ClientRequest, handler: ClientHandlerType) 
         raise AnswerLostError(str(error) or type(error).__name__) from error
 
 
+# Whose last 32 bits are an IPv4 address that a gateway of the network may lead to: NAT64, and the
+# forms that IPv6 began with.
+_LEADING_TO_IPV4 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+
+
 def is_private(address: str) -> bool:
-    """Whether an IP address is anything but a public unicast one."""
+    """Whether an IP address is anything but a public unicast one, or may lead to such a one."""
     ip = ipaddress.ip_address(address.split("%", 1)[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return not (mapped or ip).is_global or ip.is_multicast
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = _inside(ip) or ip
+    return not ip.is_global or ip.is_multicast
+
+
+def _inside(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that it carries, if any."""
+    if any(ip in network for network in _LEADING_TO_IPV4):
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour
+
+
+def _public_socket(address: AddrInfoType) -> socket.socket:
+    """The socket of a connection, refused where it would lead to a private address: names were
+    looked at when they were resolved, but a redirect may name an address."""
+    family, kind, protocol, _, where = address
+    if is_private(str(where[0])):
+        raise PrivateAddressError(f"{where[0]} is a private address")
+    return socket.socket(family=family, type=kind, proto=protocol)
 
 
 class PublicOnlyResolver(AbstractResolver):
@@ -178,11 +206,16 @@ class HttpClient:
 
     async def __aenter__(self) -> Self:
         resolver: AbstractResolver = Names()
+        sockets = None
         if not self._private_ok:
-            resolver = PublicOnlyResolver(resolver)
+            resolver, sockets = PublicOnlyResolver(resolver), _public_socket
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=self._limit, limit_per_host=0, resolver=resolver, ttl_dns_cache=60
+                limit=self._limit,
+                limit_per_host=0,
+                resolver=resolver,
+                ttl_dns_cache=60,
+                socket_factory=sockets,
             ),
             headers={"User-Agent": self._user_agent},
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -31,6 +31,10 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "{account} refuses us; its posts are held",
         "Reconnect the account.",
     ),
+    "account.closed": (
+        "The settings of {account} cannot be opened; its posts wait",
+        "Put the key or the release back that it needs, or reconnect the account.",
+    ),
     "account.vanished": (
         "{account} has vanished; its queue took plan B",
         "Look at the page; reconnect or archive the account.",
@@ -117,6 +121,10 @@ FRENCH: Final[Mapping[str, tuple[str, str]]] = {
     "account.access-lost": (
         "{account} nous refuse l’accès ; ses publications sont retenues",
         "Reconnectez le compte.",
+    ),
+    "account.closed": (
+        "Les réglages de {account} sont illisibles ; ses publications attendent",
+        "Remettez la clé ou la version qu’il leur faut, ou reconnectez le compte.",
     ),
     "account.vanished": (
         "{account} a disparu ; sa file suit le plan B",

@@ -50,9 +50,10 @@ def notice(group: Sequence[Alert], *, language: str, base_url: str) -> Notice:
     """What one group says: post, cause, evidence, next action, with a link."""
     say, first = LABELS[language], group[0]
     what, action = _words(first, language)
-    posts = [alert.post for alert in group if alert.post]
+    posts = [_one_line(alert.post) for alert in group if alert.post]
     subject = what.format(
-        post=posts[0] if posts else say["nothing"], account=first.account or say["account"]
+        post=posts[0] if posts else say["nothing"],
+        account=_one_line(first.account) or say["account"],
     )
     colon = say["colon"]
     lines = [subject]
@@ -101,6 +102,11 @@ def payload(alert: Alert, *, language: str, base_url: str, at: str) -> dict[str,
             "action": _words(alert, language)[1],
         },
     }
+
+
+def _one_line(name: str) -> str:
+    """A name as a subject can carry it."""
+    return " ".join("".join(c if c.isprintable() else " " for c in name).split())
 
 
 def _words(alert: Alert, language: str) -> tuple[str, str]:

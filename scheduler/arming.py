@@ -135,8 +135,12 @@ class Armer:
         ready: list[tuple[Delivery, str | None]] = []
         now = self.clock.micros()
         for delivery in claimed:
-            member = members[delivery.account_id]
-            if self.clearance.refuses(batch, delivery, member, rows[delivery.post_id], now):
+            member, row = members.get(delivery.account_id), rows[delivery.post_id]
+            if member is None:
+                why = self.roster.closed(delivery.account_id)
+                self.clearance.closed(batch, delivery, row, why, now)
+                continue
+            if self.clearance.refuses(batch, delivery, member, row, now):
                 continue
             if delivery.part is Part.FIRST_COMMENT:
                 main: Any = mains.get((delivery.post_id, delivery.account_id))

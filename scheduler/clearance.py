@@ -19,6 +19,7 @@ from scheduler.roster import Member
 from scheduler.store.events import Event
 
 _WAIT_FOR_POST = 2 * SECOND
+_WAIT_FOR_KEY = 30 * SECOND
 _DROPPED = "its time had passed, and its late policy is to drop it"
 _AFTER_DROP = "publish it again if it still matters"
 _AFTER_ASK = "publish it now, send it elsewhere, or cancel it"
@@ -54,6 +55,22 @@ class Clearance:
         if member.paused_until > now:
             self.pause(batch, delivery, member.paused_until, member.pause_reason, now)
             return True
+        return self._late(batch, delivery, row, now)
+
+    def closed(
+        self, batch: Batch, delivery: Delivery, row: Mapping[str, Any], why: str, now: int
+    ) -> None:
+        """Wait until its account can be opened again; whoever probes it tells its owner."""
+        if self._late(batch, delivery, row, now):
+            return
+        cause = f"its account cannot be opened: {why}"
+        kind = "" if delivery.cause == cause else "delivery.deferred"
+        self.change(
+            batch, delivery, kind, State.SCHEDULED, now, due_at=now + _WAIT_FOR_KEY, cause=cause
+        )
+
+    def _late(self, batch: Batch, delivery: Delivery, row: Mapping[str, Any], now: int) -> bool:
+        """Whether its time has passed, as its late policy has it."""
         verdict = judge(delivery, LatePolicy(row["late_policy"]), now, self.late)
         if verdict is Lateness.DROP:
             self.change(

@@ -16,7 +16,7 @@ from scheduler.clock import Clock
 from scheduler.decide import Again, Done, Hold, Look, Move, Wait
 from scheduler.deliveries import Delivery
 from scheduler.journal import Journal
-from scheduler.limits import AccountSign, Sign
+from scheduler.limits import AccountSign, Sign, gravest
 from scheduler.store.alerts import raise_alert, resolve
 from scheduler.store.completions import write_attempts, write_changes
 from scheduler.store.db import Connection, Database
@@ -117,7 +117,7 @@ class Completer:
             new = decided(delivery, attempted.decision, attempted.started_at, now)
             if new is not None:
                 changes.append(Change(delivery, attempted.armed.token, new))
-        signs = {a.armed.member.id: a.sign for a in batch if a.sign is not None}
+        signs = gravest((a.armed.member.id, a.sign) for a in batch if a.sign is not None)
         async with self.database.write() as connection:
             # Accounts before deliveries, as whoever judges a probe: else the two could deadlock.
             changed = await apply_signs(connection, signs, now)

@@ -52,9 +52,12 @@ class Doctor:
     hurried: bool = False
 
     async def probe(self, account_id: str) -> Health | None:
-        """Look at one account now; None when there is no such account."""
+        """Look at one account now; None when there is none, or it cannot be opened: then its owner
+        is told."""
         member = (await self.roster.members([account_id])).get(account_id)
         if member is None:
+            if why := self.roster.closed(account_id):
+                await store.report_closed(self.database, account_id, why, self.clock.micros())
             return None
         said = await examine(member.channel, member.account)
         visits = await self._visit(member, said)
@@ -94,7 +97,10 @@ class Doctor:
         for account_id in await store.vanished_with_queue(self.database):
             member = (await self.roster.members([account_id])).get(account_id)
             if member is not None:
-                await self._move(member)
+                try:
+                    await self._move(member)
+                except Exception:  # one account's trouble is not the others'
+                    log.exception("plan-b.failed", account=account_id)
 
     async def _probe_all(self, account_ids: Iterable[str]) -> None:
         """A platform that hangs must not keep the others waiting."""
@@ -102,7 +108,10 @@ class Doctor:
 
         async def one(account_id: str) -> None:
             async with room:
-                await self.probe(account_id)
+                try:
+                    await self.probe(account_id)
+                except Exception:  # one account's trouble is not the others'
+                    log.exception("probe.failed", account=account_id)
 
         async with asyncio.TaskGroup() as group:
             for account_id in account_ids:

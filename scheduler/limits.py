@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
@@ -27,7 +28,7 @@ HUMAN_PAUSE = 24 * 3600 * SECOND
 
 
 # What a success proves to be over.
-_PASSING = {HealthStatus.THROTTLED, HealthStatus.PLATFORM_DOWN}
+PASSING = {HealthStatus.THROTTLED, HealthStatus.PLATFORM_DOWN}
 
 
 class Sign(StrEnum):
@@ -62,6 +63,25 @@ class BreakerPolicy:
     cap_us: int = 3600 * SECOND
 
 
+# From what a success or two may outweigh to what only a person or a probe ends.
+_GRAVITY = (Sign.WELL, Sign.FAILING, Sign.THROTTLED, Sign.SUSPECTED, Sign.ACCESS_LOST)
+
+
+def gravest(signs: Iterable[tuple[str, AccountSign]]) -> dict[str, AccountSign]:
+    """Of signs that came together, one for each account (by id): what a request that began before
+    or beside another was answered takes nothing back of what the other one found."""
+    found: dict[str, AccountSign] = {}
+    for account_id, sign in signs:
+        before = found.get(account_id)
+        if before is None or _weight(sign) >= _weight(before):
+            found[account_id] = sign
+    return found
+
+
+def _weight(sign: AccountSign) -> tuple[int, int]:
+    return _GRAVITY.index(sign.sign), sign.paused_until or 0
+
+
 def read_sign(  # noqa: PLR0911 -- one return a sign
     outcome: Outcome, failures: int, status: str, now: int, policy: BreakerPolicy
 ) -> AccountSign | None:
@@ -78,9 +98,9 @@ def read_sign(  # noqa: PLR0911 -- one return a sign
                     reason="usage",
                     detail="close to the platform's limit",
                 )
-            if not failures and status not in _PASSING:
+            if not failures and status not in PASSING:
                 return None
-            recovered = HealthStatus.HEALTHY if status in _PASSING else None
+            recovered = HealthStatus.HEALTHY if status in PASSING else None
             return AccountSign(sign=Sign.WELL, failures=0, status=recovered)
         case Throttled():
             until = now + THROTTLE_DEFAULT if outcome.until is None else micros(outcome.until)

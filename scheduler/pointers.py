@@ -103,7 +103,7 @@ class Pointers:
                     continue
                 if article.id not in known:
                     row = rows[delivery.post_id]
-                    blog = blogs[article.account_id]
+                    blog = blogs.get(article.account_id)
                     known[article.id] = await _address(article, blog, row, told, now)
                 url = known[article.id]
                 if url is not None:
@@ -128,10 +128,10 @@ def _writes_articles(member: Member, now: int) -> bool:
 
 
 async def _address(
-    article: Delivery, blog: Member, row: Row, told: Mapping[str, Row], now: int
+    article: Delivery, blog: Member | None, row: Row, told: Mapping[str, Row], now: int
 ) -> str | None:
     """Where it stands or will stand; None when that cannot be said, which must hold up nobody."""
-    if article.state is State.DELIVERED:
+    if article.state is State.DELIVERED or blog is None:
         return article.url
     channel = cast("HasArticles", blog.channel)
     try:

@@ -16,7 +16,7 @@ from typing import Any, cast
 import structlog
 import uuid_utils
 
-from channels.base import Publishes
+from channels.base import Capabilities, Publishes
 from channels.outcome import Delivered, Finding
 from channels.posts import Message
 from scheduler import metrics, tracing
@@ -141,19 +141,16 @@ class Reconciler:
             log.exception("look.failed", delivery=delivery.id)
 
     async def _look(self, delivery: Delivery) -> None:
-        prepared = await self.renderer.again(delivery)
-        if prepared is None:
-            return
-        member, message = prepared
-        capabilities = member.channel.capabilities
-        if capabilities.addressed:
+        prepared = await self._prepared(delivery)
+        capabilities = None if prepared is None else prepared[0].channel.capabilities
+        if capabilities is not None and capabilities.addressed:
             # A broadcast knows its recipients one by one: it goes on where it stopped.
             await self._write(
                 delivery, self._again(delivery, "its broadcast goes on"), Verdict.RESUMED
             )
             return
         started_at = self.clock.micros()
-        found = await self._find(delivery, member, message)
+        found = Finding.UNKNOWN if prepared is None else await self._find(delivery, *prepared)
         now = self.clock.micros()
         if isinstance(found, Delivered):
             new = columns(
@@ -162,15 +159,7 @@ class Reconciler:
             )  # fmt: skip
             await self._write(delivery, new, Verdict.FOUND, started_at)
             return
-        earliest, latest = sent_between(delivery)
-        verdict = conclude(
-            found,
-            sent_at=latest,
-            now=now,
-            idempotent=capabilities.forgives_resend(timedelta(microseconds=now - earliest)),
-            settles_us=capabilities.settles_after // _MICROSECOND,
-            policy=self.policy,
-        )
+        verdict = self._concluded(delivery, found, capabilities, now)
         if verdict is Verdict.ABSENT:
             await self._write(
                 delivery, self._again(delivery, "proven absent: sent again"), verdict, started_at
@@ -186,6 +175,30 @@ class Reconciler:
             )  # fmt: skip
             await self._write(delivery, new, verdict, started_at)
 
+    def _concluded(
+        self, delivery: Delivery, found: Finding, capabilities: Capabilities | None, now: int
+    ) -> Verdict:
+        earliest, latest = sent_between(delivery)
+        age = timedelta(microseconds=now - earliest)
+        settles_after = timedelta(0) if capabilities is None else capabilities.settles_after
+        return conclude(
+            found,
+            sent_at=latest,
+            now=now,
+            idempotent=capabilities is not None and capabilities.forgives_resend(age),
+            settles_us=settles_after // _MICROSECOND,
+            policy=self.policy,
+        )
+
+    async def _prepared(self, delivery: Delivery) -> tuple[Member, Message] | None:
+        """What to look for, and where. None when that cannot be told: a doubt that nobody can look
+        into has to become a person's question as well."""
+        try:
+            return await self.renderer.again(delivery)
+        except Exception:
+            log.exception("look.unprepared", delivery=delivery.id)
+            return None
+
     async def _find(
         self, delivery: Delivery, member: Member, message: Message
     ) -> Delivered | Finding:
@@ -195,6 +208,9 @@ class Reconciler:
             async with asyncio.timeout(LOOK_TIMEOUT):
                 return await publisher.find(message, member.account, key=delivery.id, since=since)
         except TimeoutError:
+            return Finding.UNKNOWN
+        except Exception:
+            log.exception("find.unforeseen", channel=member.channel.name)
             return Finding.UNKNOWN
 
     def _again(self, delivery: Delivery, cause: str) -> Columns:

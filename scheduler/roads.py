@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from channels.media import foreseen
-from channels.outcome import HealthStatus, Severity
+from channels.outcome import HealthStatus, Problem, Severity
 from channels.posts import Kind, Part, Post, Reroute
 from scheduler.campaigns import read_post
 from scheduler.deliveries import Delivery, State
@@ -19,6 +21,8 @@ from scheduler.reroute import Choice, Mode, Route, Unplaced, choose
 from scheduler.roster import Member
 from scheduler.store import campaigns, digests, reroutes
 from scheduler.store.db import Connection
+
+log = structlog.get_logger()
 
 # A road that carries the post already, or still may.
 CARRIES = frozenset(
@@ -149,8 +153,7 @@ class Survey:
             if few and not member.channel.capabilities.addressed:
                 refused[account_id] = "it is for a segment, and everybody would see it here"
                 continue
-            message = member.channel.render(foreseen(post, member.channel), member.account)
-            for problem in member.channel.check(message, member.account):
+            for problem in _problems(post, member):
                 if problem.severity is Severity.ERROR:
                     refused.setdefault(account_id, problem.detail)
         return refused
@@ -181,6 +184,17 @@ class Survey:
             return True
         digest = await digests.at_slot(connection, account_id, digests.DIGEST, slot)
         return digest is not None and takes_more(digest)
+
+
+def _problems(post: Post, member: Member) -> Sequence[Problem]:
+    """What the account cannot carry of the post."""
+    try:
+        message = member.channel.render(foreseen(post, member.channel), member.account)
+        return member.channel.check(message, member.account)
+    except Exception as error:  # the other roads stay open, and the post does not wait for ever
+        log.exception("render.failed", account=member.id)
+        detail = f"could not be rendered ({type(error).__name__})"
+        return [Problem(code="unrenderable", detail=detail)]
 
 
 def takes_more(digest: Delivery) -> bool:

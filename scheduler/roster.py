@@ -1,4 +1,8 @@
-"""The accounts as a worker knows them: opened once, read again when their row changes."""
+"""The accounts as a worker knows them: opened once, read again when their row changes.
+
+One that cannot be opened (its key is lost, its adapter is not of this release) is left out, so that
+it keeps none of the others waiting; `closed` says why.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import structlog
+from pydantic import ValidationError
+
 from channels.base import Account, Channel, ChannelSettings
+from channels.registry import UnknownChannelError
 from scheduler.store.db import Database
 from scheduler.store.roster import rows_of
-from scheduler.vault import Vault
+from scheduler.vault import Vault, VaultError
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +54,7 @@ class Roster:
         self._registry = registry
         self._vault = vault
         self._members: dict[str, Member] = {}
+        self._closed: dict[str, tuple[int, str]] = {}
 
     @cached_property
     def article_adapters(self) -> tuple[str, ...]:
@@ -53,22 +64,48 @@ class Roster:
         )
 
     async def members(self, ids: Iterable[str]) -> dict[str, Member]:
-        """The members with these ids as they are now; unknown ids are left out."""
-        rows = await rows_of(self._database, sorted(set(ids)))
-        found = {row["id"]: self._member(row) for row in rows}
-        self._members.update(found)
-        return found
+        """The members with these ids as they are now; unknown ids, and accounts that cannot be
+        opened, are left out."""
+        return self._opened(await rows_of(self._database, sorted(set(ids))))
 
     async def everyone(self) -> dict[str, Member]:
-        """All accounts that are not archived."""
-        found = {row["id"]: self._member(row) for row in await rows_of(self._database, None)}
-        self._members.update(found)
+        """All accounts that are not archived and can be opened."""
+        return self._opened(await rows_of(self._database, None))
+
+    def closed(self, account_id: str) -> str:
+        """Why this account was left out when it was last asked for; empty when it was not."""
+        return self._closed.get(account_id, (0, ""))[1]
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Why accounts were left out, by id."""
+        return {account_id: why for account_id, (_, why) in self._closed.items()}
+
+    def _opened(self, rows: Iterable[Any]) -> dict[str, Member]:
+        found = {}
+        for row in rows:
+            known = self._members.get(row["id"])
+            if known is None or known.version != row["updated_at"]:
+                known = self._open(row)
+            if known is not None:
+                self._members[known.id] = found[known.id] = known
         return found
 
+    def _open(self, row: Any) -> Member | None:
+        account_id, version = row["id"], row["updated_at"]
+        if self._closed.get(account_id, (None, ""))[0] == version:
+            return None
+        try:
+            member = self._member(row)
+        except (VaultError, UnknownChannelError, ValidationError) as error:
+            why = _why(error)
+            self._closed[account_id] = version, why
+            log.error("account.closed", account=account_id, why=why)  # noqa: TRY400 -- a trace may show settings
+            return None
+        self._closed.pop(account_id, None)
+        return member
+
     def _member(self, row: Any) -> Member:
-        known = self._members.get(row["id"])
-        if known is not None and known.version == row["updated_at"]:
-            return known
         channel = self._registry[row["adapter"]]
         settings = channel.settings_type.model_validate(
             {**row["settings"], **self._vault.open(row["secrets"])}
@@ -85,3 +122,11 @@ class Roster:
             version=row["updated_at"],
             policy=row["policy"],
         )
+
+
+def _why(error: Exception) -> str:
+    """Without what the settings hold."""
+    if isinstance(error, ValidationError):
+        wrong = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+        return f"its settings are no longer usable: {wrong}"
+    return str(error)

@@ -8,7 +8,15 @@ from channels.outcome import (
     Unavailable,
 )
 from scheduler.decide import SECOND
-from scheduler.limits import FOREVER, HUMAN_PAUSE, AccountSign, BreakerPolicy, Sign, read_sign
+from scheduler.limits import (
+    FOREVER,
+    HUMAN_PAUSE,
+    AccountSign,
+    BreakerPolicy,
+    Sign,
+    gravest,
+    read_sign,
+)
 
 NOW = 1_800_000_000 * SECOND
 POLICY = BreakerPolicy(failures=3, pause_us=60 * SECOND, cap_us=200 * SECOND)
@@ -52,3 +60,17 @@ def test_one_refusal_as_gone_only_raises_a_suspicion() -> None:
     sign = read_sign(Gone(detail="100/33"), 0, "healthy", NOW, POLICY)
     assert sign is not None
     assert (sign.sign, sign.status) == (Sign.SUSPECTED, None)
+
+
+def sign(kind: Sign, until: int | None = None) -> AccountSign:
+    return AccountSign(sign=kind, paused_until=until)
+
+
+def test_of_signs_that_come_together_the_gravest_counts() -> None:
+    lost, well = sign(Sign.ACCESS_LOST, FOREVER), sign(Sign.WELL)
+    failing, throttled = sign(Sign.FAILING), sign(Sign.THROTTLED, 10)
+    assert gravest([("a", lost), ("a", well), ("b", well)]) == {"a": lost, "b": well}
+    assert gravest([("a", failing), ("a", throttled), ("a", failing)]) == {"a": throttled}
+    longer = sign(Sign.THROTTLED, 20)
+    assert gravest([("a", longer), ("a", throttled)]) == {"a": longer}
+    assert gravest([]) == {}

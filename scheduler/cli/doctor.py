@@ -90,6 +90,9 @@ async def _whole(settings: Settings) -> AsyncIterator[Check]:
             yield await checks.drill(services.database)
             yield await checks.copies(settings, services.database)
             members = list((await services.roster.everyone()).values())
+            for account_id, why in services.roster.left_out.items():
+                remedy = "put its key or its release back, or reconnect it"
+                yield Check(f"account {account_id}", Grade.ERROR, why, remedy)
             async for check in checks.names(members):
                 yield check
             for member in members:

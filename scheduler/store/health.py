@@ -13,7 +13,7 @@ from scheduler.deliveries import HoldReason, State
 from scheduler.diagnosis import Known, Verdict
 from scheduler.limits import FOREVER
 from scheduler.plan import BY_HAND
-from scheduler.store.alerts import amend, raise_alert, resolve, tell
+from scheduler.store.alerts import amend, open_data, raise_alert, resolve, tell
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
 from scheduler.store.tables import accounts, deliveries, posts
@@ -105,6 +105,7 @@ async def judge_and_mark(
         await connection.execute(
             update(accounts).where(accounts.c.id == account_id).values(**values)
         )
+        await resolve(connection, _closed(account_id), now)
         if verdict in {Verdict.BACK, Verdict.DEGRADED}:
             await go_on(connection, account_id, now, well=verdict is Verdict.BACK)
             if row["status"] == HealthStatus.VANISHED:
@@ -259,10 +260,35 @@ async def go_on(connection: Connection, account_id: str, now: int, *, well: bool
         "down",
         "renewal",
         "last-resort",
+        "closed",
         *(("degraded",) if well else ()),
     )
     for what in over:
         await resolve(connection, f"account:{account_id}:{what}", now)
+
+
+async def report_closed(database: Database, account_id: str, why: str, now: int) -> None:
+    """Tell its owner, once, that an account cannot be opened."""
+    async with database.write() as connection:
+        if await open_data(connection, _closed(account_id)) is not None:
+            return
+        await raise_alert(
+            connection,
+            database,
+            fact=_closed(account_id),
+            kind="account.closed",
+            severity="critical",
+            data={
+                "account_id": account_id,
+                "cause": why,
+                "action": "put the key or the release back that it needs, or reconnect the account",
+            },
+            now=now,
+        )
+
+
+def _closed(account_id: str) -> str:
+    return f"account:{account_id}:closed"
 
 
 async def report_vanished(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scheduler.limits import AccountSign
+from scheduler.limits import PASSING, AccountSign, Sign
 from scheduler.store.db import Database
 from scheduler.store.tables import accounts
 
@@ -40,7 +40,9 @@ async def _apply(connection: AsyncConnection, account_id: str, sign: AccountSign
                 accounts.c.paused_until,
                 accounts.c.suspected_at,
                 accounts.c.updated_at,
-            ).where(accounts.c.id == account_id)
+            )
+            .where(accounts.c.id == account_id)
+            .with_for_update(key_share=True)  # deliveries may be added meanwhile
         )
     ).one()
     values: dict[str, object] = {"updated_at": max(now, row.updated_at + 1)}
@@ -52,7 +54,9 @@ async def _apply(connection: AsyncConnection, account_id: str, sign: AccountSign
         changed = True
     if sign.reason == "suspected" and row.suspected_at is None:
         values["suspected_at"] = now
-    if sign.status is not None and (sign.status, sign.reason) != (row.status, row.status_reason):
+    stands = sign.sign is Sign.WELL and row.status not in PASSING
+    new = (sign.status, sign.reason) != (row.status, row.status_reason)
+    if sign.status is not None and new and not stands:
         values |= {
             "status": sign.status,
             "status_reason": sign.reason,

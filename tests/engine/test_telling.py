@@ -326,3 +326,19 @@ async def test_a_plan_b_that_leads_nowhere_is_told_and_ends(engine: Engine) -> N
     assert engine.accounts["facebook"] in await told()
     await doctor_of(services, "tests").probe(engine.accounts["blog"])
     assert await told() == {engine.accounts["blog"]}
+
+
+async def test_a_title_of_two_lines_is_told_and_keeps_no_other_alert_waiting(
+    engine: Engine, mailbox: Mailbox
+) -> None:
+    post = await engine.post("facebook", title="We reopen\non Monday")
+    services = engine.services
+    async with services.database.write() as connection:
+        await raise_alert(
+            connection, services.database, fact="one", kind="delivery.held", severity="warning",
+            data={"post_id": post, "account_id": engine.accounts["facebook"], "cause": "why"},
+            now=services.clock.micros(),
+        )  # fmt: skip
+    await teller_of(services).round()
+    (mail,) = mailbox.mails
+    assert "“We reopen on Monday” waits for you" in mail["Subject"]

@@ -192,12 +192,14 @@ async def reconnect(call: Call, path: ById, body: Reconnecting) -> AccountAnswer
     return await _answer(services, path.id)
 
 
-@endpoints.post("/accounts/{id}/probe", scope=Scope.WRITE, refusals=_ONE)
+@endpoints.post("/accounts/{id}/probe", scope=Scope.WRITE, refusals=(*_ONE, Refusal.CONFLICT))
 async def probe(call: Call, path: ById) -> HealthAnswer:
     """Look at the account now, with its credentials."""
     await _row(call.services, path.id)
     health = await doctor_of(call.services, call.caller.actor).probe(path.id)
     if health is None:
+        if why := call.services.roster.closed(path.id):
+            raise conflict(why, "put the key or the release back that it needs, or reconnect it")
         raise not_found("account", path.id)
     return {
         "status": health.status.value,
