@@ -8,6 +8,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from channels.outcome import Problem
+from channels.translations import in_language
 from scheduler.clock import moment
 from scheduler.times import zone_named
 
@@ -183,6 +184,18 @@ def attempts_by_delivery(rows: Sequence[Row]) -> dict[str, list[AttemptAnswer]]:
     for row in rows:
         found.setdefault(row["delivery_id"], []).append(attempt_answer(row))
     return found
+
+
+def translated(problems: Iterable[ProblemAnswer], language: str) -> list[ProblemAnswer]:
+    """The problems, their words in this language."""
+    return [
+        {
+            **one,
+            "detail": in_language(one["detail"], language),
+            "remedy": in_language(one["remedy"], language),
+        }
+        for one in problems
+    ]
 
 
 def problem_answer(account_id: str, account: str, problem: Problem) -> ProblemAnswer:

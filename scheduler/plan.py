@@ -1,24 +1,24 @@
 """Plan a post: which delivery goes where, in which words, and what stands in the way. Pure.
 
 Accepting a post and previewing it run the same code, so that the preview cannot lie; accepting
-plans the outline, which has the same problems.
+plans `scheduler.outline`, which has the same problems.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from channels.media import foreseen
 from channels.outcome import HealthStatus, Problem, Severity
 from channels.posts import Message, Part, Post
+from scheduler.outline import outline
 from scheduler.refusals import FieldError, Refusal, RefusedError, invalid
 from scheduler.roster import Member
 
 # The `pause_reason` of an account that a person paused.
 BY_HAND = "by hand"
-_STAND_IN = "Text."
 
 _WAITS = frozenset({HealthStatus.ACCESS_LOST, HealthStatus.VANISHED})
 
@@ -142,12 +142,20 @@ def refuse_unfit(plan: Plan, *, named: bool) -> Plan:
 
 
 def make_plan(
-    post: Post, members: Sequence[Member], routes: Mapping[str, Sequence[str]], now: int
+    post: Post,
+    members: Sequence[Member],
+    routes: Mapping[str, Sequence[str]],
+    now: int,
+    *,
+    outlined: bool = False,
 ) -> Plan:
-    """`routes` maps an account id to its fallbacks; `now` is microseconds since 1970."""
+    """`routes` maps an account id to its fallbacks; `now` is microseconds since 1970. `outlined`:
+    only the problems are of interest, and whether there is a delivery; its words may be others."""
+    whole = post
     deliveries: list[Planned] = []
     problems: list[PlanProblem] = []
     for member in members:
+        post = outline(whole, member.channel) if outlined else whole
         message = member.channel.render(foreseen(post, member.channel), member.account)
         found = [*member.channel.check(message, member.account), *_standing(member, now)]
         fallbacks = tuple(routes.get(member.id, ()))
@@ -157,25 +165,6 @@ def make_plan(
                 found += _plan_comment(post, member, deliveries)
         problems += [PlanProblem(member, problem) for problem in found]
     return Plan(deliveries=tuple(deliveries), problems=tuple(problems))
-
-
-def outline(post: Post) -> Post:
-    """The post with a stand-in for its long texts, for checking what it is made of.
-
-    Rendering fits any length of text to its channel, so the words themselves are never the
-    problem; parsing them for each account is most of what planning costs.
-    """
-    return replace(
-        post,
-        body=_STAND_IN if post.body.strip() else post.body,
-        first_comment=_STAND_IN if post.first_comment.strip() else post.first_comment,
-        variants={
-            channel: replace(variant, body=_STAND_IN)
-            if variant.body and variant.body.strip()
-            else variant
-            for channel, variant in post.variants.items()
-        },
-    )
 
 
 def _plan_comment(post: Post, member: Member, deliveries: list[Planned]) -> list[Problem]:

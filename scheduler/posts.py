@@ -23,7 +23,7 @@ from scheduler.content import media_ids, to_content, to_post
 from scheduler.deliveries import State
 from scheduler.doorbell import Doorbell
 from scheduler.drafts import Draft
-from scheduler.plan import Plan, choose, make_plan, names_accounts, outline, refuse_unfit
+from scheduler.plan import Plan, choose, make_plan, names_accounts, refuse_unfit
 from scheduler.pointers import foreseen
 from scheduler.refusals import FieldError, Refusal, RefusedError
 from scheduler.roster import Member, Roster
@@ -243,7 +243,7 @@ class Intake:
         row, post = self._read(asked.draft, uploads)
         now: int = row["created_at"]
         with tracing.span("plan", asked.trace, {"estafette.post.id": row["id"]}):
-            plan = make_plan(outline(post), choose(asked.draft, members, now), {}, now)
+            plan = make_plan(post, choose(asked.draft, members, now), {}, now, outlined=True)
             refuse_unfit(plan, named=names_accounts(asked.draft))
         return prepared({**row, "created_by": asked.caller.actor}, plan, asked.trace)
 

@@ -14,7 +14,7 @@ from channels.http import HttpClient
 from channels.posts import Kind, Media, Part, Post, Variant
 from channels.registry import Registry
 from scheduler.drafts import Draft
-from scheduler.plan import BY_HAND, choose, make_plan, outline, refuse_unfit
+from scheduler.plan import BY_HAND, choose, make_plan, refuse_unfit
 from scheduler.refusals import RefusedError
 from scheduler.roster import Member
 
@@ -24,14 +24,24 @@ REGISTRY = Registry(
 )
 POST = Post(id="p", title="We reopen", body="On **Monday**.", kind=Kind.ORDINARY)
 
+ADAPTERS = {
+    "blog": {"base_url": "https://site.example"},
+    "newsletter": {
+        "from_address": "hello@shop.example",
+        "publisher": "The shop",
+        "relays": [{"host": "mail.shop.example"}],
+    },
+    "facebook": {"page_id": "123456", "access_token": "t"},
+    "linkedin": {"organization_id": "123456", "access_token": "t"},
+    "messenger": {"page_id": "123456", "access_token": "t"},
+    "mastodon": {"base_url": "https://social.example", "access_token": "t"},
+    "bluesky": {"identifier": "shop.example", "app_password": "t"},
+}
+
 
 def member(name: str, adapter: str = "blog", **changes: Any) -> Member:
     channel = REGISTRY[adapter]
-    values = {
-        "blog": {"base_url": "https://site.example"},
-        "facebook": {"page_id": "123456", "access_token": "t"},
-    }[adapter]
-    settings = channel.settings_type.model_validate(values)
+    settings = channel.settings_type.model_validate(ADAPTERS[adapter])
     plain = Member(
         account=Account(id=name, name=name, settings=settings),
         channel=channel,
@@ -76,18 +86,57 @@ def test_an_account_that_waits_is_planned_and_said() -> None:
     assert _codes(POST, [member("site", paused_until=NOW)]) == []
 
 
-def test_the_outline_has_the_problems_of_the_post() -> None:
-    sound = Media(id="m", content_type="audio/mpeg", alt="")
-    post = replace(
-        POST,
-        body="Long. " * 5000,
-        media=(sound,),
-        first_comment="More. " * 500,
-        variants={"facebook": Variant(body="Short. " * 3000)},
-    )
-    members = [member("site"), member("page", "facebook")]
-    assert _codes(post, members)
-    assert _codes(outline(post), members) == _codes(post, members)
+SENTENCE = "We open again on Monday, with fresh bread and with everything else. "
+PICTURE = Media(
+    id="m", content_type="image/jpeg", alt="Bread", url="https://shop.example/m.jpg", size=1000,
+    width=800, height=600, sha256="ab" * 32,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"body": SENTENCE},
+        {"body": SENTENCE * 3},
+        {"body": SENTENCE * 6},
+        {"body": SENTENCE * 25},
+        {"body": SENTENCE * 40},
+        {"body": SENTENCE * 2000},
+        {"body": "(*_#_*) " * 180},
+        {"body": "🎉 " * 400},
+        {"body": "https://shop.example/a " * 12},
+        {"body": "shop.example/a " * 15},
+        {"body": "[a](https://shop.example) " * 11},
+        {"body": "See [shop.example](https://elsewhere.example/x)."},
+        {"body": "<script>nothing</script>"},
+        {"body": "[//]: # (nothing)"},
+        {"body": " - - - "},
+        {"body": SENTENCE * 3, "media": (PICTURE,)},
+        {"body": "Bread.", "media": (PICTURE,)},
+        {"body": "", "media": (PICTURE,)},
+        {"body": "", "summary": SENTENCE * 40},
+        {"body": SENTENCE, "title": SENTENCE * 8, "link": "https://shop.example/" + "x" * 300},
+        {"body": SENTENCE, "first_comment": SENTENCE * 300},
+        {"body": SENTENCE, "media": (replace(PICTURE, content_type="audio/mpeg", alt=""),)},
+    ],
+)
+def test_the_outline_has_the_problems_of_the_post(adapter: str, changes: dict[str, Any]) -> None:
+    post = replace(POST, own_hosts=("shop.example",), blog_url="https://shop.example/p", **changes)
+    channel = member("here", adapter).channel.channel
+    varied = replace(POST, variants={channel: Variant(body=post.body, media=post.media)})
+    for one in (post, varied):
+        whole = make_plan(one, [member("here", adapter)], {}, NOW)
+        outlined = make_plan(one, [member("here", adapter)], {}, NOW, outlined=True)
+        assert outlined.problems == whole.problems
+        assert len(outlined.deliveries) == len(whole.deliveries)
+
+
+def test_a_long_text_is_not_read_where_it_can_be_no_problem() -> None:
+    post = replace(POST, body="**Long.** " * 3000)
+    for adapter in ("blog", "facebook"):
+        (planned,) = make_plan(post, [member("here", adapter)], {}, NOW, outlined=True).deliveries
+        assert "Long" not in planned.message.text + planned.message.html
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from scheduler.services import Services
 from scheduler.store.tokens import Caller, Scope
 from scheduler.web import problems
 from scheduler.web.keys import CALLER, SERVICES
+from scheduler.web.phrases import language_of
 
 MAX_JSON = 1_000_000  # bytes
 _PARTS = ("path", "query", "headers", "body")
@@ -44,6 +45,11 @@ class Call:
     def caller(self) -> Caller:
         """Who asks; only where the endpoint has a scope."""
         return self.request[CALLER]
+
+    @property
+    def language(self) -> str:
+        """Which language the answer's words for people are in."""
+        return language_of(self.request.headers.get("Accept-Language", ""), "en")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import channels
+import scheduler
 
-_SAID = frozenset({"detail", "remedy"})
+_SAID = frozenset({"detail", "remedy", "reason", "said"})
 # In these modules every sentence is said: they are tables from answers to words.
 _TABLES = frozenset({"errors.py", "replies.py", "table.py"})
 # Platforms' own words that are compared with, and names of requests in the evidence.
 _HEARD = ("Your login is currently", "ERROR :: /author", "{} to {}")
+_UNSAID = ("sandbox", "practice", "capability_table")
+# What connecting an account says besides, and what is raised there to be shown.
+_CONNECTING = ("logins.py", "admission.py", "web/api/connecting.py", "web/api/accounts.py")
+_RAISED = {
+    "ValueError": (0,), "invalid": (1, 2), "conflict": (0, 1), "_refused": (0, 1),
+    "FieldError": (1, 2),
+}  # fmt: skip
 _LETTERS = 4
 _WORDS = 3
 
@@ -25,11 +33,15 @@ def templates() -> dict[str, str]:
     found: dict[str, str] = {}
     for file in sorted(root.rglob("*.py")):
         name = str(file.relative_to(root))
-        if "sandbox" not in name and "practice" not in name:
+        if not any(word in name for word in _UNSAID):
             tree = ast.parse(file.read_text())
             texts = [*_spoken(tree), *(_sentences(tree) if file.name in _TABLES else ())]
             for text in texts:
                 found.setdefault(text, name)
+    for name in _CONNECTING:
+        tree = ast.parse((Path(scheduler.__file__).parent / name).read_text())
+        for text in (*_spoken(tree), *_remedies(tree)):
+            found.setdefault(text, name)
     return found
 
 
@@ -41,13 +53,40 @@ def _spoken(tree: ast.Module) -> Iterator[str]:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
+    places = _positions(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg in _SAID:
             yield from _texts(node.value, constants)
+        elif isinstance(node, ast.Call):
+            called = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else ast.unparse(called)
+            for at in places.get(name, ()):
+                if at < len(node.args):
+                    yield from _texts(node.args[at], constants)
         elif isinstance(node, ast.Assign):
             for target in node.targets:
                 if isinstance(target, ast.Name) and target.id in _SAID:
                     yield from _texts(node.value, constants)
+
+
+def _positions(tree: ast.Module) -> dict[str, tuple[int, ...]]:
+    """By the name of what is called: which arguments without a name are said."""
+    found = dict(_RAISED)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            names = [one.arg for one in node.args.args if one.arg not in {"self", "cls"}]
+            found[node.name] = tuple(at for at, name in enumerate(names) if name in _SAID)
+    return found
+
+
+def _remedies(tree: ast.Module) -> Iterator[str]:
+    """The values of tables of remedies."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if ast.unparse(target) == "_REMEDIES":
+                for value in node.value.values:
+                    yield from _texts(value, {})
 
 
 def _sentences(tree: ast.Module) -> Iterator[str]:

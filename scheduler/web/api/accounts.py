@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from channels.base import Channel
 from channels.outcome import HealthStatus
+from channels.translations import in_language
 from scheduler.answers import stamp, stamp_or_none
 from scheduler.care import doctor_of
 from scheduler.clock import micros
@@ -31,7 +32,7 @@ endpoints = Endpoints("accounts")
 _ONE = (Refusal.NOT_FOUND,)
 _LOOKED_AT = (Refusal.UNAVAILABLE,)
 _REMEDIES: Mapping[str, str] = {
-    HealthStatus.ACCESS_LOST: "reconnect it: PUT /api/v1/accounts/{id} with new credentials",
+    HealthStatus.ACCESS_LOST: "reconnect it: PUT /api/v1/accounts/{} with new credentials",
     HealthStatus.VANISHED: "look at the page; when it is back, resume the account",
     HealthStatus.THROTTLED: "nothing to do: it goes on by itself",
     HealthStatus.PLATFORM_DOWN: "nothing to do: it goes on by itself",
@@ -136,7 +137,7 @@ async def index(call: Call, query: AccountsQuery) -> AccountList:
     now = call.services.clock.micros()
     async with call.services.database.read() as connection:
         rows = await accounts.listed(connection, archived=query.archived)
-    return {"accounts": [account_answer(row, now) for row in rows]}
+    return {"accounts": [account_answer(row, now, call.language) for row in rows]}
 
 
 @endpoints.post("/accounts", scope=Scope.ADMIN, status=201, refusals=_LOOKED_AT)
@@ -159,13 +160,13 @@ async def connect(call: Call, body: Connecting) -> AccountAnswer:
             expires_at=expires_at,
         )
         await _note(connection, "account.connected", account_id, now, call.caller.actor)
-    return await _answer(services, account_id)
+    return await _answer(services, account_id, call.language)
 
 
 @endpoints.get("/accounts/{id}", scope=Scope.READ, refusals=_ONE)
 async def read(call: Call, path: ById) -> AccountAnswer:
     """One account."""
-    return await _answer(call.services, path.id)
+    return await _answer(call.services, path.id, call.language)
 
 
 @endpoints.put("/accounts/{id}", scope=Scope.ADMIN, refusals=(*_ONE, *_LOOKED_AT))
@@ -189,7 +190,7 @@ async def reconnect(call: Call, path: ById, body: Reconnecting) -> AccountAnswer
         )
         await _note(connection, "account.reconnected", path.id, now, call.caller.actor)
     await services.doorbell.ring(now)
-    return await _answer(services, path.id)
+    return await _answer(services, path.id, call.language)
 
 
 @endpoints.post("/accounts/{id}/probe", scope=Scope.WRITE, refusals=(*_ONE, Refusal.CONFLICT))
@@ -203,9 +204,9 @@ async def probe(call: Call, path: ById) -> HealthAnswer:
         raise not_found("account", path.id)
     return {
         "status": health.status.value,
-        "detail": health.detail,
-        "remedy": health.remedy,
-        "account": await _answer(call.services, path.id),
+        "detail": in_language(health.detail, call.language),
+        "remedy": in_language(health.remedy, call.language),
+        "account": await _answer(call.services, path.id, call.language),
     }
 
 
@@ -214,14 +215,14 @@ async def pause(call: Call, path: ById, body: Pause) -> AccountAnswer:
     """Publish nothing there for a while; what is scheduled waits."""
     until = None if body.until is None else micros(body.until)
     await set_paused(call.services, path.id, until, call.caller.actor)
-    return await _answer(call.services, path.id)
+    return await _answer(call.services, path.id, call.language)
 
 
 @endpoints.post("/accounts/{id}/resume", scope=Scope.WRITE, refusals=_ONE)
 async def resume(call: Call, path: ById) -> AccountAnswer:
     """End any pause; what was held for this account goes on."""
     await set_resumed(call.services, path.id, call.caller.actor)
-    return await _answer(call.services, path.id)
+    return await _answer(call.services, path.id, call.language)
 
 
 @endpoints.delete("/accounts/{id}", scope=Scope.ADMIN, refusals=(*_ONE, Refusal.CONFLICT))
@@ -263,11 +264,11 @@ async def set_resumed(services: Services, account_id: str, actor: str) -> None:
     await services.doorbell.ring(now)
 
 
-def account_answer(row: Mapping[Any, Any], now: int) -> AccountAnswer:
-    """`row`: of accounts; `now`: microseconds since 1970."""
+def account_answer(row: Mapping[Any, Any], now: int, language: str = "en") -> AccountAnswer:
+    """`row`: of accounts; `now`: microseconds since 1970; `language`: of the words for people."""
     until = row["paused_until"]
     paused = until is not None and until > now
-    action = _REMEDIES.get(row["status"], "").replace("{id}", row["id"])
+    action = _REMEDIES.get(row["status"], "").replace("{}", row["id"])
     if paused and not action:
         action = f"resume it when you like: POST /api/v1/accounts/{row['id']}/resume"
     return {
@@ -278,8 +279,8 @@ def account_answer(row: Mapping[Any, Any], now: int) -> AccountAnswer:
         "settings": row["settings"],
         "status": row["status"],
         "reason": row["status_reason"],
-        "detail": row["status_detail"],
-        "action": action,
+        "detail": in_language(row["status_detail"], language),
+        "action": in_language(action, language),
         "since": stamp(row["status_since"]),
         "checked_at": stamp_or_none(row["checked_at"]),
         "paused": paused,
@@ -313,8 +314,8 @@ async def _row(services: Services, account_id: str) -> Mapping[Any, Any]:
     return row
 
 
-async def _answer(services: Services, account_id: str) -> AccountAnswer:
-    return account_answer(await _row(services, account_id), services.clock.micros())
+async def _answer(services: Services, account_id: str, language: str) -> AccountAnswer:
+    return account_answer(await _row(services, account_id), services.clock.micros(), language)
 
 
 async def _note(connection: Connection, kind: str, account_id: str, now: int, actor: str) -> None:

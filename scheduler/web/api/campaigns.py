@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from scheduler.answers import post_answer
+from scheduler.answers import post_answer, translated
 from scheduler.campaign_answers import (
     CampaignAnswer,
     CampaignList,
@@ -100,14 +100,15 @@ async def create(call: Call, body: CampaignDraft, headers: Keyed) -> Answer[NewC
     found = {"Location": f"/api/v1/campaigns/{created.answer['id']}"}
     if created.replayed:
         found["Idempotency-Replayed"] = "true"
-    return Answer(created.answer, headers=found)
+    return Answer(_told(created.answer, call.language), headers=found)
 
 
 @endpoints.post("/campaigns/preview", scope=Scope.READ)
 async def preview(call: Call, body: CampaignDraft) -> NewCampaign:
     """What creating it would store, every post as it would read; nothing is saved."""
     await refuse_unknown_segments(call.services, within(body.posts))
-    return (await call.services.campaigner.plan(body, call.caller.actor)).answer
+    planned = await call.services.campaigner.plan(body, call.caller.actor)
+    return _told(planned.answer, call.language)
 
 
 @endpoints.get("/campaigns", scope=Scope.READ)
@@ -187,3 +188,8 @@ def _template(one: Template) -> TemplateAnswer:
             for post in one.posts
         ],
     }
+
+
+def _told(answer: NewCampaign, language: str) -> NewCampaign:
+    """The words of its problems in this language; its posts are in their own."""
+    return {**answer, "problems": translated(answer["problems"], language)}

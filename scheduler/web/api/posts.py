@@ -9,7 +9,6 @@ from pydantic import AwareDatetime, BaseModel, Field
 from typing_extensions import TypedDict
 
 from channels.posts import Message
-from channels.translations import in_language
 from scheduler.answers import (
     AcceptedAnswer,
     PostAnswer,
@@ -19,6 +18,7 @@ from scheduler.answers import (
     post_answer,
     stamp,
     stamp_or_none,
+    translated,
 )
 from scheduler.clock import micros
 from scheduler.deliveries import State
@@ -34,7 +34,6 @@ from scheduler.store.tokens import Scope
 from scheduler.web.api.segments import refuse_unknown_segments
 from scheduler.web.api.shapes import ById, Page, cursor
 from scheduler.web.endpoint import Answer, Call, Endpoints
-from scheduler.web.phrases import language_of
 
 endpoints = Endpoints("posts")
 
@@ -113,7 +112,8 @@ class PlanAnswer(TypedDict):
 
 @endpoints.post("/posts", scope=Scope.WRITE, status=201, refusals=(Refusal.KEY_REUSED,))
 async def create(call: Call, body: Draft, headers: Keyed) -> Answer[AcceptedAnswer]:
-    """Accept a post: 201 means that it and its deliveries are stored."""
+    """Accept a post: 201 means that it and its deliveries are stored. The words of its problems are
+    French when `Accept-Language` asks for it."""
     await refuse_unknown_segments(call.services, [("", body)])
     accepted = await call.services.intake.accept(body, call.caller, headers.key)
     location = {"Location": f"/api/v1/posts/{accepted.answer['id']}"}
@@ -121,14 +121,14 @@ async def create(call: Call, body: Draft, headers: Keyed) -> Answer[AcceptedAnsw
         location["Idempotency-Replayed"] = "true"
     else:
         POSTS_ACCEPTED.inc()
-    return Answer(accepted.answer, headers=location)
+    told = translated(accepted.answer["problems"], call.language)
+    return Answer({**accepted.answer, "problems": told}, headers=location)
 
 
 @endpoints.post("/posts/preview", scope=Scope.READ)
 async def preview(call: Call, body: Draft) -> PlanAnswer:
     """The plan of a post and its problems, without saving anything. Their words are French when
     `Accept-Language` asks for it."""
-    language = language_of(call.request.headers.get("Accept-Language", ""), "en")
     await refuse_unknown_segments(call.services, [("", body)])
     async with call.services.database.read() as connection:
         ways = await routes.effective(connection)
@@ -139,14 +139,7 @@ async def preview(call: Call, body: Draft) -> PlanAnswer:
         "zone": row["zone"],
         "publishable": bool(plan.deliveries) and not plan.blocking,
         "deliveries": [_message(planned, planned.message) for planned in plan.deliveries],
-        "problems": [
-            {
-                **problem,
-                "detail": in_language(problem["detail"], language),
-                "remedy": in_language(problem["remedy"], language),
-            }
-            for problem in problems_of(plan)
-        ],
+        "problems": translated(problems_of(plan), call.language),
     }
 
 
@@ -189,14 +182,15 @@ async def read(call: Call, path: ById) -> PostDetail:
 
 @endpoints.patch("/posts/{id}", scope=Scope.WRITE, refusals=_CHANGES)
 async def change(call: Call, path: ById, body: Revision) -> AcceptedAnswer:
-    """Change what has not gone out yet: words, time, deadline. Only the fields sent change."""
+    """Change what has not gone out yet: words, time, deadline. Only the fields sent change. The
+    words of its problems are French when `Accept-Language` asks for it."""
     await refuse_unknown_segments(call.services, [("", body)])
     problems = await call.services.reviser.revise(path.id, body, call.caller.actor)
     async with call.services.database.read() as connection:
         row = await posts.get(connection, path.id)
         assert row is not None  # posts are never deleted
         legs = await posts.deliveries_of(connection, [path.id])
-    return {**post_answer(row, legs), "problems": problems}
+    return {**post_answer(row, legs), "problems": translated(problems, call.language)}
 
 
 @endpoints.post("/posts/{id}/cancel", scope=Scope.WRITE, refusals=_CHANGES)

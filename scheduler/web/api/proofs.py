@@ -8,7 +8,8 @@ from aiohttp import web
 from pydantic import Field, model_validator
 from typing_extensions import TypedDict
 
-from scheduler.answers import ProblemAnswer, problem_answer
+from channels.translations import in_language
+from scheduler.answers import ProblemAnswer, problem_answer, translated
 from scheduler.drafts import Draft, MediaId, Strict
 from scheduler.proofs import Proofreader, said
 from scheduler.refusals import Refusal
@@ -88,7 +89,10 @@ async def show(call: Call, body: ProofDraft) -> ProofAnswer:
         "html": made.html,
         "text": made.text,
         "size": made.size,
-        "problems": [problem_answer(member.id, member.account.name, one) for one in shown.problems],
+        "problems": translated(
+            [problem_answer(member.id, member.account.name, one) for one in shown.problems],
+            call.language,
+        ),
     }
 
 
@@ -106,7 +110,7 @@ async def send(call: Call, body: TestDraft) -> TestAnswer:
         address=body.to,
         actor=call.caller.actor,
     )
-    detail = said(outcome)
+    detail = in_language(said(outcome), call.language)
     return {
         "account_id": member.id,
         "account": member.account.name,
