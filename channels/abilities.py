@@ -79,9 +79,16 @@ class Archives(Channel, Protocol):
         ...
 
     def linked(
-        self, message: Message, *, page_url: str | None, redirect: Callable[[str], str] | None
+        self,
+        message: Message,
+        *,
+        page_url: str | None,
+        redirect: Callable[[str], str] | None,
+        by_person: bool = False,
+        opens: bool = False,
     ) -> Message:
-        """The message with a link to its page, and its links led by `redirect`."""
+        """The message with a link to its page, and its links led by `redirect`. `by_person`: each
+        with the recipient's `click_query`; `opens`: with the picture of who has an `open_url`."""
         ...
 
 

@@ -153,7 +153,8 @@ class Publishes(Channel, Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
     """One addressee of a broadcast. `id` is ours and stable; `unsubscribe_url` is theirs alone;
-    `return_tag`, letters and digits, names them in the address that bounces come back to."""
+    `return_tag`, letters and digits, names them in the address that bounces come back to. Of who
+    agreed to that: `click_query` is added to links that lead by us, `open_url` is a picture's."""
 
     id: str
     address: str
@@ -162,6 +163,8 @@ class Recipient:
     attributes: Mapping[str, str] = field(default_factory=dict)
     unsubscribe_url: str = ""
     return_tag: str = ""
+    click_query: str = ""
+    open_url: str = ""
 
 
 class Courier(Protocol):

@@ -24,6 +24,7 @@ from channels.outcome import Delivered, Outcome, Unavailable
 from channels.posts import Message
 from scheduler.audience.links import UnsubscribeLinks, audience_key
 from scheduler.audience.returns import tag_of
+from scheduler.audience.tracking import Kind, Trail, kinds_in
 from scheduler.books import Books
 from scheduler.clerk import Clerk, taken_over
 from scheduler.clock import Clock
@@ -50,13 +51,15 @@ LONGEST_NAP = 5.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broadcaster:
     """Runs broadcasts. `logbooks`: a local directory; `key`: of the suppression list; `link`:
-    the unsubscribe address of a contact for an account (contact id, account id)."""
+    the unsubscribe address of a contact for an account (contact id, account id); `trail`: names
+    who agreed to that in links (None: nobody)."""
 
     database: Database
     clock: Clock
     logbooks: Path
     key: bytes
     link: Callable[[str, str], str]
+    trail: Trail | None = None
     pace: Pace = field(default_factory=Pace)
     stand_ins: StandIns | None = None
     rng: Random = field(default_factory=Random)
@@ -88,6 +91,7 @@ def broadcaster(services: Services) -> Broadcaster:
         logbooks=settings.data_dir / "logbooks",
         key=key,
         link=UnsubscribeLinks(settings.effective_public_url, key).link,
+        trail=Trail(public_url=settings.effective_public_url, key=key),
         stand_ins=StandIns(
             database=services.database,
             roster=services.roster,
@@ -235,6 +239,8 @@ class _Run:
 
     def _recipient(self, claimed: Claimed) -> Recipient:
         contact_id = claimed.contact_id
+        trail = self._desk.trail
+        kinds = kinds_in(claimed.tracking) if claimed.tracking and trail is not None else ()
         return Recipient(
             id=contact_id,
             address=claimed.address,
@@ -243,6 +249,12 @@ class _Run:
             attributes=claimed.attributes,
             unsubscribe_url=self._desk.link(contact_id, self._account.id),
             return_tag=tag_of(self._desk.key, contact_id),
+            click_query=trail.query(contact_id) if trail and Kind.CLICKS in kinds else "",
+            open_url=(
+                trail.picture(self._delivery.id, contact_id)
+                if trail and Kind.OPENS in kinds
+                else ""
+            ),
         )
 
     # --- One round: everyone who is due now ------------------------------------------------

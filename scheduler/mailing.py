@@ -1,6 +1,7 @@
 """What a mailing is beside its mails: whom it is for, its page, and links that count.
 
-The page shows nobody's data. Clicks are counted by mailing and link, not by person.
+The page shows nobody's data. Clicks are counted by mailing and link, and by person of those alone
+who agreed to that.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from channels.posts import Media, Message, Part
 from channels.words import slugify
 from scheduler.attempt import BroadcastRun
 from scheduler.audience.links import audience_key, seal
+from scheduler.audience.tracking import Kind
 from scheduler.broadcast import broadcaster
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
@@ -69,10 +71,15 @@ class Mailing:
         # A letter to some, because their own channel could not reach them, is no issue of the list.
         public = wanted.archive and delivery.part is not Part.STAND_IN
         page_url = await self._page(delivery, message, member, channel) if public else None
-        if page_url is None and not wanted.clicks:
+        by_person = Kind.CLICKS in wanted.tracking
+        led = wanted.clicks or by_person
+        opens = Kind.OPENS in wanted.tracking
+        if page_url is None and not led and not opens:
             return message
-        redirect = self._redirect(delivery.id) if wanted.clicks else None
-        return channel.linked(message, page_url=page_url, redirect=redirect)
+        redirect = self._redirect(delivery.id) if led else None
+        return channel.linked(
+            message, page_url=page_url, redirect=redirect, by_person=by_person, opens=opens
+        )
 
     async def _page(
         self, delivery: Delivery, message: Message, member: Member, channel: Archives

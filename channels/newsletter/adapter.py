@@ -90,9 +90,17 @@ class Newsletter:
         return page_of(message, picture=picture, ways=ways)
 
     def linked(
-        self, message: Message, *, page_url: str | None, redirect: Callable[[str], str] | None
+        self,
+        message: Message,
+        *,
+        page_url: str | None,
+        redirect: Callable[[str], str] | None,
+        by_person: bool = False,
+        opens: bool = False,
     ) -> Message:
-        return linked(message, page_url=page_url, redirect=redirect)
+        return linked(
+            message, page_url=page_url, redirect=redirect, by_person=by_person, opens=opens
+        )
 
     async def proof(
         self, message: Message, account: Account[Any], recipient: Recipient

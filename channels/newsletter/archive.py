@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from channels.newsletter.compose import content_id, impersonal
+from channels.newsletter.compose import CLICK_QUERY, OPEN_PICTURE, content_id, impersonal
 from channels.newsletter.render import words
 from channels.posts import Media, Message
 
@@ -33,13 +33,23 @@ def page_of(
 
 
 def linked(
-    message: Message, *, page_url: str | None, redirect: Callable[[str], str] | None
+    message: Message,
+    *,
+    page_url: str | None,
+    redirect: Callable[[str], str] | None,
+    by_person: bool = False,
+    opens: bool = False,
 ) -> Message:
     """With a link to its page, and the links of its HTML part led by `redirect`. An address that
-    holds a reader's own value stays as it is: it would be in ours."""
+    holds a reader's own value stays as it is: it would be in ours. `by_person`, `opens`: see
+    `Archives`."""
     page, text = message.html, message.text
+    query = f"{{{{{CLICK_QUERY}}}}}" if by_person else ""
     if redirect is not None:
-        page = _LINK.sub(lambda found: _led(found, redirect), page)
+        page = _LINK.sub(lambda found: _led(found, redirect, query), page)
+    if opens:
+        before, body, after = page.rpartition("</body>")
+        page = f"{before}{{{{{OPEN_PICTURE}}}}}{body}{after}"
     if page_url is not None:
         label = words(message.language)["browser"]
         line = f"{label}{words(message.language)['colon']}"
@@ -50,11 +60,11 @@ def linked(
     return replace(message, html=page, text=text)
 
 
-def _led(found: re.Match[str], redirect: Callable[[str], str]) -> str:
+def _led(found: re.Match[str], redirect: Callable[[str], str], query: str) -> str:
     url = html.unescape(found[2])
     if "{{" in url or "%7B%7B" in url.upper():
         return found[0]
-    return f"{found[1]}{html.escape(redirect(url))}{found[3]}"
+    return f"{found[1]}{html.escape(redirect(url))}{query}{found[3]}"
 
 
 def _way(label: str, url: str) -> str:

@@ -26,6 +26,7 @@ from channels.posts import Media, Message
 # `{{name}}`, `{{city|your town}}`: a recipient's own value, or the words after the bar.
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*(?:\|([^{}]*))?\}\}")
 UNSUBSCRIBE = "unsubscribe_url"
+CLICK_QUERY, OPEN_PICTURE = "_click_query", "_open_picture"
 # What quoted-printable leaves alone on a line of its own, before a soft line break.
 _AS_IT_IS = re.compile(r"[!-<>-~](?:[ -<>-~]{0,70}[!-<>-~])?")
 _SAFE_URL = re.compile(r"https?://[!-;=?-~]+")
@@ -125,6 +126,8 @@ class Letter:
             "name": recipient.name,
             "address": address,
             UNSUBSCRIBE: unsubscribe or mailto,
+            CLICK_QUERY: recipient.click_query,
+            OPEN_PICTURE: recipient.open_url,
         }
         head = b"".join(
             (
@@ -235,6 +238,8 @@ def _encoded(text: str, value: Callable[[str], str]) -> Iterator[bytes | Fill]:
 
 
 def _hole(name: str, fallback: str, value: Callable[[str], str]) -> Fill:
+    if name == OPEN_PICTURE:
+        value = _picture_of
     fallback = html.unescape(fallback)  # in the HTML part the author's words are escaped already
     otherwise = _quoted_value(value(fallback))
 
@@ -251,6 +256,11 @@ def _plain_value(text: str) -> str:
 
 def _html_value(text: str) -> str:
     return html.escape(text)
+
+
+def _picture_of(url: str) -> str:
+    source = html.escape(url)
+    return f'<img src="{source}" width="1" height="1" alt="">' if url else ""
 
 
 @lru_cache(maxsize=64)  # most values stand in the plain part and in the HTML part of one mail

@@ -11,6 +11,7 @@ from typing import Any
 
 from scheduler.answers import Row, stamp_or_none
 from scheduler.store import contacts
+from scheduler.store.audience import TO_BE_WRITTEN_TO, Action
 from scheduler.store.db import Connection, Database
 
 CHUNK = 1000
@@ -19,6 +20,7 @@ HEADINGS = (
     "created_at", "contacted_at", "consent_at", "consent_confirmed_at", "consent_source",
     "consent_wording",
 )  # fmt: skip
+_WRITTEN = (*TO_BE_WRITTEN_TO, Action.UNSUBSCRIBE)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -59,6 +61,7 @@ def whole(row: Row, held: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
         "addresses": [_said(one, "contact_id", "id") for one in held["addresses"]],
         "mails": [_said(one, "contact_id", "worker", "next_at") for one in held["recipients"]],
         "returns": [_said(one, "contact_id", "id") for one in held["returns"]],
+        "traces": [_said(one, "contact_id", "link") for one in held["traces"]],
     }
 
 
@@ -87,8 +90,9 @@ def csv_line(fields: tuple[str, ...]) -> str:
 
 
 def csv_fields(one: Mapping[str, Any]) -> tuple[str, ...]:
-    """The values of `HEADINGS`; of several consents the last."""
-    proof = one["consents"][-1] if one["consents"] else {}
+    """The values of `HEADINGS`; of several consents to be written to the last."""
+    written = [proof for proof in one["consents"] if proof["action"] in _WRITTEN]
+    proof = written[-1] if written else {}
     joined = {
         state: " ".join(sorted(lst["list_id"] for lst in one["lists"] if lst["state"] == state))
         for state in ("subscribed", "unsubscribed", "pending")

@@ -5,14 +5,16 @@ What the form answers never tells whether an address is known.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from scheduler.audience.links import unseal
 from scheduler.audience.suppression import fingerprint
+from scheduler.audience.tracking import Kind
 from scheduler.audience.wording import version_of
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
-from scheduler.store import audience, contacts, service_mails
+from scheduler.store import audience, contacts, service_mails, traces
 from scheduler.store.audience import Action, Consent, Standing
 from scheduler.store.db import Database
 
@@ -25,7 +27,8 @@ PREFERENCES = "preferences"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """A filled-in form. `email` is usable (`usable_address`); `language` is `en` or `fr`."""
+    """A filled-in form. `email` is usable (`usable_address`); `language` is `en` or `fr`;
+    `tracking`: what else they agreed to, in which words."""
 
     email: str
     name: str
@@ -34,6 +37,7 @@ class Application:
     wording: str
     form: str
     source: str
+    tracking: Mapping[Kind, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,21 @@ class SignUps:
                 now=now,
             )
             if standing is Standing.PENDING:
+                for kind, wording in application.tracking.items():
+                    await traces.agree(
+                        connection,
+                        contact_id=contact_id,
+                        list_id=application.list_id,
+                        kind=kind,
+                        consent=Consent(
+                            action=traces.GIVEN[kind],
+                            at=now,
+                            form=application.form,
+                            wording=wording,
+                            wording_version=version_of(wording),
+                            source=application.source,
+                        ),
+                    )
                 await service_mails.ask(
                     connection,
                     self.database,

@@ -19,6 +19,7 @@ from scheduler.store.audience_tables import (
     memberships,
     service_mails,
     suppressions,
+    traces,
 )
 from scheduler.store.db import Database
 
@@ -38,6 +39,15 @@ class Action(StrEnum):
     IMPORT = "import"
     UNSUBSCRIBE = "unsubscribe"
     RENEW = "renew"
+    TRACK_CLICKS = "track-clicks"
+    TRACK_OPENS = "track-opens"
+    UNTRACK_CLICKS = "untrack-clicks"
+    UNTRACK_OPENS = "untrack-opens"
+
+
+# What a confirmation confirms; the first also proves that somebody wants to be written to.
+_ASKED = (Action.SUBSCRIBE, Action.TRACK_CLICKS, Action.TRACK_OPENS)
+TO_BE_WRITTEN_TO = (Action.SUBSCRIBE, Action.IMPORT, Action.RENEW)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +90,8 @@ async def unsubscribe(
 ) -> bool:
     """Take somebody off a list and write down that they asked; False if they were not on it.
 
-    The row stays, so that an import cannot put them back.
+    The row stays, so that an import cannot put them back. What they did with its mails, if they
+    let that be noted, is erased.
     """
     left = (
         update(memberships)
@@ -89,11 +100,14 @@ async def unsubscribe(
             memberships.c.list_id == list_id,
             memberships.c.state != Standing.UNSUBSCRIBED,
         )
-        .values(state=Standing.UNSUBSCRIBED, since=now)
+        .values(state=Standing.UNSUBSCRIBED, since=now, tracking="")
         .returning(memberships.c.contact_id)
     )
     if (await connection.execute(left)).first() is None:
         return False
+    await connection.execute(
+        delete(traces).where(traces.c.contact_id == contact_id, traces.c.list_id == list_id)
+    )
     await connection.execute(
         insert(consents).values(
             contact_id=contact_id, list_id=list_id, action=Action.UNSUBSCRIBE, source=source, at=now
@@ -196,7 +210,14 @@ async def confirm(
         consents.c.action == Action.SUBSCRIBE,
     )
     await connection.execute(
-        update(consents).where(consents.c.id == latest.scalar_subquery()).values(confirmed_at=now)
+        update(consents)
+        .where(
+            consents.c.contact_id == contact_id,
+            consents.c.list_id == list_id,
+            consents.c.action.in_(_ASKED),
+            consents.c.id >= latest.scalar_subquery(),
+        )
+        .values(confirmed_at=now)
     )
     await connection.execute(delete(suppressions).where(suppressions.c.hash == address_hash))
     return True
@@ -216,7 +237,9 @@ async def expire(connection: AsyncConnection, *, before: int) -> int:
         .exists()
     )
     back = (
-        update(memberships).where(waiting, left_once).values(state=Standing.UNSUBSCRIBED)
+        update(memberships)
+        .where(waiting, left_once)
+        .values(state=Standing.UNSUBSCRIBED, tracking="")
     ).returning(memberships.c.contact_id)
     returned = len((await connection.execute(back)).all())
     gone = (

@@ -64,6 +64,8 @@ lists = Table(
     Column("archive", Boolean, nullable=False, server_default=false()),
     Column("indexed", Boolean, nullable=False, server_default=false()),
     Column("clicks", Boolean, nullable=False, server_default=false()),
+    # What its readers may agree to beside (`scheduler.audience.tracking`).
+    Column("tracking", String(32), nullable=False, server_default=""),
     Column("created_at", Moment, nullable=False),
 )
 
@@ -74,6 +76,7 @@ memberships = Table(
     Column("contact_id", Id, ForeignKey("contacts.id"), primary_key=True),
     Column("state", String(16), nullable=False),
     Column("since", Moment, nullable=False),
+    Column("tracking", String(32), nullable=False, server_default=""),
     Index("ix_memberships_contact", "contact_id"),
     Index("ix_memberships_state", "state", "since"),
 )
@@ -115,6 +118,22 @@ clicks = Table(
     Column("link", String(32), primary_key=True),
     Column("url", Text, nullable=False),
     Column("count", Integer, nullable=False),
+)
+
+# Who followed a link (a hash of its address), or opened a mailing (`link` empty): of people who
+# agreed to that, for as long as they do.
+traces = Table(
+    "traces",
+    metadata,
+    Column("delivery_id", Id, primary_key=True),
+    Column("contact_id", Id, primary_key=True),
+    Column("link", String(32), primary_key=True),
+    Column("list_id", Id, nullable=False),
+    Column("url", Text, nullable=False, server_default=""),
+    Column("count", Integer, nullable=False),
+    Column("first_at", Moment, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    Index("ix_traces_contact", "contact_id", "list_id"),
 )
 
 # How far an import has come; moves in the transaction that stores the rows it speaks of.

@@ -17,6 +17,7 @@ from scheduler.store.audience_tables import (
     memberships,
     recipients,
     service_mails,
+    traces,
 )
 from scheduler.store.db import Database
 from scheduler.store.recipients import suppress
@@ -92,7 +93,7 @@ async def belongings(
     connection: AsyncConnection, ids: Sequence[str]
 ) -> dict[str, dict[str, list[RowMapping]]]:
     """Everything else we hold about people: rows by contact id and table."""
-    tables = (addresses, memberships, consents, recipients, returns)
+    tables = (addresses, memberships, consents, recipients, returns, traces)
     found: dict[str, dict[str, list[RowMapping]]] = {
         contact_id: {table.name: [] for table in tables} for contact_id in ids
     }
@@ -122,7 +123,7 @@ async def erase(
         .where(recipients.c.contact_id == contact_id)
         .values(address="", detail="")
     )
-    for table in (addresses, memberships, consents, service_mails, returns):
+    for table in (addresses, memberships, consents, service_mails, returns, traces):
         await connection.execute(delete(table).where(table.c.contact_id == contact_id))
     await connection.execute(delete(contacts).where(contacts.c.id == contact_id))
     return True

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from scheduler.audience.tracking import Kind, kinds_in
 from scheduler.store.audience import Standing
 from scheduler.store.audience_tables import clicks, letters, lists, memberships, recipients
 from scheduler.store.db import Database
 from scheduler.store.recipients import UNCHOSEN, RecipientState
 from scheduler.store.tables import deliveries, posts
+from scheduler.store.traces import link_of
 
 _LEFT = (RecipientState.SENDING, RecipientState.ACCEPTED, RecipientState.UNCERTAIN)
 
@@ -25,13 +26,14 @@ class Wishes:
 
     archive: bool
     clicks: bool
+    tracking: frozenset[Kind] = frozenset()
 
 
 async def wishes(connection: AsyncConnection, delivery_id: str, list_id: str) -> Wishes:
     """A mailing to a segment gets no page: it is for those alone."""
     row = (
         await connection.execute(
-            select(lists.c.archive, lists.c.clicks).where(lists.c.id == list_id)
+            select(lists.c.archive, lists.c.clicks, lists.c.tracking).where(lists.c.id == list_id)
         )
     ).one_or_none()
     content = (
@@ -43,7 +45,11 @@ async def wishes(connection: AsyncConnection, delivery_id: str, list_id: str) ->
     ).scalar_one_or_none()
     if row is None:
         return Wishes(archive=False, clicks=False)
-    return Wishes(archive=row.archive and not (content or {}).get("to"), clicks=row.clicks)
+    return Wishes(
+        archive=row.archive and not (content or {}).get("to"),
+        clicks=row.clicks,
+        tracking=kinds_in(row.tracking),
+    )
 
 
 async def keep_letter(
@@ -106,7 +112,7 @@ async def click(
     """Count one; who it was is not known here."""
     row = {
         "delivery_id": delivery_id,
-        "link": blake2b(url.encode(), digest_size=16).hexdigest(),
+        "link": link_of(url),
         "url": url,
         "count": 1,
     }

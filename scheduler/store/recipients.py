@@ -42,7 +42,8 @@ class RecipientState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """One recipient of a run. `welcome`: still subscribed when looked at."""
+    """One recipient of a run. `welcome`: still subscribed when looked at. `tracking`: what they
+    agreed to beside, as it is stored (`scheduler.audience.tracking`)."""
 
     contact_id: str
     address: str
@@ -51,6 +52,7 @@ class Claimed:
     language: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     welcome: bool = True
+    tracking: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ from scheduler.audience.filters import (
     parse,
 )
 from scheduler.clock import micros, moment
-from scheduler.store.audience import Action, Standing
+from scheduler.store.audience import TO_BE_WRITTEN_TO, Standing
 from scheduler.store.audience_tables import consents, contacts, memberships, segments
 from scheduler.store.db import Database
 from scheduler.store.tables import deliveries, posts
@@ -169,7 +169,7 @@ def _last_yes(list_id: str | None) -> ColumnElement[Any]:
         select(func.max(consents.c.confirmed_at))
         .where(
             consents.c.contact_id == contacts.c.id,
-            consents.c.action != Action.UNSUBSCRIBE,
+            consents.c.action.in_(TO_BE_WRITTEN_TO),
             *own,
         )
         .scalar_subquery()

@@ -64,13 +64,23 @@ async def people(
     statement = select(
         contacts.c.id, contacts.c.name, contacts.c.language, contacts.c.attributes,
         literal(SUBSCRIBED) if list_id is None else memberships.c.state,
+        literal("") if list_id is None else memberships.c.tracking,
     ).where(contacts.c.id.in_(database.each(ids)))  # fmt: skip
     if list_id is not None:
         at_list = (memberships.c.list_id == list_id) & (memberships.c.contact_id == contacts.c.id)
         statement = statement.outerjoin_from(contacts, memberships, at_list)
     known = {row[0]: row for row in await connection.execute(statement)}
     return [
-        Claimed(contact_id, address, tries, row[1], row[2], row[3] or {}, row[4] == SUBSCRIBED)
+        Claimed(
+            contact_id,
+            address,
+            tries,
+            row[1],
+            row[2],
+            row[3] or {},
+            row[4] == SUBSCRIBED,
+            row[5] or "",
+        )
         if (row := known.get(contact_id)) is not None
         else Claimed(contact_id, address, tries, welcome=False)
         for contact_id, address, tries in claimed

@@ -6,17 +6,20 @@ is forwarded, and may unsubscribe but show nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from aiohttp import web
 
+from scheduler.answers import Row
+from scheduler.audience import tracking
 from scheduler.audience.exporting import person
 from scheduler.audience.links import UnsubscribeLinks, unseal
 from scheduler.audience.signup import AGAIN_AFTER, PREFERENCES
 from scheduler.audience.wording import version_of
 from scheduler.services import Services
-from scheduler.store import audience, contacts, lists, service_mails
+from scheduler.store import audience, contacts, lists, service_mails, traces
 from scheduler.store.audience import Action, Consent, Standing
 from scheduler.store.db import Connection
 from scheduler.web.public import Press, form_of, key_of, reader_language
@@ -76,6 +79,8 @@ class _Preferences:
             known = await self._known(request, connection)
         if known is None:
             return self._unknown(request)
+        for one in known["lists"]:
+            del one["choices"]  # what the page asks, not what we hold
         return web.json_response(
             known, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         )
@@ -122,7 +127,8 @@ class _Preferences:
             ids = {"contact_id": known["id"], "list_id": one["list_id"]}
             if f"list-{one['list_id']}" not in form:
                 await audience.unsubscribe(connection, **ids, source=_FORM, now=now)
-            elif one["state"] == Standing.UNSUBSCRIBED:
+                continue
+            if one["state"] == Standing.UNSUBSCRIBED:
                 consent = Consent(
                     action=Action.SUBSCRIBE, at=now, form=_FORM, source=_FORM, wording=one["name"],
                     wording_version=version_of(one["name"]),
@@ -131,14 +137,44 @@ class _Preferences:
                 await audience.subscribe(
                     connection, self._services.database, **ids, consent=consent, now=now
                 )
+            await self._track(connection, one, form, ids, now)
+
+    async def _track(
+        self,
+        connection: Connection,
+        one: dict[str, Any],
+        form: dict[str, str],
+        ids: dict[str, str],
+        now: int,
+    ) -> None:
+        """What they agree to beside, and what they take back."""
+        for choice in one["choices"]:
+            if form.get(choice["name"]) == choice["version"]:
+                consent = Consent(
+                    action=traces.GIVEN[choice["kind"]], at=now, form=_FORM, source=_FORM,
+                    wording=choice["wording"], wording_version=choice["version"], confirmed_at=now,
+                )  # fmt: skip
+                await traces.agree(connection, **ids, kind=choice["kind"], consent=consent)
+            else:
+                await traces.take_back(
+                    connection, **ids, kind=choice["kind"], source=_FORM, now=now
+                )
 
     async def _known(self, request: web.Request, connection: Connection) -> dict[str, Any] | None:
         """Everything about whom the link names, each list with its name."""
         words = unseal(self._key, PREFERENCES, request.match_info["token"])
         found = None if not words else await person(connection, words[0])
         if found is not None:
-            names = {row["id"]: row["name"] for row in await lists.listed(connection)}
-            found["lists"] = [{**one, "name": names[one["list_id"]]} for one in found["lists"]]
+            known = {row["id"]: row for row in await lists.listed(connection)}
+            language = reader_language(request, found["language"])
+            found["lists"] = [
+                {
+                    **one,
+                    "name": known[one["list_id"]]["name"],
+                    "choices": _choices(one, known[one["list_id"]], language),
+                }
+                for one in found["lists"]
+            ]
         return found
 
     def _page(
@@ -160,3 +196,22 @@ class _Preferences:
         return self._press.notice(
             request, "unknown", "unknown_text", language=reader_language(request), status=404
         )
+
+
+def _choices(one: Mapping[str, Any], own: Row, language: str) -> list[dict[str, Any]]:
+    """What a reader may agree to beside one list, or has agreed to; `own`: the list's row."""
+    agreed = tracking.kinds_in(one["tracking"])
+    offered = tracking.kinds_in(own["tracking"])
+    made = []
+    for kind in sorted(agreed | offered):
+        wording = tracking.wording_of(kind, own["name"], language)
+        made.append(
+            {
+                "kind": kind,
+                "name": f"track-{kind}-{own['id']}",
+                "wording": wording,
+                "version": version_of(wording),
+                "agreed": kind in agreed,
+            }
+        )
+    return made

@@ -33,6 +33,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "figures": "What became of it", "selected": "chosen", "accepted": "delivered",
         "refused": "refused", "suppressed": "not written to", "uncertain": "uncertain",
         "waiting": "waiting", "unsubscribed": "unsubscribed", "clicks": "clicks",
+        "clicked_by": "clicked, of those who let us note it",
+        "opened_by": "opened, of those who let us note it",
         "page": "Its page",
     },
     "fr": {
@@ -46,7 +48,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "colon": "\u00a0: ", "figures": "Ce qu’elle est devenue", "selected": "choisis",
         "accepted": "délivrés", "refused": "refusés", "suppressed": "écartés",
         "uncertain": "incertains", "waiting": "en attente", "unsubscribed": "désinscrits",
-        "clicks": "clics", "page": "Sa page",
+        "clicks": "clics", "clicked_by": "ont cliqué, parmi ceux qui acceptent qu’on le note",
+        "opened_by": "ont ouvert, parmi ceux qui acceptent qu’on le note", "page": "Sa page",
     },
 }  # fmt: skip
 _COUNTS = (

@@ -8,6 +8,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "en": {
         "agree_missing": "Tick the box: without it we may not write to you.",
         "address": "Your e-mail address",
+        "also": "You also ticked:",
+        "as_you_like": "(As you like: the newsletter comes either way.)",
         "address_wrong": "We cannot write to this address: {why}",
         "closed": "This list takes no sign-ups",
         "closed_text": "There is no list here that one can sign up for.",
@@ -61,6 +63,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "fr": {
         "agree_missing": "Cochez la case\u00a0: sans elle, nous ne pouvons pas vous écrire.",
         "address": "Votre adresse électronique",
+        "also": "Vous avez aussi coché\u00a0:",
+        "as_you_like": "(Comme vous voulez\u00a0: vous recevrez la lettre dans tous les cas.)",
         "address_wrong": "Nous ne pouvons pas écrire à cette adresse\u00a0: {why}",
         "closed": "Pas d’inscription ici",
         "closed_text": "Il n’y a pas ici de liste ouverte aux inscriptions.",

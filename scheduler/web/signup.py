@@ -13,13 +13,15 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from scheduler.audience import tracking
 from scheduler.audience.address import AddressError, usable_address
 from scheduler.audience.links import seal, unseal
 from scheduler.audience.signup import Application, SignUps
+from scheduler.audience.tracking import Kind
 from scheduler.audience.wording import version_of, wording_of
 from scheduler.decide import SECOND
 from scheduler.services import Services
-from scheduler.store import audience, lists
+from scheduler.store import audience, lists, traces
 from scheduler.store.audience import Standing
 from scheduler.web.docs import PAGE_POLICY
 from scheduler.web.keys import SERVICES
@@ -82,6 +84,7 @@ class _SignUp:
                 wording=wording,
                 form=f"/signup/{found['id']}",
                 source=_source(request),
+                tracking=_ticked(form, found, language),
             )
         )
         return self._mailed(request, language)
@@ -93,12 +96,14 @@ class _SignUp:
             return self._unknown(request)
         async with self._services.database.read() as connection:
             person = await audience.standing(connection, *named)
+            wanted = await traces.wanted(connection, *named)
         if person is None or person["state"] != Standing.PENDING:
             return self._press.notice(
                 request, "used", "used_text", language=reader_language(request)
             )
         language = reader_language(request, person["language"])
         words = PHRASES[language]
+        agreed = wanted.offered & wanted.agreed if wanted is not None else ()
         return self._press.page(
             request,
             "ask.html",
@@ -108,6 +113,9 @@ class _SignUp:
                 list=person["list_name"], address=masked(person["email"])
             ),
             fields={"confirm": "yes"},
+            also=[
+                tracking.wording_of(kind, person["list_name"], language) for kind in sorted(agreed)
+            ],
             button=words["confirm_button"],
             hint="",
         )
@@ -167,6 +175,15 @@ class _SignUp:
             agreed=form.get("agree") == version_of(wording),
             wording=wording,
             version=version_of(wording),
+            tracking=[
+                {
+                    "name": _box(kind),
+                    "version": version_of(words),
+                    "wording": words,
+                    "agreed": form.get(_box(kind)) == version_of(words),
+                }
+                for kind, words in _offered(found, language).items()
+            ],
             stamp=seal(self._desk.key, STAMP, found["id"], str(self._services.clock.micros())),
         )
 
@@ -184,6 +201,22 @@ class _SignUp:
         return self._press.notice(
             request, "unknown", "unknown_text", language=reader_language(request), status=404
         )
+
+
+def _box(kind: Kind) -> str:
+    return f"track-{kind}"
+
+
+def _offered(found: Mapping[Any, Any], language: str) -> dict[Kind, str]:
+    """What one may agree to beside, in which words."""
+    kinds = sorted(tracking.kinds_in(found["tracking"]))
+    return {kind: tracking.wording_of(kind, found["name"], language) for kind in kinds}
+
+
+def _ticked(form: Mapping[str, str], found: Mapping[Any, Any], language: str) -> dict[Kind, str]:
+    """What they agreed to, in the words that they saw."""
+    offered = _offered(found, language).items()
+    return {kind: words for kind, words in offered if form.get(_box(kind)) == version_of(words)}
 
 
 def _what_is_wrong(form: Mapping[str, str], words: Mapping[str, str], version: str) -> str:

@@ -36,6 +36,7 @@ _BELOW = (
     "/preview/",
     "/letters/",
     "/l/",
+    "/o/",
     "/connect/",
     "/deliverability/",
     "/drills/",

@@ -8,6 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from scheduler.answers import Row, stamp
+from scheduler.audience.tracking import Kind, kinds_in, stored_as
 from scheduler.drafts import Language, Name, Strict, Text
 from scheduler.refusals import Refusal, not_found
 from scheduler.store import lists
@@ -25,6 +26,16 @@ _Wording = Annotated[
 ]
 
 
+_Tracking = Annotated[
+    list[Kind],
+    Field(
+        max_length=len(Kind),
+        description="What readers may agree to beside, each with a box of its own that is not"
+        " ticked: that their clicks, or their openings, are noted with their name.",
+    ),
+]
+
+
 class ListDraft(Strict):
     """A list to be."""
 
@@ -36,6 +47,7 @@ class ListDraft(Strict):
     archive: Annotated[bool, Field(description="A public page for each mailing.")] = False
     indexed: Annotated[bool, Field(description="Search engines may list those pages.")] = False
     clicks: Annotated[bool, Field(description="Links lead by us and are counted.")] = False
+    tracking: Annotated[_Tracking, Field(default_factory=list)]
 
 
 class ListChange(Strict):
@@ -49,6 +61,7 @@ class ListChange(Strict):
     archive: bool | None = None
     indexed: bool | None = None
     clicks: bool | None = None
+    tracking: _Tracking | None = None
 
 
 class ListAnswer(TypedDict):
@@ -64,6 +77,7 @@ class ListAnswer(TypedDict):
     archive: bool
     indexed: bool
     clicks: bool
+    tracking: list[str]
     letters: str
     signup: str
     subscribed: int
@@ -92,7 +106,7 @@ async def create(call: Call, body: ListDraft) -> ListAnswer:
     """Make a list."""
     async with call.services.database.write() as connection:
         list_id = await lists.create(
-            connection, body.model_dump(), now=call.services.clock.micros()
+            connection, _columns(body.model_dump()), now=call.services.clock.micros()
         )
         return await _one(call, connection, list_id)
 
@@ -107,11 +121,16 @@ async def read(call: Call, path: ById) -> ListAnswer:
 @endpoints.patch("/lists/{id}", scope=Scope.WRITE, refusals=_ONE)
 async def change(call: Call, path: ById, body: ListChange) -> ListAnswer:
     """Change a list; another wording holds for those who sign up from now on."""
-    values = body.model_dump(exclude_none=True)
+    values = _columns(body.model_dump(exclude_none=True))
     async with call.services.database.write() as connection:
         await _one(call, connection, path.id)
         await lists.change(connection, path.id, values)
         return await _one(call, connection, path.id)
+
+
+def _columns(values: dict[str, Any]) -> dict[str, Any]:
+    kinds = values.pop("tracking", None)
+    return values if kinds is None else {**values, "tracking": stored_as(set(kinds))}
 
 
 async def _one(call: Call, connection: Connection, list_id: str) -> ListAnswer:
@@ -134,6 +153,7 @@ def _answer(call: Call, row: Row, counts: dict[str, int]) -> ListAnswer:
         "archive": row["archive"],
         "indexed": row["indexed"],
         "clicks": row["clicks"],
+        "tracking": sorted(kinds_in(row["tracking"])),
         "letters": f"{call.services.settings.effective_public_url}/letters/{row['id']}",
         "signup": f"{call.services.settings.effective_public_url}/signup/{row['id']}",
         "subscribed": counts.get("subscribed", 0),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from scheduler.answers import stamp
+from scheduler.answers import Row, stamp
 from scheduler.refusals import Refusal, not_found
 from scheduler.services import Services
-from scheduler.store import mailings, posts, recipients
+from scheduler.store import mailings, posts, recipients, traces
 from scheduler.store.recipients import RecipientState
 from scheduler.store.tokens import Scope
 from scheduler.web.api.shapes import ById, Query
@@ -40,8 +41,9 @@ class MailingAnswer(TypedDict):
     `rerouted` + `covered`; the last three on channels with a window: who could not be written to,
     who got it at another address instead, who has it by another delivery. `unsubscribed`: left the
     list with this as the last mailing they got. `clicks`: of people as far as programs say what
-    they are, counted where the list wants it; not of persons: nobody's clicks are known. Opens are
-    not counted. `page`: its page in the archive."""
+    they are, counted where the list wants it, without who. `clicked_by`, `opened_by`: how many of
+    those who agreed that it be noted; of everybody else nothing is known. `page`: its page in the
+    archive."""
 
     delivery_id: str
     account_id: str
@@ -56,12 +58,15 @@ class MailingAnswer(TypedDict):
     covered: int
     unsubscribed: int
     clicks: int
+    clicked_by: int
+    opened_by: int
     links: list[LinkAnswer]
     page: str | None
 
 
 class ReachedAnswer(TypedDict):
-    """One recipient. `address` is empty when they had themselves erased."""
+    """One recipient. `address` is empty when they had themselves erased; `clicks`, `opens`: null
+    but of who agreed that they be noted, and did."""
 
     contact_id: str
     address: str
@@ -69,6 +74,8 @@ class ReachedAnswer(TypedDict):
     code: str
     detail: str
     tries: int
+    clicks: int | None
+    opens: int | None
     updated_at: str
 
 
@@ -94,6 +101,7 @@ async def reached(call: Call, path: ById, query: ReachedQuery) -> ReachedPage:
         rows = await mailings.recipients_of(
             connection, path.id, state=query.state, after=query.after, limit=query.limit
         )
+        noted = await traces.of_delivery(connection, path.id, [row["contact_id"] for row in rows])
     full = len(rows) == query.limit
     return {
         "recipients": [
@@ -104,12 +112,19 @@ async def reached(call: Call, path: ById, query: ReachedQuery) -> ReachedPage:
                 "code": row["code"],
                 "detail": row["detail"],
                 "tries": row["tries"],
+                "clicks": _noted(noted, row["contact_id"], "clicks"),
+                "opens": _noted(noted, row["contact_id"], "opens"),
                 "updated_at": stamp(row["updated_at"]),
             }
             for row in rows
         ],
         "next": rows[-1]["contact_id"] if full else None,
     }
+
+
+def _noted(noted: Mapping[str, Row], contact_id: str, name: str) -> int | None:
+    found = noted.get(contact_id)
+    return None if found is None else int(found[name]) or None
 
 
 async def figures(services: Services, delivery_id: str) -> MailingAnswer:
@@ -122,6 +137,7 @@ async def figures(services: Services, delivery_id: str) -> MailingAnswer:
         counts = await recipients.tally(connection, delivery_id)
         left = await mailings.left_after(connection, delivery_id, account_id)
         links = await mailings.clicks_of(connection, delivery_id)
+        clicked, opened = await traces.people(connection, delivery_id)
         slug = await mailings.page_slug(connection, delivery_id)
 
     def of(*states: RecipientState) -> int:
@@ -142,6 +158,8 @@ async def figures(services: Services, delivery_id: str) -> MailingAnswer:
         "covered": of(RecipientState.COVERED),
         "unsubscribed": left,
         "clicks": sum(link["count"] for link in links),
+        "clicked_by": clicked,
+        "opened_by": opened,
         "links": [{"url": link["url"], "clicks": link["count"]} for link in links],
         "page": None if slug is None else f"{base}/{slug}",
     }
