@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -19,7 +20,6 @@ from scheduler.audience.mails import Mailer
 from scheduler.census import Census
 from scheduler.clock import Clock
 from scheduler.collecting import Collector
-from scheduler.copies import Copyist
 from scheduler.decide import SECOND
 from scheduler.dispatch import Dispatcher
 from scheduler.foresight import Foresight
@@ -34,6 +34,9 @@ from scheduler.store import duties as store
 from scheduler.store.db import Database
 from scheduler.teller import Teller
 from scheduler.weighing import Scales
+
+if TYPE_CHECKING:  # encrypts: only where copies are asked for
+    from scheduler.copies import Copyist
 
 log = structlog.get_logger()
 
@@ -79,7 +82,7 @@ class Duties:
     census: Census
     scales: Scales
     collector: Collector
-    copyist: Copyist
+    copyist: Copyist | None
 
     async def heartbeat(self) -> None:
         """Say that this worker lives, and learn how many others do."""
@@ -220,10 +223,11 @@ class Duties:
         """The leader's encrypted copy of the day; missed ones are caught up by one."""
 
         async def look() -> None:
+            assert self.copyist is not None  # asked only where there is one
             if await self._leads("contacts-copy", COPY_TERM):
                 await self.copyist.look()
 
-        if self.settings.copies_dir is not None:
+        if self.copyist is not None:
             await _forever("contacts-copy", COPY_LOOK, look)
 
     async def _leads(self, duty: str, term: int) -> bool:

@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -23,7 +23,6 @@ from scheduler.audience.mails import mailer_of
 from scheduler.care import census_of, collector_of, doctor_of, renewer_of, scales_of, teller_of
 from scheduler.clearance import Clearance
 from scheduler.completion import Completer
-from scheduler.copies import copyist_of
 from scheduler.decide import SECOND, Move, Rules
 from scheduler.deliveries import Delivery
 from scheduler.dispatch import Dispatcher
@@ -45,6 +44,9 @@ from scheduler.services import Services
 from scheduler.settings import Settings
 from scheduler.store import claims
 from scheduler.takeover import take_over
+
+if TYPE_CHECKING:  # encrypts: only where copies are asked for
+    from scheduler.copies import Copyist
 
 log = structlog.get_logger()
 
@@ -105,7 +107,7 @@ class Worker:
             recurring=Recurring(services.campaigner), historian=_historian(services),
             mailer=mailer_of(services),
             census=census_of(services), scales=scales_of(services),
-            collector=collector_of(services), copyist=copyist_of(services),
+            collector=collector_of(services), copyist=_copyist(services),
             renewer=renewer_of(services, f"worker:{self.id}"),
         )  # fmt: skip
 
@@ -182,6 +184,15 @@ class Worker:
 def _historian(services: Services) -> Historian:
     after_us = int(services.settings.history_after * 24 * 3600 * SECOND)
     return Historian(database=services.database, clock=services.clock, after_us=after_us)
+
+
+def _copyist(services: Services) -> Copyist | None:
+    """None where nobody asks for copies: what encrypts them is not loaded then."""
+    if services.settings.copies_dir is None:
+        return None
+    from scheduler.copies import copyist_of
+
+    return copyist_of(services)
 
 
 def _pace(settings: Settings) -> Pace:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -15,8 +17,8 @@ from scheduler.cli.place import load_settings
 from scheduler.settings import Settings
 from scheduler.store.db import Database
 from scheduler.store.faults import explain
+from scheduler.store.migrate import is_current, pending
 from scheduler.store.migrate import migrate as bring_up
-from scheduler.store.migrate import pending
 
 
 @asynccontextmanager
@@ -54,6 +56,30 @@ def make_data_dir(settings: Settings) -> None:
             f"the data directory {settings.data_dir.absolute()} cannot be written:"
             f" {error.strerror}; set ESTAFETTE_DATA_DIR to one that can"
         ) from error
+
+
+async def bring_up_apart(settings: Settings) -> None:
+    """Bring the database up in a process of its own: Alembic and what it loads would stay in this
+    one for as long as it runs.
+
+    Error: CommandError. The other process ends its work when this one is told to stop meanwhile.
+    """
+    async with open_database(settings) as database:
+        if await is_current(database):
+            return
+    own = {
+        "ESTAFETTE_DATA_DIR": str(settings.data_dir.absolute()),
+        "ESTAFETTE_DATABASE_URL": settings.effective_database_url,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "scheduler", "migrate", env=os.environ | own,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    _, said = await process.communicate()
+    if process.returncode:
+        why = said.decode(errors="replace").strip().removeprefix("estafette: ")
+        raise CommandError(why or f"the migration ended with {process.returncode}")
 
 
 def migrate(

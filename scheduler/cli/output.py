@@ -30,7 +30,9 @@ def console(*, stderr: bool = False) -> Console:
     """A console as wide as the terminal, or wide enough for any file."""
     stream = sys.stderr if stderr else sys.stdout
     width = shutil.get_terminal_size().columns if stream.isatty() else _WIDE
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=not stream.isatty())
+    soft = not stream.isatty()
+    # Without emoji: a title says `:clap:` when its author wrote that.
+    return Console(stderr=stderr, width=width, emoji=False, highlight=False, soft_wrap=soft)
 
 
 def print_json(value: object) -> None:

@@ -20,7 +20,7 @@ from aiohttp import web
 from prometheus_client import start_http_server
 from rich.text import Text
 
-from scheduler.cli.database import make_data_dir, open_database
+from scheduler.cli.database import bring_up_apart, make_data_dir, open_database
 from scheduler.cli.exits import CommandError
 from scheduler.cli.live import follow
 from scheduler.cli.lock import only_copy
@@ -36,7 +36,7 @@ from scheduler.mailing import mailing
 from scheduler.services import Services, open_services
 from scheduler.settings import Settings
 from scheduler.store import events, tokens
-from scheduler.store.migrate import migrate, pending
+from scheduler.store.migrate import pending
 from scheduler.store.tokens import Scope
 from scheduler.tracing import TracingError
 from scheduler.vault import VaultError
@@ -80,8 +80,7 @@ async def _run(settings: Settings, stop: asyncio.Event, *, practice: bool) -> No
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(_listen(settings))
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        async with open_database(settings) as database:
-            await migrate(database)
+        await bring_up_apart(settings)
         redis_url = await stack.enter_async_context(doorbell(settings))
         settings = settings.model_copy(update={"redis_url": redis_url or "none"})
         server = None

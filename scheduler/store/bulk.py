@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import cache, cached_property
 from typing import Any
 
-from sqlalchemy import JSON, Table
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import JSON, Dialect, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Row = Sequence[Any]
@@ -31,9 +31,13 @@ class Rows:
             f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names)
         )
         self._sqlite = f"(SELECT {taken} FROM json_each(?))"  # noqa: S608 -- columns of ours
-        kinds = [_kind(table, name) for name in names]
+        self._table = table
+
+    @cached_property
+    def _postgresql(self) -> str:
+        kinds = [_kind(self._table, name) for name in self.names]
         arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(kinds, 1))
-        self._postgresql = f"unnest({arrays}) AS n({', '.join(names)})"
+        return f"unnest({arrays}) AS n({', '.join(self.names)})"
 
     def source(self, connection: AsyncConnection) -> str:
         """What stands after FROM; its rows are called `n`."""
@@ -131,11 +135,16 @@ def _is_json(table: Table, name: str) -> bool:
     return isinstance(table.c[name].type, JSON)
 
 
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
-
-
 def _kind(table: Table, name: str) -> str:
-    return "text" if _is_json(table, name) else table.c[name].type.compile(_DIALECT)
+    return "text" if _is_json(table, name) else table.c[name].type.compile(_dialect())
+
+
+@cache
+def _dialect() -> Dialect:
+    # Large, and SQLite has no use for it.
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 def _cast(table: Table, name: str) -> str:

@@ -6,13 +6,11 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from sqlalchemy import ARRAY, Text, event, func, literal, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import Table
@@ -36,6 +34,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = url
         self.is_postgresql = url.startswith("postgresql")
+        self._insert = _insert_of(is_postgresql=self.is_postgresql)
         options: dict[str, Any] = (
             {"max_overflow": pool_size, "pool_pre_ping": True}
             if self.is_postgresql
@@ -81,7 +80,7 @@ class Database:
 
     def insert(self, table: Table) -> Insert:
         """An INSERT that knows ON CONFLICT on both engines."""
-        return postgresql_insert(table) if self.is_postgresql else sqlite_insert(table)
+        return self._insert(table)
 
     def each(self, texts: Collection[str]) -> Any:
         """For `IN`: any number of texts as one parameter, so that the statement stays the same."""
@@ -98,6 +97,17 @@ class Database:
     async def _dispose(self) -> None:
         await self._writing.dispose()
         await self._reading.dispose()
+
+
+def _insert_of(*, is_postgresql: bool) -> Callable[[Table], Insert]:
+    # Each loads its dialect, megabytes that a process on the other database has no use for.
+    if is_postgresql:
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

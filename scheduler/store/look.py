@@ -8,8 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import bindparam, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ARRAY, bindparam, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.types import String
 

@@ -71,6 +71,11 @@ async def migrate(database: Database, revision: str = "head") -> None:
             await connection.run_sync(upgrade, step)
 
 
+async def is_current(database: Database) -> bool:
+    """Whether nothing waits; asking loads no Alembic."""
+    return _reached(await current(database), newest())
+
+
 async def pending(database: Database) -> list[str]:
     """Revisions this release knows and the database has not had."""
     here = await current(database)

@@ -21,7 +21,6 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects import sqlite
 
 metadata = MetaData(
     naming_convention={
@@ -32,16 +31,30 @@ metadata = MetaData(
     }
 )
 
+_CONDITION = "where"
+
 Moment = BigInteger
 Id = String(36)
 # SQLite gives autoincrement to INTEGER only.
-Serial = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
+Serial = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def index_where(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    """A partial index on both engines."""
-    condition = text(where)
-    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+    """A partial index on both engines.
+
+    Telling the engines of the condition loads both: `told` does it, for whoever makes the schema.
+    """
+    return Index(name, *columns, unique=unique, info={_CONDITION: where})
+
+
+def told(schema: MetaData) -> MetaData:
+    """The same schema, its partial indexes complete on both engines."""
+    for table in schema.tables.values():
+        for index in table.indexes:
+            if (condition := index.info.get(_CONDITION)) is not None:
+                index.dialect_kwargs["sqlite_where"] = text(condition)
+                index.dialect_kwargs["postgresql_where"] = text(condition)
+    return schema
 
 
 posts = Table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,6 +52,35 @@ def add_routes(
     app: web.Application, endpoints: Mapping[str, Sequence[Endpoint]], prefix: str
 ) -> None:
     """Serve `openapi.json` and `docs` below `prefix`, and the files pages need at `/static`."""
+    manual = _Manual(endpoints)
+    app.router.add_get(f"{prefix}/openapi.json", manual.openapi)
+    app.router.add_get(f"{prefix}/docs", manual.docs)
+    app.router.add_static("/static", _HERE / "static")
+
+
+class _Manual:
+    """The document and its page, written when somebody first asks for either: it takes half a
+    second, and megabytes that most processes never need. In a thread, as posts wait for nobody."""
+
+    def __init__(self, endpoints: Mapping[str, Sequence[Endpoint]]) -> None:
+        self._endpoints = endpoints
+        self._writing: asyncio.Task[tuple[bytes, str]] | None = None
+
+    async def openapi(self, _request: web.Request) -> web.Response:
+        text, _page = await self._written()
+        return web.Response(body=text, content_type="application/json")
+
+    async def docs(self, _request: web.Request) -> web.Response:
+        _text, page = await self._written()
+        return web.Response(text=page, content_type="text/html", headers=PAGE_HEADERS)
+
+    async def _written(self) -> tuple[bytes, str]:
+        if self._writing is None:
+            self._writing = asyncio.create_task(asyncio.to_thread(_write, self._endpoints))
+        return await asyncio.shield(self._writing)
+
+
+def _write(endpoints: Mapping[str, Sequence[Endpoint]]) -> tuple[bytes, str]:
     described = document(endpoints)
     text = json.dumps(described, ensure_ascii=False).encode()
     page = (
@@ -66,16 +96,7 @@ def add_routes(
             ),
         )
     )
-
-    async def openapi(_request: web.Request) -> web.Response:
-        return web.Response(body=text, content_type="application/json")
-
-    async def docs(_request: web.Request) -> web.Response:
-        return web.Response(text=page, content_type="text/html", headers=PAGE_HEADERS)
-
-    app.router.add_get(f"{prefix}/openapi.json", openapi)
-    app.router.add_get(f"{prefix}/docs", docs)
-    app.router.add_static("/static", _HERE / "static")
+    return text, page
 
 
 def _operations(described: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -26,6 +26,7 @@ GOALS = (
     Goal("restart", "in_doubt", "in doubt after kill -9 (50 requests in flight)", 50),
     Goal("elsewhere", "seconds", "a dead worker's claims taken up elsewhere, s", 31),
     Goal("redis", "later_s", "Redis emptied: last delivery later by, s", 5),
+    Goal("idle", "mb", "resident idle: API, worker, no Redis, MB", 120),
     Goal("hanging", "ratio", "one platform hangs: p99 of the others, times", 1.1),
 )
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -110,4 +111,16 @@ async def test_a_busy_port_is_one_sentence(data_dir: Path) -> None:
     assert process.returncode == 2
     assert "cannot listen on 127.0.0.1:" in error.decode()
     assert "ESTAFETTE_PORT" in error.decode()
+    assert len(error.splitlines()) == 1
+
+
+async def test_a_migration_that_fails_is_one_sentence(data_dir: Path) -> None:
+    """It is a process of its own that migrates; what stops it is said by this one."""
+    with sqlite3.connect(data_dir / "estafette.db") as damaged:
+        damaged.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        damaged.execute("INSERT INTO alembic_version VALUES ('0005')")
+    process = await start(data_dir)
+    _, error = await process.communicate()
+    assert process.returncode == 2
+    assert error.decode().startswith("estafette: the database does not work: no such table")
     assert len(error.splitlines()) == 1

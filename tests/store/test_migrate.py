@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from scheduler import store
 from scheduler.store.db import Database
 from scheduler.store.migrate import current, migrate, newest, pending
-from scheduler.store.tables import metadata
+from scheduler.store.tables import metadata, told
 
 
 async def test_an_empty_database_gets_the_schema_and_then_nothing_is_pending(
@@ -58,7 +58,7 @@ async def test_the_newest_revision_is_alembics_head(database: Database) -> None:
 
 async def test_the_migrations_end_where_the_tables_are(database: Database) -> None:
     def differences(connection: Connection) -> object:
-        return compare_metadata(MigrationContext.configure(connection), metadata)
+        return compare_metadata(MigrationContext.configure(connection), told(metadata))
 
     async with database.read() as connection:
         assert await connection.run_sync(differences) == []

@@ -3,12 +3,12 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from scheduler.store.tables import metadata
+from scheduler.store.tables import metadata, told
 
 connection: Connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
-    target_metadata=metadata,
+    target_metadata=told(metadata),
     render_as_batch=connection.dialect.name == "sqlite",
     compare_type=True,
 )

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from scheduler.answers import Row, stamp, stamp_or_none
 from scheduler.audience.address import AddressError, usable_address
 from scheduler.audience.exporting import person
+from scheduler.audience.filters import AttributeName
 from scheduler.audience.suppression import fingerprint
 from scheduler.audience.wording import version_of
 from scheduler.clock import micros
@@ -38,7 +39,7 @@ def _email(text: str) -> str:
 
 Email = Annotated[str, Field(max_length=320), AfterValidator(_email)]
 Attributes = Annotated[
-    dict[Annotated[str, Field(pattern=r"^\w{1,64}$")], Annotated[Text, Field(max_length=1000)]],
+    dict[AttributeName, Annotated[Text, Field(max_length=1000)]],
     Field(max_length=100, description="What `{{name}}` in a mail stands for."),
 ]
 Tags = Annotated[list[Name], Field(max_length=100)]

@@ -53,7 +53,7 @@ class FileQuery(Query):
 
     name: Annotated[
         str,
-        Field(pattern=r"^[\w(][\w .()-]{0,99}$", description="Kept with the evidence."),
+        Field(max_length=100, pattern=r"^[\w(][\w .()-]*$", description="Kept with the evidence."),
     ] = "upload.csv"
     map: Annotated[
         list[str] | str,
