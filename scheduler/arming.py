@@ -55,13 +55,16 @@ class Armer:
     catch_up_gap_us: int
     _failed: list[str] = field(default_factory=list)
 
-    async def arm(self, horizon: int, limit: int) -> Batch | None:
-        """One claim of up to `limit` rows due by `horizon`, prepared; None when nothing is due."""
-        if not await claims.any_due(self.database, horizon):
+    async def arm(
+        self, horizon: int, limit: int, crowded: claims.Crowded = claims.NOBODY
+    ) -> Batch | None:
+        """One claim of up to `limit` rows due by `horizon`, prepared; None when nothing is due but
+        of those who have their share."""
+        if not await claims.any_due(self.database, horizon, crowded):
             return None
         token = str(uuid_utils.uuid7())
         try:
-            return await self._claim(horizon, limit, token)
+            return await self._claim(horizon, limit, token, crowded)
         except BaseException:  # claimed or not, nobody has it in hand
             self._failed.append(token)
             raise
@@ -73,7 +76,9 @@ class Armer:
             await claims.release_all(self.database, tokens, now=self.clock.micros())
             del self._failed[: len(tokens)]
 
-    async def _claim(self, horizon: int, limit: int, token: str) -> Batch | None:
+    async def _claim(
+        self, horizon: int, limit: int, token: str, crowded: claims.Crowded
+    ) -> Batch | None:
         now = self.clock.micros()
         claimed = await claims.claim_due(
             self.database,
@@ -84,6 +89,7 @@ class Armer:
             lease_until=max(now + self.lease_us, horizon + self.send_us + SECOND),
             now=now,
             limit=limit,
+            crowded=crowded,
         )
         if not claimed:
             return None

@@ -6,11 +6,15 @@ another's. Within a channel the accounts take turns.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from scheduler.attempt import Armed
+from scheduler.store.claims import NOBODY, Crowded
+
+# An account may have armed a fourth of what is free besides.
+_ACCOUNT_SHARE = 4
 
 
 @dataclass(slots=True)
@@ -90,3 +94,23 @@ class Lanes:
         for bulkhead in self._bulkheads.values():
             bulkhead.turn.clear()
         return taken
+
+
+def free(load: int, most: int, chunk: int) -> int:
+    """How many to claim at once: some room is always left for who has nothing armed yet."""
+    return min(chunk, (most - load + 1) // 2)
+
+
+def crowded(waiting: Sequence[Armed], most: int) -> Crowded:
+    """Those with as much armed as is still free of a worker's room for `most`; of an account, a
+    fourth of it. One channel alone gets half of the room; each that comes makes the shares of all
+    smaller, and none is ever left without one."""
+    room = most - len(waiting)
+    if len(waiting) * _ACCOUNT_SHARE < room:
+        return NOBODY
+    accounts = Counter(armed.member.id for armed in waiting)
+    adapters = Counter(armed.member.channel.name for armed in waiting)
+    return Crowded(
+        [id_ for id_, count in accounts.items() if count * _ACCOUNT_SHARE >= room],
+        [name for name, count in adapters.items() if count >= room],
+    )

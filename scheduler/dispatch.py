@@ -16,6 +16,7 @@ import structlog
 from scheduler import metrics
 from scheduler.arming import Armer
 from scheduler.attempt import Sender
+from scheduler.bulkheads import crowded, free
 from scheduler.clock import Clock
 from scheduler.completion import Completer
 from scheduler.decide import SECOND, Move
@@ -131,11 +132,11 @@ class Dispatcher:
 
     async def _arm(self) -> bool:
         await self._give_back()
-        room = MAX_ARMED - self.firing.load
-        if room <= 0:
+        limit = free(self.firing.load, MAX_ARMED, claims.CHUNK)
+        if limit <= 0:
             return False
         horizon = self._clock.micros() + int(self._pace.arm_ahead * SECOND)
-        batch = await self._armer.arm(horizon, min(claims.CHUNK, room))
+        batch = await self._armer.arm(horizon, limit, crowded(self.firing.waiting(), MAX_ARMED))
         if batch is None:
             return False
         metrics.CLAIMS.inc(len(batch.armed))

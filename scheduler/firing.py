@@ -88,7 +88,7 @@ class Firing:
 
     def held(self) -> list[Armed]:
         """All whose lease is ours: those that wait, and those under way."""
-        return [*self._waiting(), *self._sends.values()]
+        return [*self.waiting(), *self._sends.values()]
 
     def add(self, some: Iterable[Armed]) -> None:
         """Fire these at their times."""
@@ -103,7 +103,7 @@ class Firing:
 
     def take_back(self) -> list[Armed]:
         """What has not left, taken out."""
-        waiting = self._waiting()
+        waiting = self.waiting()
         self._heap.clear()
         self._lanes.clear()
         return waiting
@@ -118,7 +118,8 @@ class Firing:
         """Errors: TimeoutError; the driver's own."""
         await within(seconds, self._look.close())
 
-    def _waiting(self) -> list[Armed]:
+    def waiting(self) -> list[Armed]:
+        """Armed and not yet sent."""
         return [*(armed for _, _, armed in self._heap), *self._lanes.waiting()]
 
     def _push(self, armed: Armed) -> None:

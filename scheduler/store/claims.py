@@ -6,7 +6,8 @@ giving them a token that fences every later write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,13 +27,23 @@ from scheduler.deliveries import FINAL, Delivery, HoldReason, State
 from scheduler.store.bulk import FencedUpdates
 from scheduler.store.db import Database
 from scheduler.store.states import CLAIMED, SCHEDULED, WAITING
-from scheduler.store.tables import deliveries, leases, workers
+from scheduler.store.tables import accounts, deliveries, leases, workers
 
 CHUNK = 500
 
 COLUMNS = tuple(
     deliveries.c[name] for name in Delivery.__dataclass_fields__ if name in deliveries.c
 )
+
+
+class Crowded(NamedTuple):
+    """Those of whom a worker has armed its share: it claims no more of theirs for now."""
+
+    accounts: Collection[str] = ()
+    adapters: Collection[str] = ()
+
+
+NOBODY = Crowded()
 
 _renew = FencedUpdates(deliveries, ("lease_until",))
 _release = FencedUpdates(
@@ -81,14 +92,12 @@ async def claim_due(
     lease_until: int,
     now: int,
     limit: int = CHUNK,
+    crowded: Crowded = NOBODY,
 ) -> list[Delivery]:
     """Arm up to `limit` scheduled deliveries due by `horizon`, earliest first; committed on
     return, so that intent is durable before anything leaves."""
     due = (
-        select(deliveries.c.id)
-        .where(SCHEDULED, deliveries.c.due_at <= horizon)
-        .order_by(deliveries.c.due_at, deliveries.c.id)
-        .limit(limit)
+        _due(database, horizon, crowded).order_by(deliveries.c.due_at, deliveries.c.id).limit(limit)
     )
     if database.is_postgresql:
         due = due.with_for_update(skip_locked=True)
@@ -110,16 +119,23 @@ async def claim_due(
     return [to_delivery(row) for row in rows]
 
 
-async def any_due(database: Database, horizon: int) -> bool:
+async def any_due(database: Database, horizon: int, crowded: Crowded = NOBODY) -> bool:
     """Whether a claim would find something: a read, so that idle workers take no write lock."""
-    statement = (
-        select(deliveries.c.id)
-        .where(SCHEDULED, deliveries.c.due_at <= horizon)
-        .order_by(deliveries.c.due_at)
-        .limit(1)
-    )
+    statement = _due(database, horizon, crowded).order_by(deliveries.c.due_at).limit(1)
     async with database.read() as connection:
         return (await connection.execute(statement)).first() is not None
+
+
+def _due(database: Database, horizon: int, crowded: Crowded) -> Select[tuple[str]]:
+    due = select(deliveries.c.id).where(SCHEDULED, deliveries.c.due_at <= horizon)
+    if crowded.accounts:
+        due = due.where(deliveries.c.account_id.not_in(database.each(crowded.accounts)))
+    if crowded.adapters:
+        theirs = select(accounts.c.id).where(
+            accounts.c.adapter.in_(database.each(crowded.adapters))
+        )
+        due = due.where(deliveries.c.account_id.not_in(theirs))
+    return due
 
 
 async def renew(database: Database, held: Iterable[tuple[str, str]], *, lease_until: int) -> None:

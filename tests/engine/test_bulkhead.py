@@ -8,9 +8,10 @@ from sqlalchemy import select
 
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.server import PracticeServer
-from scheduler import reconcile
+from scheduler import dispatch, reconcile
 from scheduler.looking import ACCOUNT_PLACES
 from scheduler.settings import Settings
+from scheduler.store import claims
 from scheduler.store.tables import attempts
 from tests.engine.conftest import PATIENCE, Engine, opened
 
@@ -59,6 +60,48 @@ async def test_what_was_armed_behind_a_hanging_platform_is_given_back_at_the_end
         states = [row.state for post in posts for row in await engine.rows(post)]
     assert sorted(states) == ["armed", "scheduled", "scheduled"]
     assert len(list((tmp_path / "journal").glob("*.sent"))) == 1
+
+
+async def test_what_is_stuck_leaves_room_to_arm_the_others(
+    settings: Settings, practice: PracticeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = 8
+    monkeypatch.setattr(dispatch, "MAX_ARMED", room)
+    hang = Fault(FaultName.HANG)
+    practice.platforms["facebook"].faults.add(hang)
+    tight = settings.model_copy(
+        update={"worker_concurrency": 1, "send_timeout": 20, "lease": 30, "grace": 0}
+    )
+    async with opened(tight, practice) as engine:
+        stuck = [await engine.post("facebook") for _ in range(2 * room)]
+        async with engine.worker():
+            await _hit(hang, 1)
+            free = [await engine.post("linkedin") for _ in range(room)]
+            for post in free:
+                await engine.settled(post, "delivered")
+            states = [row.state for post in stuck for row in await engine.rows(post)]
+    assert set(states) == {"armed", "scheduled"}
+    assert hang.seen == 1
+
+
+async def test_who_has_its_share_is_not_claimed(
+    settings: Settings, practice: PracticeServer
+) -> None:
+    async with opened(settings, practice) as engine:
+        await engine.post("facebook")
+        database, now = engine.services.database, engine.services.clock.micros()
+        account = engine.accounts["facebook"]
+        for crowded, due in (
+            (claims.Crowded(accounts=[account]), False),
+            (claims.Crowded(adapters=["facebook"]), False),
+            (claims.Crowded(accounts=["another"], adapters=["linkedin"]), True),
+        ):
+            assert await claims.any_due(database, now, crowded) is due
+            claimed = await claims.claim_due(
+                database, horizon=now, worker="w", token="t", lease_until=now, now=now,
+                crowded=crowded,
+            )  # fmt: skip
+            assert [delivery.account_id for delivery in claimed] == [account] * due
 
 
 async def _looked_for(engine: Engine, post: str) -> bool:
