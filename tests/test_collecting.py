@@ -23,9 +23,10 @@ from scheduler.services import Services, open_services
 from scheduler.settings import Settings
 from scheduler.store import accounts, contacts
 from scheduler.store import returns as store
+from scheduler.store.alert_tables import alerts
 from scheduler.store.audience_tables import recipients, suppressions
 from scheduler.store.return_tables import mailboxes, returns
-from scheduler.store.tables import alerts, deliveries, posts
+from scheduler.store.tables import deliveries, posts
 from scheduler.web.public import key_of
 from tests.audience.test_returns import _bounce, _complaint
 from tests.support.mailbox import PracticeMailbox

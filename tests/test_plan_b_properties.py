@@ -28,8 +28,9 @@ from scheduler.reroute import Mode
 from scheduler.services import Services, open_services
 from scheduler.settings import Settings
 from scheduler.store import accounts, reroutes, routes
+from scheduler.store.alert_tables import alerts
 from scheduler.store.plan_b_tables import digest_items
-from scheduler.store.tables import alerts, deliveries, events
+from scheduler.store.tables import deliveries, events
 from scheduler.store.tables import posts as post_table
 from scheduler.store.tokens import Caller, Scope
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import RowMapping, select
 
+from scheduler.store.campaign_tables import campaigns
 from scheduler.store.db import Connection
-from scheduler.store.tables import campaigns, posts
+from scheduler.store.tables import posts
 
 
 async def planned(

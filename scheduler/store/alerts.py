@@ -9,8 +9,8 @@ import uuid_utils
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from scheduler.store.alert_tables import alerts
 from scheduler.store.db import Database
-from scheduler.store.tables import alerts
 
 
 async def raise_alert(

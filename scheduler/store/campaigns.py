@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import RowMapping, select, tuple_, update
 
 from scheduler.deliveries import Delivery, State
+from scheduler.store.campaign_tables import campaigns
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection, Database
-from scheduler.store.tables import campaigns, deliveries, posts
+from scheduler.store.tables import deliveries, posts
 
 Row = Mapping[str, Any]
 

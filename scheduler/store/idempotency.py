@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from scheduler.store.access_tables import idempotency_keys
 from scheduler.store.db import Database
-from scheduler.store.tables import idempotency_keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, inspect, text
 
 from scheduler.store import (
+    access_tables,
+    alert_tables,
     article_tables,
     audience_tables,
+    campaign_tables,
     plan_b_tables,
     platform_tables,
     return_tables,
@@ -24,8 +27,11 @@ if TYPE_CHECKING:  # large, and of no use where nothing waits
 _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 # Alembic compares with the whole schema: importing the module registers its tables.
 ALL_TABLES = {
+    access_tables.tokens.metadata,
+    alert_tables.alerts.metadata,
     article_tables.slugs.metadata,
     audience_tables.contacts.metadata,
+    campaign_tables.campaigns.metadata,
     plan_b_tables.digests.metadata,
     platform_tables.receipts.metadata,
     return_tables.returns.metadata,

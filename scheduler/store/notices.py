@@ -9,8 +9,9 @@ import uuid_utils
 from sqlalchemy import RowMapping, insert, or_, select, update
 
 from scheduler.alerts import Alert
+from scheduler.store.alert_tables import alerts, hook_calls, hooks
 from scheduler.store.db import Connection, Database
-from scheduler.store.tables import accounts, alerts, hook_calls, hooks, posts
+from scheduler.store.tables import accounts, posts
 
 # A vanished page's alert is the only one for its queue: it waits until that has moved, so that it
 # names what was left behind; no longer than this (microseconds).

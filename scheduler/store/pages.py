@@ -14,9 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from channels.base import Page
 from channels.posts import Media
 from scheduler.clock import micros, moment
-from scheduler.store.article_tables import slugs
+from scheduler.store.article_tables import pages, slugs
 from scheduler.store.db import Database
-from scheduler.store.tables import pages
 
 SITE_PATH = "/blog"
 # The most addresses one sitemap may hold (sitemaps.org).

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import RowMapping, insert, select, tuple_, update
 
+from scheduler.store.campaign_tables import campaigns, recurrences
 from scheduler.store.db import Connection, Database
-from scheduler.store.tables import campaigns, recurrences
 
 
 async def add(connection: Connection, row: Mapping[str, Any]) -> None:

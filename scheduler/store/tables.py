@@ -223,50 +223,6 @@ events = Table(
     Index("ix_events_account", "account_id", "seq"),
 )
 
-alerts = Table(
-    "alerts",
-    metadata,
-    Column("id", Id, primary_key=True),
-    # One open alert for one fact; NULL once resolved, so that the fact can come back.
-    Column("fact", String(200), unique=True),
-    Column("kind", String(48), nullable=False),
-    Column("severity", String(16), nullable=False),
-    Column("data", JSON, nullable=False),
-    Column("count", Integer, nullable=False, server_default="1"),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
-    Column("notified_at", Moment),
-    Column("resolved_at", Moment),
-    Index("ix_alerts_created", "created_at"),
-)
-
-hooks = Table(
-    "hooks",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("url", Text, nullable=False),
-    Column("secret", LargeBinary, nullable=False),
-    Column("kinds", JSON, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("disabled_at", Moment),
-)
-
-hook_calls = Table(
-    "hook_calls",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("hook_id", Id, ForeignKey("hooks.id"), nullable=False),
-    Column("kind", String(48), nullable=False),
-    Column("payload", JSON, nullable=False),
-    Column("tries", Integer, nullable=False, server_default="0"),
-    Column("next_at", Moment),
-    Column("status", Integer),
-    Column("detail", Text, nullable=False, server_default=""),
-    Column("created_at", Moment, nullable=False),
-    Column("done_at", Moment),
-    index_where("ix_hook_calls_next", "next_at", where="done_at IS NULL"),
-)
-
 workers = Table(
     "workers",
     metadata,
@@ -294,31 +250,6 @@ duties = Table(
     Column("ran_at", Moment, nullable=False),
 )
 
-tokens = Table(
-    "tokens",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("hash", String(64), nullable=False, unique=True),
-    Column("scopes", JSON, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("expires_at", Moment),
-    Column("used_at", Moment),
-    Column("revoked_at", Moment),
-)
-
-idempotency_keys = Table(
-    "idempotency_keys",
-    metadata,
-    Column("token_id", Id, primary_key=True),
-    Column("key", String(255), primary_key=True),
-    Column("fingerprint", String(64), nullable=False),
-    Column("status", Integer, nullable=False),
-    Column("body", JSON, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Index("ix_idempotency_keys_created", "created_at"),
-)
-
 media = Table(
     "media",
     metadata,
@@ -332,68 +263,4 @@ media = Table(
     Column("size", BigInteger, nullable=False),
     Column("created_at", Moment, nullable=False),
     Index("ix_media_sha256", "sha256"),
-)
-
-pages = Table(
-    "pages",
-    metadata,
-    Column("key", String(64), primary_key=True),
-    Column("account_id", Id, nullable=False),
-    Column("post_id", Id, nullable=False),
-    Column("slug", String(200), nullable=False, unique=True),
-    Column("title", Text, nullable=False),
-    Column("html", Text, nullable=False),
-    Column("summary", Text, nullable=False),
-    Column("language", String(16), nullable=False),
-    Column("tags", JSON, nullable=False),
-    Column("media", JSON, nullable=False),
-    Column("published_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
-    Column("withdrawn_at", Moment),
-    Index("ix_pages_published", "published_at"),
-)
-
-campaigns = Table(
-    "campaigns",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("anchor_local", String(32), nullable=False),
-    Column("zone", String(64), nullable=False),
-    Column("fields", JSON, nullable=False),
-    # What it was before each move, oldest first: [{until, anchor_local, zone, fields}].
-    Column("history", JSON, nullable=False, server_default="[]"),
-    Column("recurrence_id", Id),
-    Column("occurrence", String(32)),
-    Column("version", Integer, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
-    Column("cancelled_at", Moment),
-    Index("ix_campaigns_created", "created_at", "id"),
-    # No occurrence is planned twice, by two workers or after a crash.
-    index_where(
-        "uq_campaigns_occurrence",
-        "recurrence_id",
-        "occurrence",
-        where="recurrence_id IS NOT NULL",
-        unique=True,
-    ),
-)
-
-recurrences = Table(
-    "recurrences",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("rule", Text, nullable=False),
-    Column("start_local", String(32), nullable=False),
-    Column("zone", String(64), nullable=False),
-    Column("exceptions", JSON, nullable=False),
-    Column("story", JSON, nullable=False),
-    # Local time up to which every occurrence is planned or told.
-    Column("done_until", String(32), nullable=False),
-    Column("created_by", String(64), nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
-    Column("ended_at", Moment),
 )

@@ -12,7 +12,7 @@ import uuid_utils
 from sqlalchemy import ColumnElement, RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scheduler.store.tables import tokens
+from scheduler.store.access_tables import tokens
 
 PREFIX = "est_"
 

@@ -21,11 +21,11 @@ from scheduler.clock import Clock
 from scheduler.copies import DUTY, FACT, Copyist, last_due, made_in
 from scheduler.settings import Settings
 from scheduler.store import contacts, copies, duties
+from scheduler.store.alert_tables import alerts
 from scheduler.store.audience_tables import contacts as people
 from scheduler.store.audience_tables import lists, memberships, suppressions
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
-from scheduler.store.tables import alerts
 from tests.support.audience import seed
 from tests.support.clocks import SetClock
 

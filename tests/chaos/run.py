@@ -22,11 +22,12 @@ from scheduler.deliveries import State
 from scheduler.services import open_services
 from scheduler.settings import Settings
 from scheduler.store import accounts, tokens
+from scheduler.store.alert_tables import alerts
 from scheduler.store.db import Database
 from scheduler.store.faults import StoreError
 from scheduler.store.migrate import migrate
 from scheduler.store.tables import accounts as account_table
-from scheduler.store.tables import alerts, attempts, deliveries, posts
+from scheduler.store.tables import attempts, deliveries, posts
 from scheduler.store.tokens import Scope
 from tests.chaos.arena import Arena, alive, arena
 from tests.chaos.breaking import Breaker

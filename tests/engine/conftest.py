@@ -23,8 +23,9 @@ from scheduler.drafts import Draft
 from scheduler.services import Services, open_services
 from scheduler.settings import Settings
 from scheduler.store import accounts, tokens
+from scheduler.store.alert_tables import alerts
 from scheduler.store.tables import accounts as account_table
-from scheduler.store.tables import alerts, deliveries
+from scheduler.store.tables import deliveries
 from scheduler.store.tokens import Caller, Scope
 from scheduler.web.app import create_app
 from scheduler.worker import Worker

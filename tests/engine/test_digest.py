@@ -15,7 +15,8 @@ from scheduler.clock import Clock
 from scheduler.drafts import Revision
 from scheduler.refusals import RefusedError
 from scheduler.store import accounts, claims, routes
-from scheduler.store.tables import deliveries, pages, posts
+from scheduler.store.article_tables import pages
+from scheduler.store.tables import deliveries, posts
 from tests.engine.conftest import Engine
 
 CAUSE = "the page is gone"

@@ -5,8 +5,8 @@ from sqlalchemy import select
 from scheduler.clock import Clock
 from scheduler.lookout import Lookout
 from scheduler.settings import Settings
+from scheduler.store.alert_tables import alerts
 from scheduler.store.db import Database
-from scheduler.store.tables import alerts
 
 
 async def _open(database: Database) -> list[str]:

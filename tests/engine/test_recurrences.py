@@ -19,7 +19,8 @@ from scheduler.refusals import RefusedError
 from scheduler.services import open_services
 from scheduler.settings import Settings
 from scheduler.store import accounts, recurrences
-from scheduler.store.tables import campaigns, deliveries, posts
+from scheduler.store.campaign_tables import campaigns
+from scheduler.store.tables import deliveries, posts
 from tests.engine.conftest import CALLER, PATIENCE, Engine, opened
 from tests.support.clocks import SetClock
 

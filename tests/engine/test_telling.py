@@ -25,8 +25,9 @@ from scheduler.foresight import DAY, Foresight
 from scheduler.settings import Settings
 from scheduler.store import claims, notices
 from scheduler.store.accounts import pause
+from scheduler.store.alert_tables import hook_calls
 from scheduler.store.alerts import raise_alert
-from scheduler.store.tables import accounts, hook_calls
+from scheduler.store.tables import accounts
 from tests.engine.conftest import PATIENCE, Engine, opened
 
 SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"

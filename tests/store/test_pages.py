@@ -11,9 +11,9 @@ from sqlalchemy import update
 
 from channels.base import Page
 from channels.posts import Media
+from scheduler.store.article_tables import pages
 from scheduler.store.db import Database
 from scheduler.store.pages import PageStore
-from scheduler.store.tables import pages
 
 NOON = datetime(2026, 5, 2, 12, 0, tzinfo=UTC)
 

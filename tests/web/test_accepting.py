@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import func, select
 
 from scheduler.services import Services
-from scheduler.store.tables import deliveries, events, idempotency_keys, posts
+from scheduler.store.access_tables import idempotency_keys
+from scheduler.store.tables import deliveries, events, posts
 from scheduler.store.tokens import Scope
 from tests.web.conftest import Client, token
 

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import func, select
 
 from scheduler.services import Services
-from scheduler.store.tables import campaigns, deliveries, posts
+from scheduler.store.campaign_tables import campaigns
+from scheduler.store.tables import deliveries, posts
 from tests.web.conftest import Client
 
 HOURS = {"tuesday": ["09:00-12:30", "14:00-19:00"], "saturday": ["09:00-13:00"]}

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from scheduler.services import Services
-from scheduler.store.tables import campaigns, recurrences
+from scheduler.store.campaign_tables import campaigns, recurrences
 from tests.web.conftest import Client
 
 
