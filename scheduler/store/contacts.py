@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import RowMapping, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.audience.suppression import fingerprint
+from scheduler.store.addresses import EMAIL
 from scheduler.store.audience_tables import (
     addresses,
     consents,
@@ -109,15 +110,21 @@ async def belongings(
 async def erase(
     connection: AsyncConnection, database: Database, *, contact_id: str, key: bytes, now: int
 ) -> bool:
-    """Forget somebody; False if there is nobody. The keyed hash of their address stays, so that
-    no import brings them back; what was sent keeps its count and loses its address, and what
-    servers said, which mostly names it."""
+    """Forget somebody; False if there is nobody. The keyed hashes of their e-mail addresses
+    stay, so that no import brings them back; what was sent keeps its count and loses its address,
+    and what servers said, which mostly names it."""
     person = await get(connection, contact_id)
     if person is None:
         return False
-    if person["email"]:
-        row = {"hash": fingerprint(key, person["email"]), "reason": ERASED, "detail": "", "at": now}
-        await suppress(database, connection, [row])
+    second = select(addresses.c.address).where(
+        addresses.c.contact_id == contact_id, addresses.c.channel == EMAIL
+    )
+    emails = {person["email"], *(await connection.execute(second)).scalars()} - {None, ""}
+    rows = [
+        {"hash": fingerprint(key, email), "reason": ERASED, "detail": "", "at": now}
+        for email in emails
+    ]
+    await suppress(database, connection, rows)
     await connection.execute(
         update(recipients)
         .where(recipients.c.contact_id == contact_id)
@@ -127,14 +134,3 @@ async def erase(
         await connection.execute(delete(table).where(table.c.contact_id == contact_id))
     await connection.execute(delete(contacts).where(contacts.c.id == contact_id))
     return True
-
-
-async def add_address(
-    connection: AsyncConnection, contact_id: str, values: Mapping[str, Any], *, now: int
-) -> None:
-    """Another address of the same person: `channel`, `account_id`, `address`."""
-    await connection.execute(
-        insert(addresses).values(
-            id=str(uuid_utils.uuid7()), contact_id=contact_id, created_at=now, **values
-        )
-    )

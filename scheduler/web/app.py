@@ -14,6 +14,7 @@ from scheduler.settings import Settings
 from scheduler.web import auth, docs, measure, problems, service
 from scheduler.web.api import (
     accounts,
+    addresses,
     agenda,
     alerts,
     basket,
@@ -72,6 +73,7 @@ _MODULES = (
     lists,
     transfers,
     contacts,
+    addresses,
     segments,
     mailings,
     returns,
