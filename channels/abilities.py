@@ -6,17 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from channels.base import Account, Channel, ChannelSettings, Courier, Recipient
-from channels.outcome import (
-    AccessLost,
-    Outcome,
-    Problem,
-    RecipientOutcome,
-    Unavailable,
-)
+from channels.base import Account, Channel, ChannelSettings, Recipient
+from channels.outcome import AccessLost, Outcome, Problem, Unavailable
 from channels.posts import Media, Message
 
 
@@ -182,69 +175,6 @@ class Refreshes(Channel, Protocol):
         ...
 
 
-class Grade(StrEnum):
-    """`ERROR`: something does not work. `WARNING`: it works, and will hurt one day."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class DnsRecord:
-    """A record to publish, as a registrar's form wants it."""
-
-    name: str
-    type: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
-    """One finding about an account, in the reader's language. `area`: what it is about; `code`:
-    what was found, the same in every language; `remedy` is empty when all is well; `record`: what
-    to publish, where that is the remedy."""
-
-    area: str
-    code: str
-    grade: Grade
-    detail: str
-    remedy: str = ""
-    record: DnsRecord | None = None
-
-
-@runtime_checkable
-class Inspects(Channel, Protocol):
-    """A channel whose reach depends on how its owner set up things outside it."""
-
-    async def inspect(
-        self, account: Account[Any], *, unsubscribe_url: str, language: str
-    ) -> Sequence[Advice]:
-        """Look at everything; what could not be learned is a finding too. `unsubscribe_url`: as
-        a reader would get it; `language`: `en` or `fr`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SigningKey:
-    """The key that an account signs with. `record` publishes it; `active`: it is published, and
-    used from now on; `changed`: the settings to store, by name, secrets in clear."""
-
-    record: DnsRecord
-    active: bool
-    changed: Mapping[str, Any] = field(repr=False)
-
-
-@runtime_checkable
-class Signs(Channel, Protocol):
-    """A channel whose messages carry a signature that DNS vouches for."""
-
-    async def signing(self, account: Account[Any], *, selector: str) -> SigningKey | Unavailable:
-        """The account's key: made when there is none (`selector` names it), put to use once it is
-        published. Unavailable: DNS does not answer."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Bookmark:
     """How far a mailbox was read: up to `uid`, as long as its UIDs have this `validity` (RFC 3501,
@@ -277,138 +207,4 @@ class Collects(Channel, Protocol):
     ) -> Haul | AccessLost | Unavailable:
         """Put away the mails `handled` (UIDs below `since`), then read what came after `since`
         (None: everything), a limited number at a time. Other mails are left as they are."""
-        ...
-
-
-class ReceiptKind(StrEnum):
-    """What a platform tells us by itself, after the fact.
-
-    `MESSAGE`: a person wrote to us. `ANSWER`: they tapped a quick reply or a button. `ECHO`: the
-    platform repeats what we sent. `DELIVERED`, `READ`: everything up to `at` arrived, was seen.
-    `REFUSED`: the person wants no more messages. `CHANGED`, `REMOVED`: something published on
-    the page was edited, or taken down (by anyone). `FAILED`: a mail to this address could not be
-    delivered, for good. `COMPLAINED`: the person called a mail spam.
-    """
-
-    MESSAGE = "message"
-    ANSWER = "answer"
-    ECHO = "echo"
-    DELIVERED = "delivered"
-    READ = "read"
-    REFUSED = "refused"
-    CHANGED = "changed"
-    REMOVED = "removed"
-    FAILED = "failed"
-    COMPLAINED = "complained"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """One piece of later news. Platforms repeat and reorder them: `id` is the same each time.
-
-    `address` is the person's, as `Recipient.address`. `remote_id` names what the news is about;
-    `key` is the one we sent it with, when the platform returns it. `payload` is what we attached
-    to the button that was tapped. `writable_until` (UTC): this person may be written to until
-    then. `status`: of a failed mail, as RFC 3463 has it. Times are UTC.
-    """
-
-    kind: ReceiptKind
-    id: str
-    at: datetime
-    address: str = ""
-    remote_id: str | None = None
-    key: str = ""
-    text: str = ""
-    payload: str = ""
-    status: str = ""
-    writable_until: datetime | None = None
-
-
-@runtime_checkable
-class Receives(Channel, Protocol):
-    """A channel whose platform calls us back. Pure: the web layer owns the socket.
-
-    A request is answered only after `verified`; then its receipts are stored, and acknowledged at
-    once: platforms drop a receiver that is slow or failing.
-    """
-
-    def challenge(self, query: Mapping[str, str], account: Account[Any]) -> str | None:
-        """What to answer to the platform's handshake; None: not for this account, refuse."""
-        ...
-
-    def verified(self, headers: Mapping[str, str], raw_body: bytes, account: Account[Any]) -> bool:
-        """Whether the platform signed these very bytes (compared in constant time)."""
-        ...
-
-    def receipts(self, raw_body: bytes, account: Account[Any]) -> Sequence[Receipt]:
-        """What a verified body says about this account; empty when it is about others."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
-    """Mails a minute: by road (a relay; the first is tried first), and by the addressee's domain
-    (`*`: any other). What is not named has no limit."""
-
-    roads: Mapping[str, float] = field(default_factory=dict)
-    domains: Mapping[str, float] = field(default_factory=dict)
-
-
-@runtime_checkable
-class Paces(Channel, Protocol):
-    """A channel whose owner limits how fast it writes."""
-
-    def rates(self, account: Account[Any]) -> Rates: ...
-
-
-@runtime_checkable
-class OnRoad(Courier, Protocol):
-    """A courier that says which road it is on, by its name in `Rates`."""
-
-    @property
-    def road(self) -> str: ...
-
-
-class Crowd(Protocol):
-    """Whom a courier writes to in one go. Nothing here waits."""
-
-    def next(self) -> tuple[Recipient, str] | None:
-        """One more recipient and their key, None when nobody is at hand."""
-        ...
-
-    def leaving(self, recipient: Recipient) -> bool:
-        """Call before the first byte of their mail leaves. False: it must not leave any more, and
-        nothing is to be said of this recipient again."""
-        ...
-
-    def taken(self, recipient: Recipient, code: str) -> None:
-        """Their mail was accepted, with this code."""
-        ...
-
-    def answered(self, recipient: Recipient, outcome: RecipientOutcome) -> bool:
-        """How it ended otherwise; True when the road itself has failed."""
-        ...
-
-
-@runtime_checkable
-class Streams(Courier, Protocol):
-    """A courier that writes to one after the other without waiting in between."""
-
-    async def stream(self, crowd: Crowd) -> Outcome | None:
-        """Write until nobody is at hand; the fault when the road failed before."""
-        ...
-
-
-@runtime_checkable
-class ReceivesByAppointment(Receives, Protocol):
-    """A channel that has to ask its platform before and after it believes a call back."""
-
-    async def prepare(self, raw_body: bytes, account: Account[Any]) -> None:
-        """Have at hand what `verified` needs, from the platform's own address and no other; the
-        body is not believed yet."""
-        ...
-
-    async def acknowledge(self, raw_body: bytes, account: Account[Any]) -> bool:
-        """Answer a verified handshake at the platform; False when it did not take it. True for
-        whatever is no handshake."""
         ...

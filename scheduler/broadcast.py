@@ -18,10 +18,10 @@ from typing import Any
 
 import structlog
 
-from channels.abilities import OnRoad, Paces, Rates, Streams
 from channels.base import Account, Broadcasts, Courier, Recipient
 from channels.outcome import Delivered, Outcome, Unavailable
 from channels.posts import Message
+from channels.streams import OnRoad, Paces, Rates, Streams
 from scheduler.audience.links import UnsubscribeLinks, audience_key
 from scheduler.audience.returns import tag_of
 from scheduler.audience.tracking import Kind, Trail, kinds_in

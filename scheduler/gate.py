@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from channels.abilities import Rates
+from channels.streams import Rates
 from scheduler.lanes import Lane, domain_of, turn_at
 from scheduler.retry import backoff
 from scheduler.store import lanes as store

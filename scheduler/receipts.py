@@ -13,7 +13,7 @@ from typing import Any, assert_never
 
 import structlog
 
-from channels.abilities import Receipt, ReceiptKind
+from channels.receipts import Receipt, ReceiptKind
 from scheduler.audience.returns import Kind, Returned, kind_of
 from scheduler.audience.suppression import fingerprint, normal_address
 from scheduler.changes import Change, columns, event

@@ -10,9 +10,9 @@ from random import Random
 import pytest
 from sqlalchemy import Table, delete, insert, select, update
 
-from channels.abilities import Rates
 from channels.outcome import Outcome, Unavailable
 from channels.posts import Part
+from channels.streams import Rates
 from scheduler.clerk import Clerk
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, State

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar
 import aiohttp
 from pydantic import Field, SecretStr
 
-from channels.abilities import Candidate, Receipt
+from channels.abilities import Candidate
 from channels.base import Account, Capabilities, ChannelSettings, Tools
 from channels.facebook import oauth, signature
 from channels.facebook.check import problems
@@ -40,6 +40,7 @@ from channels.outcome import (
     Unconfirmed,
 )
 from channels.posts import Media, Message, Part, Post
+from channels.receipts import Receipt
 
 UPLOAD_TIMEOUT = 120.0
 TASKS = frozenset({"CREATE_CONTENT", "MODERATE", "MANAGE"})

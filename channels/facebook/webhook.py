@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from channels.abilities import Receipt, ReceiptKind
+from channels.receipts import Receipt, ReceiptKind
 
 _POSTS = frozenset({"album", "photo", "post", "share", "status", "video"})
 _VERBS = {"remove": ReceiptKind.REMOVED, "hide": ReceiptKind.REMOVED, "edited": ReceiptKind.CHANGED}

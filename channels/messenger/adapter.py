@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from pydantic import SecretStr
 from yarl import URL
 
-from channels.abilities import Candidate, Receipt
+from channels.abilities import Candidate
 from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
 from channels.facebook import oauth, signature
 from channels.facebook.errors import Verdict
@@ -39,6 +39,7 @@ from channels.outcome import (
     Unreachable,
 )
 from channels.posts import Message, Part, Post
+from channels.receipts import Receipt
 
 TASKS = frozenset({"MESSAGING", "MODERATE", "MANAGE"})
 SCOPES = frozenset({"pages_messaging"})

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from channels.abilities import Receipt, ReceiptKind
+from channels.receipts import Receipt, ReceiptKind
 
 WINDOW = timedelta(hours=24)
 

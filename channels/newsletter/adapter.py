@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from channels.abilities import Advice, Bookmark, Haul, Proof, Rates, Receipt, SigningKey
+from channels.abilities import Bookmark, Haul, Proof
 from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
+from channels.inspection import Advice, SigningKey
 from channels.newsletter.archive import linked, page_of
 from channels.newsletter.compose import Letter
 from channels.newsletter.courier import MailCourier
@@ -31,6 +32,8 @@ from channels.outcome import (
     Unavailable,
 )
 from channels.posts import Media, Message, Part, Post
+from channels.receipts import Receipt
+from channels.streams import Rates
 
 MAX_PICTURES_BYTES = 10 * 1024 * 1024
 MAX_SUBJECT = 255

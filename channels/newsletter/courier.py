@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from channels.abilities import Crowd
 from channels.base import Recipient
 from channels.newsletter.compose import Letter, Mail
 from channels.newsletter.headers import UnsafeHeaderError
 from channels.newsletter.relay import Road
 from channels.outcome import Outcome, RecipientOutcome, Unreachable
+from channels.streams import Crowd
 
 
 class MailCourier:

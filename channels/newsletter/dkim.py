@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from dkim.canonicalization import Relaxed
 
-from channels.abilities import DnsRecord
+from channels.inspection import DnsRecord
 from channels.newsletter.settings import Dkim
 
 SIGNED = (

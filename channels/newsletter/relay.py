@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from channels.abilities import Crowd
 from channels.newsletter.replies import Reply, Stage, evidence_of, outcome_of
 from channels.newsletter.settings import NewsletterSettings, Relay
 from channels.newsletter.smtp import Connection, LostError, RefusedError, Server, connect
@@ -27,6 +26,7 @@ from channels.outcome import (
     Unconfirmed,
     Unreachable,
 )
+from channels.streams import Crowd
 
 
 @lru_cache(maxsize=16)

@@ -14,11 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from channels import names
-from channels.abilities import Crowd
 from channels.newsletter.compose import stuffed_with_dots
 from channels.newsletter.replies import Reply, Stage
 from channels.newsletter.stream import ONE_WRITE, Pack, Stream
 from channels.newsletter.wire import LostError, Wire
+from channels.streams import Crowd
 
 __all__ = ["Connection", "LostError", "RefusedError", "Server", "connect"]
 

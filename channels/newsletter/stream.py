@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from channels.abilities import Crowd
 from channels.base import Recipient
 from channels.newsletter.compose import Mail
 from channels.newsletter.replies import Reply, Stage, code_of, outcome_of
 from channels.newsletter.wire import LostError, Wire
 from channels.outcome import AccessLost, Unreachable
+from channels.streams import Crowd
 
 # Below this a mail and its final dot leave in one write; above, the dot waits until the rest left.
 ONE_WRITE = 48 * 1024

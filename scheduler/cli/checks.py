@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from channels.abilities import Grade, Inspects
+from channels.inspection import Grade, Inspects
 from channels.outcome import HealthStatus
 from scheduler.audience.sealing import SealError
 from scheduler.cli.place import noted, own_address

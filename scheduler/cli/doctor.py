@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from channels.abilities import Grade
+from channels.inspection import Grade
 from scheduler.cli import checks
 from scheduler.cli.checks import Check
 from scheduler.cli.database import make_data_dir

@@ -8,7 +8,7 @@ from hashlib import sha256
 import uuid_utils
 from sqlalchemy import delete, func, insert, or_, select, update
 
-from channels.abilities import Receipt
+from channels.receipts import Receipt
 from scheduler.deliveries import Delivery, HoldReason, State
 from scheduler.store.audience_tables import addresses, contacts, recipients
 from scheduler.store.claims import to_delivery

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jinja2
 from aiohttp import web
 
-from channels.abilities import Grade
+from channels.inspection import Grade
 from scheduler.refusals import RefusedError
 from scheduler.web import session
 from scheduler.web.api.deliverability import inspected

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from channels.abilities import Inspects, Proofs
+from channels.abilities import Proofs
+from channels.inspection import Inspects
 from scheduler.alert_words import ENGLISH, FRENCH
 from scheduler.care import scales_of
 from scheduler.clock import moment

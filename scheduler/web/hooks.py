@@ -13,7 +13,7 @@ from typing import cast
 import structlog
 from aiohttp import web
 
-from channels.abilities import Receives, ReceivesByAppointment
+from channels.receipts import Receives, ReceivesByAppointment
 from scheduler.care import taker_of
 from scheduler.receipts import Taker
 from scheduler.refusals import FieldError, Refusal, RefusedError, not_found

@@ -17,8 +17,8 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import insert, select
 
-from channels.abilities import Receipt, ReceiptKind
 from channels.messenger.sandbox import VERIFY_TOKEN, MessengerSandbox
+from channels.receipts import Receipt, ReceiptKind
 from channels.sandbox.server import PracticeServer
 from scheduler.care import taker_of
 from scheduler.services import Services

@@ -9,8 +9,8 @@ from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 
-from channels.abilities import Advice, DnsRecord, Grade
 from channels.base import Account, Recipient
+from channels.inspection import Advice, DnsRecord, Grade
 from channels.newsletter.compose import Letter
 from channels.newsletter.deliverability import letter, providers, spf
 from channels.newsletter.deliverability.dns import DnsError, Resolver

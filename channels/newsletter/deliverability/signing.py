@@ -6,7 +6,7 @@ import asyncio
 
 from pydantic import SecretStr
 
-from channels.abilities import SigningKey
+from channels.inspection import SigningKey
 from channels.newsletter.deliverability.dns import DnsError, Resolver
 from channels.newsletter.deliverability.inspect import published
 from channels.newsletter.dkim import dns_record, new_key

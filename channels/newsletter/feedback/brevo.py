@@ -7,9 +7,9 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from channels.abilities import Receipt
 from channels.newsletter.feedback import common
 from channels.newsletter.feedback.settings import Brevo
+from channels.receipts import Receipt
 
 _FAILED: Mapping[str, Callable[[str], str]] = {
     "hard_bounce": common.hard,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from channels.abilities import Receipt, ReceiptKind
+from channels.receipts import Receipt, ReceiptKind
 
 NO_SUCH_ADDRESS = "5.1.1"
 FULL = "5.2.2"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import assert_never
 
-from channels.abilities import Receipt
 from channels.newsletter.feedback import brevo, mailgun, ses
 from channels.newsletter.feedback.settings import AmazonSes, Brevo, Feedback, Mailgun
+from channels.receipts import Receipt
 
 
 def verified(

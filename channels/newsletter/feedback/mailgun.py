@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from channels.abilities import Receipt
 from channels.newsletter.feedback import common
 from channels.newsletter.feedback.settings import Mailgun
+from channels.receipts import Receipt
 
 GOOD_FOR = timedelta(days=1)
 

@@ -14,10 +14,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from channels.abilities import Receipt
 from channels.http import AnswerLostError, HttpClient, NotSentError
 from channels.newsletter.feedback import common
 from channels.newsletter.feedback.settings import AmazonSes
+from channels.receipts import Receipt
 
 SNS = r"https://sns\.[a-z0-9-]{3,32}\.amazonaws\.com(?:\.cn)?"
 _CERTIFICATE = r"/SimpleNotificationService-[0-9a-f]{8,64}\.pem"

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, cast
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from channels.abilities import Advice, Inspects, Signs
+from channels.inspection import Advice, Inspects, Signs
 from channels.outcome import Unavailable
 from scheduler.audience.links import UnsubscribeLinks
 from scheduler.drafts import Strict

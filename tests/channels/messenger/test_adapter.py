@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from channels.abilities import Receives
 from channels.base import Account, Broadcasts, FindsRecipient, Recipient
 from channels.http import HttpClient
 from channels.messenger.adapter import MessengerAdapter
@@ -29,6 +28,7 @@ from channels.outcome import (
     Unreachable,
 )
 from channels.posts import Action, Message, Poll, Post
+from channels.receipts import Receives
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.ledger import Entry
 from channels.sandbox.server import PracticeServer

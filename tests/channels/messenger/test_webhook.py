@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from channels.abilities import Receipt, ReceiptKind
 from channels.base import Account, Recipient
 from channels.facebook.practice.graph import APP_ID, APP_SECRET
 from channels.http import HttpClient
@@ -21,6 +20,7 @@ from channels.messenger.sandbox import VERIFY_TOKEN, MessengerSandbox
 from channels.messenger.webhook import receipts_in
 from channels.outcome import Delivered
 from channels.posts import Message
+from channels.receipts import Receipt, ReceiptKind
 from channels.sandbox.server import PracticeServer
 
 AWA = "7301946285510001"

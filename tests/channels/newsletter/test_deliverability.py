@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
-from channels.abilities import Advice, Grade
 from channels.base import Account
+from channels.inspection import Advice, Grade
 from channels.newsletter.adapter import Newsletter
 from channels.newsletter.compose import Letter
 from channels.newsletter.deliverability import letter, providers, spf

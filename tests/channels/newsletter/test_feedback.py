@@ -16,12 +16,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pydantic import ValidationError
 
-from channels.abilities import ReceiptKind
 from channels.base import Account, Tools
 from channels.http import HttpClient
 from channels.newsletter.adapter import Newsletter
 from channels.newsletter.feedback import ses
 from channels.newsletter.feedback.ses import SNS, Certificates
+from channels.receipts import ReceiptKind
 from scheduler.audience.returns import kind_of
 from tests.channels.newsletter.support import account
 from tests.support import feedback

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from channels.abilities import Streams
 from channels.base import Recipient
 from channels.newsletter.courier import MailCourier
 from channels.outcome import (
@@ -19,6 +18,7 @@ from channels.outcome import (
     Unconfirmed,
     Unreachable,
 )
+from channels.streams import Streams
 
 from .support import account, adapter, post, reader
 from .test_smtp import Script, talking
