@@ -22,6 +22,8 @@ RECONCILED = Counter(
 )
 REROUTED = Counter("estafette_rerouted_total", "Deliveries that found another road", ["to"])
 REDIS_UP = Gauge("estafette_redis_up", "1 when the doorbell's Redis answers")
+DB_UP = Gauge("estafette_db_up", "1 when the database answers this process")
+DB_ANSWER = Gauge("estafette_db_answer_seconds", "Time the database took for a short read")
 DB_ERRORS = Counter("estafette_db_errors_total", "Database operations that failed", ["where"])
 RETURNS = Counter("estafette_returns_total", "Reports that came back about readers", ["kind"])
 TICKS = Counter("estafette_ticks_total", "Doorbell ticks heard")

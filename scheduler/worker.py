@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from scheduler import pulse
 from scheduler.arming import Armer
 from scheduler.attempt import BroadcastRun, Sender
 from scheduler.audience.mails import mailer_of
@@ -123,6 +124,7 @@ class Worker:
                 self.dispatcher.run(),
                 self._reconciler.run(self._services.settings.sweep_interval),
                 self._duties.heartbeat(),
+                pulse.run(self._services.database),
                 self._duties.sweep(),
                 self._duties.watch(),
                 self._duties.write_to_readers(),

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from scheduler import pulse
 from scheduler.care import watchman_of
 from scheduler.proofs import Proofreader
 from scheduler.services import Services
@@ -143,11 +144,16 @@ def _site(settings: Settings) -> SiteInfo:
 
 
 async def _watched(app: web.Application) -> AsyncIterator[None]:
-    """While the API serves, it watches the workers: dead ones tell nobody."""
-    watch = asyncio.create_task(watchman_of(app[SERVICES]).run())
+    """While the API serves, it watches the workers, for dead ones tell nobody, and the database."""
+    services = app[SERVICES]
+    watches = [
+        asyncio.create_task(watchman_of(services).run()),
+        asyncio.create_task(pulse.run(services.database)),
+    ]
     yield
-    watch.cancel()
-    await asyncio.gather(watch, return_exceptions=True)
+    for watch in watches:
+        watch.cancel()
+    await asyncio.gather(*watches, return_exceptions=True)
 
 
 async def _tidy(app: web.Application) -> None:
