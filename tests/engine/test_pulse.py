@@ -13,7 +13,7 @@ from tests.engine.conftest import PATIENCE, Engine
 
 
 def up() -> float:
-    return metrics.DB_UP._value.get()
+    return float(metrics.DB_UP._value.get())
 
 
 async def test_a_database_that_answers_is_up_and_how_fast_is_told(database: Database) -> None:
