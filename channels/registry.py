@@ -24,6 +24,18 @@ ADAPTERS: Mapping[str, str] = {
     "webhook": "channels.webhook.adapter",
 }
 
+# What people call them.
+_ALSO_CALLED: Mapping[str, str] = {
+    "wordpress": "blog.wordpress",
+    "ghost": "blog.ghost",
+    "smtp": "newsletter",
+}
+
+
+def adapter_named(name: str) -> str:
+    """The adapter's own name for what people call it; any other name as it is."""
+    return _ALSO_CALLED.get(name, name)
+
 
 class UnknownChannelError(LookupError):
     """No adapter has this name; the message lists those that exist."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from channels.registry import adapter_named
 from scheduler.cli.client import Api, talk
-from scheduler.cli.exits import CommandError, Exit
+from scheduler.cli.connecting import gather
+from scheduler.cli.exits import Exit
 from scheduler.cli.output import Json, console, print_fields, print_json, print_rows
 from scheduler.cli.place import find_place
 
@@ -54,7 +54,9 @@ def connect(
     name: Annotated[str, typer.Argument(help="As you call it.")],
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", "-s", metavar="NAME=VALUE", help="A setting; JSON if it parses."),
+        typer.Option(
+            "--set", "-s", metavar="NAME=VALUE", help="A setting; `relays.0.host` reaches deeper."
+        ),
     ] = None,
     file: Annotated[
         Path | None,
@@ -66,11 +68,15 @@ def connect(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Connect a page, site or list. The service looks at it before it stores anything."""
-    settings = _from_file(file) | dict(_pair(text) for text in setting or ())
-    body = {"adapter": adapter, "name": name, "settings": settings, "check": check}
-    found = talk(find_place(*context.obj), lambda api: api.post("/accounts", body))
-    _print(found, as_json=as_json)
+    """Connect a page, site or list (`wordpress`, `ghost`, `smtp`, `mastodon`, …): asks for what is
+    missing, and looks at it before it stores anything."""
+    place = find_place(*context.obj)
+    taken = talk(place, lambda api: api.get("/channels"))["channels"]
+    wanted = adapter_named(adapter)
+    schema = next((one["settings"] for one in taken if one["adapter"] == wanted), {})
+    settings = gather(schema, file, setting or ())
+    body = {"adapter": wanted, "name": name, "settings": settings, "check": check}
+    _print(talk(place, lambda api: api.post("/accounts", body)), as_json=as_json)
 
 
 @app.command()
@@ -180,26 +186,3 @@ def _record(record: dict[str, str] | None) -> str:
 def _fields(schema: dict[str, Any]) -> str:
     needed = set(schema.get("required", ()))
     return ", ".join(f"{name}{'*' * (name in needed)}" for name in schema.get("properties", ()))
-
-
-def _from_file(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        settings = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise CommandError(f"{file} cannot be read: {error}") from error
-    if not isinstance(settings, dict):
-        raise CommandError(f"{file} is no JSON object")
-    return settings
-
-
-def _pair(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise CommandError(f"--set takes NAME=VALUE, not {name!r}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value

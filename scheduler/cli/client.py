@@ -105,7 +105,7 @@ async def _problem(answer: aiohttp.ClientResponse) -> str:
         problem = await answer.json(content_type=None)
         lines = [f"{problem['title']}: {problem['detail']}"]
         lines += [
-            f"  {error['field']}: {error['detail']}. Remedy: {error['remedy']}"
+            f"  {error['field']}: {error['detail'].rstrip('.')}. Remedy: {error['remedy']}"
             for error in problem.get("errors", ())
         ]
     except (ValueError, KeyError, TypeError):

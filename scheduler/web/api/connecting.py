@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from channels.base import Channel, ChannelSettings
-from channels.registry import UnknownChannelError
+from channels.registry import UnknownChannelError, adapter_named
 from scheduler.admission import admit
 from scheduler.clock import micros
 from scheduler.refusals import FieldError, Refusal, RefusedError, invalid
@@ -28,7 +28,7 @@ Check = Annotated[
 def adapter_of(services: Services, name: str) -> Channel:
     """The adapter of this name. Error: RefusedError that lists those that exist."""
     try:
-        return services.registry[name]
+        return services.registry[adapter_named(name)]
     except UnknownChannelError as error:
         known = ", ".join(services.registry)
         raise invalid("adapter", f"there is no adapter {name!r}", f"one of: {known}") from error
