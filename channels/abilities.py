@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from channels.base import Account, Channel, ChannelSettings, Recipient
-from channels.outcome import AccessLost, Outcome, Problem, Unavailable
+from channels.outcome import AccessLost, Outcome, Problem, Severity, Unavailable
 from channels.posts import Media, Message
 
 
@@ -91,8 +91,8 @@ class Candidate:
 
     `settings` is what `settings_type` takes, credentials in clear: stored encrypted at once,
     never shown. `tasks`: what the person may do there, in the platform's words. `problem`: why it
-    cannot be connected, None when it can. `expires_at` (UTC): when the credential ends, None if
-    never or unknown.
+    cannot be connected, or what to know before (a warning). `expires_at` (UTC): when the credential
+    ends, None if never or unknown.
     """
 
     remote_id: str
@@ -101,6 +101,11 @@ class Candidate:
     tasks: tuple[str, ...] = ()
     problem: Problem | None = None
     expires_at: datetime | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether it cannot be connected."""
+        return self.problem is not None and self.problem.severity is Severity.ERROR
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from scheduler.refusals import FieldError, Refusal, RefusedError
 
 _REMEDIES = {
     HealthStatus.ACCESS_LOST: "check the credentials, and what they are allowed to do",
-    HealthStatus.VANISHED: "check that it exists and is published",
+    HealthStatus.VANISHED: "check its address, that it exists, and that it is published",
 }
 
 

@@ -160,8 +160,8 @@ def redirect_uri(services: Services, adapter: str) -> str:
 async def _connect(
     services: Services, channel: Connects, candidate: Candidate, actor: str
 ) -> Connected:
-    if candidate.problem is not None:
-        problem = candidate.problem
+    problem = candidate.problem
+    if problem is not None and candidate.refused:
         return Connected(name=candidate.name, detail=problem.detail, remedy=problem.remedy)
     known = await _known(services, channel, candidate)
     held = {} if known is None else dict(known.settings)

@@ -27,6 +27,7 @@ from channels.outcome import (
     Evidence,
     Outcome,
     Problem,
+    Severity,
     Throttled,
     Unavailable,
     Unconfirmed,
@@ -43,7 +44,8 @@ BEGIN_AGAIN = "Begin again: open the login once more."
 
 class GraphApp(ChannelSettings):
     """Our app at Meta, which people authorise. `dialog_url`: where they log in. `verify_token`:
-    agreed with Meta for the app's webhook."""
+    agreed with Meta for the app's webhook. `live`: whether it was switched to live mode, which no
+    API tells; before that only the app's own team sees what it publishes."""
 
     app_id: Annotated[str, Field(pattern=r"^\d+$")]
     app_secret: SecretStr
@@ -51,6 +53,7 @@ class GraphApp(ChannelSettings):
     version: Annotated[str, Field(pattern=r"^v\d{1,2}\.\d$")] = "v26.0"
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] = "https://graph.facebook.com"
     dialog_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] = "https://www.facebook.com"
+    live: bool | None = None
 
 
 def authorize_url(app: GraphApp, *, scopes: frozenset[str], redirect_uri: str, state: str) -> str:
@@ -245,7 +248,28 @@ def _candidate(page: Mapping[str, Any], app: GraphApp, tasks: frozenset[str]) ->
             **agreed,
         },
         tasks=theirs,
-        problem=None if tasks & set(theirs) else _no_task(page["name"], tasks),
+        problem=_mode(app.live) if tasks & set(theirs) else _no_task(page["name"], tasks),
+    )
+
+
+def _mode(live: bool | None) -> Problem | None:  # noqa: FBT001 -- what the owner said
+    if live:
+        return None
+    if live is None:
+        return Problem(
+            code="app-mode-unknown",
+            detail="As long as this app is in development mode, only its team sees what it"
+            " publishes, and Facebook does not tell us.",
+            remedy="Look at developers.facebook.com whether the app is live; if so, set live to"
+            " true in ESTAFETTE_APPS.",
+            severity=Severity.WARNING,
+        )
+    return Problem(
+        code="app-not-live",
+        detail="Facebook shows what this app publishes to the app's team only: it is in"
+        " development mode.",
+        remedy="Switch the app to live at developers.facebook.com, then set live to true in"
+        " ESTAFETTE_APPS.",
     )
 
 

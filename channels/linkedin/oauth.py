@@ -22,8 +22,8 @@ from channels.linkedin.api import Address, LinkedInSettings, fetch
 from channels.linkedin.errors import evidence
 from channels.linkedin.health import ACLS, ROLES
 from channels.linkedin.version import NEWEST_KNOWN
-from channels.outcome import AccessLost, AccessReason, Problem, Unavailable
-from channels.steps import Stopped
+from channels.outcome import AccessLost, AccessReason, Outcome, Problem, Unavailable, Unconfirmed
+from channels.steps import Stopped, unwell
 
 SCOPES = ("r_organization_social", "rw_organization_admin", "w_organization_social")
 BEGIN_AGAIN = "Begin again: open the login once more."
@@ -162,14 +162,28 @@ def _roles(acls: Answer) -> dict[str, list[str]]:
     return roles
 
 
+def _unseen(number: str, outcome: Outcome) -> Problem:
+    """One page that LinkedIn closed must not hide the person's others."""
+    return Problem(
+        code="page-unseen",
+        detail=f"LinkedIn does not show the page {number}: {unwell(outcome).detail}",
+        remedy="Look for the page on linkedin.com, as one of its administrators.",
+    )
+
+
 async def _candidate(
     http: HttpClient, settings: LinkedInSettings, number: str, roles: list[str], now: datetime
 ) -> Candidate:
-    page = await fetch(http, settings, f"organizations/{number}", now)
-    name = str(page.fields.get("localizedName") or number)
+    name, problem = number, None
+    try:
+        page = await fetch(http, settings, f"organizations/{number}", now)
+        name = str(page.fields.get("localizedName") or number)
+    except Stopped as stopped:
+        if isinstance(stopped.outcome, Unavailable | Unconfirmed):
+            raise
+        problem = _unseen(number, stopped.outcome)
     held = settings.model_copy(update={"organization_id": number})
-    problem = None
-    if not ROLES & set(roles):
+    if problem is None and not ROLES & set(roles):
         problem = Problem(
             code="role-missing",
             detail=f"This person may not publish on “{name}”.",

@@ -54,11 +54,12 @@ class LinkedInSandbox(Sandbox):
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(ledger)
-        # What tests set: keep only so many characters; name another host for uploads.
+        # What tests set: keep so many characters; upload to another host; show no such pages.
         self.cuts_at: int | None = None
+        self.hidden: set[str] = set()
         self.upload_host = ""
         self.upload_tokens: list[str | None] = []
-        # Deleted posts too: LinkedIn goes on calling them duplicates for a day or two.
+        # Deleted ones too: they go on being called duplicates for a day or two.
         self._sent = {
             entry.payload["sent"]: entry.remote_id
             for entry in ledger.entries(self.name, ORGANIZATION, kind="post", deleted=True)
@@ -258,7 +259,7 @@ class LinkedInSandbox(Sandbox):
 
     async def _organization(self, request: web.Request) -> web.StreamResponse:
         number = request.match_info["number"]
-        if number not in NAMES or (number == ORGANIZATION and self._gone()):
+        if number not in NAMES.keys() - self.hidden or (number == ORGANIZATION and self._gone()):
             return not_found("the organization")
         return web.json_response({"id": int(number), "localizedName": NAMES[number]})
 

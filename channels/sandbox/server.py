@@ -14,11 +14,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from aiohttp import web
 
 from channels.sandbox.faults import Fault, FaultName, Faults
+from channels.sandbox.front import command, front_page
 from channels.sandbox.ledger import Ledger
 
 # Each module defines `SANDBOX`, its practice platform's class.
@@ -71,6 +72,15 @@ class Sandbox(ABC):
 
     async def stop(self) -> None:  # noqa: B027 -- as start
         """Close what `start` opened."""
+
+
+@runtime_checkable
+class HasLogin(Protocol):
+    """A practice platform whose accounts are connected by a login in the browser."""
+
+    def practice_app(self, base_url: str) -> Mapping[str, Any]:
+        """Our application there; `base_url` is where the platform is mounted."""
+        ...
 
 
 class LostAnswer(web.Response):
@@ -149,6 +159,7 @@ class PracticeServer:
         for name, platform in self.platforms.items():
             await platform.start(self._host)
             app.add_subapp(f"/{name}", platform.app())
+        app.router.add_get("/", self._front)
         app.router.add_get("/_control/{platform}/faults", self._list_faults)
         app.router.add_post("/_control/{platform}/faults", self._add_fault)
         app.router.add_delete("/_control/{platform}/faults", self._clear_faults)
@@ -172,6 +183,25 @@ class PracticeServer:
             for name, platform in self.platforms.items()
             for account in platform.accounts(f"{self.url}/{name}")
         ]
+
+    def apps(self) -> dict[str, Mapping[str, Any]]:
+        """By platform where people log in: its application, as `app_type` takes it."""
+        return {
+            name: platform.practice_app(f"{self.url}/{name}")
+            for name, platform in self.platforms.items()
+            if isinstance(platform, HasLogin)
+        }
+
+    async def _front(self, _request: web.Request) -> web.Response:
+        published = {name: self.ledger.entries(name) for name in self.platforms}
+        commands = {
+            name: [
+                command(account.adapter, account.name, account.settings)
+                for account in platform.accounts(f"{self.url}/{name}")
+            ]
+            for name, platform in self.platforms.items()
+        }
+        return web.Response(text=front_page(published, commands), content_type="text/html")
 
     def _platform(self, request: web.Request) -> Sandbox:
         name = request.match_info["platform"]

@@ -9,7 +9,7 @@ import typer
 
 from channels.registry import adapter_named
 from scheduler.cli.client import Api, talk
-from scheduler.cli.connecting import gather
+from scheduler.cli.connecting import Schema, gather
 from scheduler.cli.exits import Exit
 from scheduler.cli.output import Json, console, print_fields, print_json, print_rows
 from scheduler.cli.place import find_place
@@ -73,7 +73,7 @@ def connect(
     place = find_place(*context.obj)
     taken = talk(place, lambda api: api.get("/channels"))["channels"]
     wanted = adapter_named(adapter)
-    schema = next((one["settings"] for one in taken if one["adapter"] == wanted), {})
+    schema: Schema = next((one["settings"] for one in taken if one["adapter"] == wanted), {})
     settings = gather(schema, file, setting or ())
     body = {"adapter": wanted, "name": name, "settings": settings, "check": check}
     _print(talk(place, lambda api: api.post("/accounts", body)), as_json=as_json)

@@ -81,9 +81,9 @@ def _kinds(whole: Schema, schema: Schema) -> list[Schema]:
     """What it may be, references followed."""
     if "$ref" in schema:
         schema = whole["$defs"][str(schema["$ref"]).rpartition("/")[2]]
-    return [kind for one in schema["anyOf"] for kind in _kinds(whole, one)] if (
-        "anyOf" in schema
-    ) else [schema]
+    if "anyOf" not in schema:
+        return [schema]
+    return [kind for one in schema["anyOf"] for kind in _kinds(whole, one)]
 
 
 def _value(kind: Schema, text: str) -> Any:
@@ -116,7 +116,9 @@ def _ask(whole: Schema, schema: Schema, settings: dict[str, Any], above: str) ->
             settings |= {name: answer} if answer else {}
 
 
-def _answer(name: str, kind: Schema, **default: str) -> str:
+def _answer(name: str, kind: Schema, default: str | None = None) -> str:
     hidden = kind.get("format") == "password"
-    answer: str = typer.prompt(name, hide_input=hidden, show_default=False, err=True, **default)
+    answer: str = typer.prompt(
+        name, default=default, hide_input=hidden, show_default=False, err=True
+    )
     return answer

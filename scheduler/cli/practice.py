@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
 
 from channels.sandbox.ledger import Ledger
 from channels.sandbox.server import PracticeAccount, PracticeServer
@@ -52,6 +55,13 @@ async def connect_accounts(services: Services, server: PracticeServer) -> list[M
     for wanted in _one_each([*server.accounts(), site]):
         await _connect(services, wanted, known.get((wanted.adapter, wanted.name)))
     return list((await services.roster.everyone()).values())
+
+
+def practised(settings: Settings, server: PracticeServer) -> Settings:
+    """The settings with the practice port, and our applications there where none is set up."""
+    apps = {**server.apps(), **json.loads(settings.apps.get_secret_value())}
+    changed = {"practice_port": server.port, "apps": SecretStr(json.dumps(apps))}
+    return settings.model_copy(update=changed)
 
 
 def _one_each(found: Iterable[PracticeAccount]) -> Iterable[PracticeAccount]:

@@ -26,7 +26,7 @@ from scheduler.cli.live import follow
 from scheduler.cli.lock import only_copy
 from scheduler.cli.output import console
 from scheduler.cli.place import Place, load_settings, note, noted, own_address
-from scheduler.cli.practice import connect_accounts, practice_platforms
+from scheduler.cli.practice import connect_accounts, practice_platforms, practised
 from scheduler.clock import Clock
 from scheduler.doorbell import Doorbell, SilentDoorbell
 from scheduler.embedded import NO_SERVER, EmbeddedRedisError, doorbell
@@ -86,7 +86,7 @@ async def _run(settings: Settings, stop: asyncio.Event, *, practice: bool) -> No
         server = None
         if practice:
             server = await stack.enter_async_context(practice_platforms(settings))
-            settings = settings.model_copy(update={"practice_port": server.port})
+            settings = practised(settings, server)
         services = await stack.enter_async_context(_services(settings, redis_url))
         if server is not None:
             await connect_accounts(services, server)

@@ -132,6 +132,22 @@ async def test_a_signed_in_person_connects_the_page_they_may_publish_on(
     assert dict(member.account.settings)["page_id"] == LE_PETIT_CAFE.id
 
 
+async def test_a_login_that_leads_nowhere_says_why_in_the_readers_language(
+    browser: Browser, services: Services
+) -> None:
+    await browser.sign_in(await token(services, Scope.ADMIN))
+    browser.client.session.headers["Accept-Language"] = "fr"
+    url = await browser.open("/connect/facebook", status=303)
+    page = await browser.open(await browser.agree(url, "no"), status=403)
+    assert "la connexion n’est pas allée à son terme" in page
+    assert "recommencez la connexion et donnez votre accord" in page
+    url = await browser.open("/connect/facebook", status=303)
+    back = await browser.agree(url, declined="pages_manage_posts")
+    page = await browser.open(back, status=403)
+    assert "non accordé\u00a0: pages_manage_posts" in page
+    assert "Reconnectez-vous et laissez tout coché." in page
+
+
 async def test_a_login_that_ends_tells_when_from_the_first_day(
     browser: Browser, services: Services
 ) -> None:

@@ -113,13 +113,14 @@ class GraphSandbox(Sandbox):
         app.router.add_route("*", "/{tail:.*}", self._unknown_path)
         return app
 
-    def practice_app(self, base_url: str) -> Mapping[str, str]:
+    def practice_app(self, base_url: str) -> Mapping[str, Any]:
         """What to connect accounts with, as `GraphApp` takes it."""
         return {
             "app_id": APP_ID,
             "app_secret": APP_SECRET,
             "base_url": base_url,
             "dialog_url": base_url,
+            "live": True,
         }
 
     def _listed(self) -> list[ListedPage]:

@@ -86,6 +86,29 @@ async def test_a_login_lists_the_pages_with_what_the_person_may_do(
     assert len(platform.ledger.entries("facebook")) == 1
 
 
+@pytest.mark.parametrize(
+    ("live", "code", "refused"),
+    [(True, None, False), (None, "app-mode-unknown", False), (False, "app-not-live", True)],
+)
+async def test_an_app_that_is_not_live_is_said_before_anything_is_saved(
+    adapter: FacebookAdapter,
+    app: GraphApp,
+    http: HttpClient,
+    live: bool | None,  # noqa: FBT001 -- a table's column
+    code: str | None,
+    refused: bool,  # noqa: FBT001 -- a table's column
+) -> None:
+    app = app.model_copy(update={"live": live})
+    login = await code_of(http, adapter, app)
+    candidates = await adapter.exchange(app, code=login, redirect_uri=BACK)
+    assert isinstance(candidates, list)
+    ours = candidates[0]
+    assert (None if ours.problem is None else ours.problem.code) == code
+    assert ours.refused is refused
+    assert candidates[1].problem is not None
+    assert candidates[1].problem.code == "role-missing"
+
+
 async def test_a_declined_permission_is_named_before_anything_is_saved(
     adapter: FacebookAdapter, app: GraphApp, http: HttpClient
 ) -> None:

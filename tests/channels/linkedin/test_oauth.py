@@ -118,6 +118,20 @@ async def test_pages_that_cannot_be_listed_are_no_pages(
     assert isinstance(await adapter.exchange(app, code=code, redirect_uri=BACK), ended)
 
 
+async def test_one_closed_page_does_not_hide_the_others(
+    adapter: LinkedIn, app: LinkedInApp, http: HttpClient, platform: LinkedInSandbox
+) -> None:
+    code = await code_of(http, adapter, app)
+    platform.hidden.add(ORGANIZATION)
+    candidates = await adapter.exchange(app, code=code, redirect_uri=BACK)
+    assert isinstance(candidates, list)
+    closed, other = candidates
+    assert (closed.remote_id, closed.refused) == (ORGANIZATION, True)
+    assert closed.problem is not None
+    assert closed.problem.code == "page-unseen"
+    assert other.name == "Union des commerçants"
+
+
 async def test_no_answer_is_no_refusal(adapter: LinkedIn, app: LinkedInApp) -> None:
     nowhere = app.model_copy(update={"oauth_url": "http://127.0.0.1:1/oauth"})
     ended = await adapter.exchange(nowhere, code="c", redirect_uri=BACK)
