@@ -24,6 +24,7 @@ from scheduler.plan_b import PlanB
 from scheduler.policy import watch_of
 from scheduler.roster import Member, Roster
 from scheduler.settings import Settings
+from scheduler.store import absences
 from scheduler.store import health as store
 from scheduler.store.db import Database
 from scheduler.visit import Visits, visit
@@ -94,7 +95,7 @@ class Doctor:
     async def finish_plan_b(self) -> None:
         """Move what is left of the queues of vanished accounts: posts that came later, or that a
         stopped worker left behind."""
-        for account_id in await store.vanished_with_queue(self.database):
+        for account_id in await absences.vanished_with_queue(self.database):
             member = (await self.roster.members([account_id])).get(account_id)
             if member is not None:
                 try:
@@ -146,7 +147,7 @@ class Doctor:
         await self.plan_b.move_queue(
             member.id, f"{member.account.name} is unreachable: {row['status_detail']}"
         )
-        await store.report_vanished(
+        await absences.report_vanished(
             self.database,
             member.id,
             detail=row["status_detail"],

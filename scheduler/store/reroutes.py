@@ -11,9 +11,9 @@ from sqlalchemy import RowMapping, func, insert, or_, select
 from channels.posts import Kind, Part
 from scheduler.deliveries import Delivery, State
 from scheduler.reroute import HOUR, Mode, Route
+from scheduler.store.absences import waits_for_its_page
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection, Database
-from scheduler.store.health import waits_for_its_page
 from scheduler.store.plan_b_tables import digest_items, digests
 from scheduler.store.routes import effective, own_sites, stored
 from scheduler.store.tables import deliveries, posts

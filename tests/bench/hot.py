@@ -14,15 +14,14 @@ from sqlalchemy import event, select, update
 
 from scheduler.clock import Clock
 from scheduler.deliveries import State
-from scheduler.store import accounts as account_store
 from scheduler.store import (
+    absences,
     agenda,
     alerts,
     baskets,
     claims,
     events,
     foresight,
-    health,
     look,
     looks,
     notices,
@@ -32,6 +31,7 @@ from scheduler.store import (
     rescue,
     workers,
 )
+from scheduler.store import accounts as account_store
 from scheduler.store.db import Database
 from scheduler.store.posts import PostFilter
 from scheduler.store.tables import deliveries
@@ -112,9 +112,9 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
         "foresight": reading(foresight.due_after, account, now + DAY),
         "account waiting": reading(account_store.waiting, account),
         "plan B queue": lambda: reroutes.queue_of(database, account),
-        "vanished": lambda: health.vanished_with_queue(database),
-        "moved since": reading(health._moved_since, account, now - HOUR),
-        "left behind": reading(health._left_behind, account, now - HOUR),
+        "vanished": lambda: absences.vanished_with_queue(database),
+        "moved since": reading(absences._moved_since, account, now - HOUR),
+        "left behind": reading(absences._left_behind, account, now - HOUR),
         "rerouted since": reading(reroutes.rerouted_since, account, now - HOUR),
         "missed by": reading(reroutes.missed_by, account),
         "mails of a week": reading(reroutes.mails_between, account, now - 7 * DAY, now),

@@ -1,0 +1,104 @@
+"""What becomes of an account's queue while its page is away, and how its owner is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import ColumnElement, RowMapping, exists, func, or_, select
+
+from channels.outcome import HealthStatus
+from scheduler.deliveries import HoldReason, State
+from scheduler.store.alerts import amend, tell
+from scheduler.store.db import Connection, Database
+from scheduler.store.tables import accounts, deliveries, posts
+
+
+async def vanished_with_queue(database: Database) -> list[str]:
+    """Vanished accounts for which something still waits."""
+    waiting = exists().where(deliveries.c.account_id == accounts.c.id, waits_for_its_page())
+    statement = select(accounts.c.id).where(
+        accounts.c.status == HealthStatus.VANISHED, accounts.c.archived_at.is_(None), waiting
+    )
+    async with database.read() as connection:
+        return list((await connection.execute(statement)).scalars())
+
+
+async def tell_return(connection: Connection, row: RowMapping, now: int) -> None:
+    """What happened while the page was away; nothing of it is published again by itself."""
+    counts = await _moved_since(connection, row["id"], row["status_since"])
+    await tell(
+        connection,
+        kind="account.returned",
+        data={
+            "account_id": row["id"],
+            "cause": f"the page is back; while it was away: {_in_words(counts)}",
+            "moved": counts,
+            "action": "nothing is published again by itself; you may publish one catch-up post",
+        },
+        now=now,
+    )
+
+
+async def report_vanished(
+    database: Database, account_id: str, *, detail: str, since: int, now: int
+) -> None:
+    """The alert of a vanished page says where its whole queue went, all in one."""
+    async with database.write() as connection:
+        counts = await _moved_since(connection, account_id, since)
+        left = await _left_behind(connection, account_id, since)
+        await amend(
+            connection,
+            f"account:{account_id}:vanished",
+            {
+                "account_id": account_id,
+                "cause": detail,
+                "moved": counts,
+                "posts": left,
+                "action": f"its queue took plan B ({_in_words(counts)}); look at the page,"
+                " reconnect it or archive the account",
+            },
+            now,
+        )
+
+
+async def _moved_since(connection: Connection, account_id: str, since: int) -> dict[str, int]:
+    """How many of the account's deliveries got which state since plan B began."""
+    statement = (
+        select(deliveries.c.state, func.count())
+        .where(
+            deliveries.c.account_id == account_id,
+            deliveries.c.updated_at >= since,
+            deliveries.c.state.in_((State.REROUTED, State.HELD, State.FAILED)),
+        )
+        .group_by(deliveries.c.state)
+    )
+    return {row[0]: row[1] for row in await connection.execute(statement)}
+
+
+async def _left_behind(connection: Connection, account_id: str, since: int) -> list[str]:
+    """Titles of posts that found no other road, the first to go out first."""
+    statement = (
+        select(posts.c.title)
+        .join(deliveries, deliveries.c.post_id == posts.c.id)
+        .where(
+            deliveries.c.account_id == account_id,
+            deliveries.c.updated_at >= since,
+            deliveries.c.state.in_((State.HELD, State.FAILED)),
+        )
+        .order_by(deliveries.c.due_at, deliveries.c.id)
+    )
+    return list((await connection.execute(statement)).scalars())
+
+
+def _in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "nothing"
+
+
+def waits_for_its_page() -> ColumnElement[bool]:
+    """Deliveries that plan B moves when their page has vanished: what waits for a moment or for
+    the page itself, and not what a person is already asked about."""
+    return or_(
+        deliveries.c.state == State.SCHEDULED,
+        (deliveries.c.state == State.HELD)
+        & deliveries.c.hold_reason.in_((HoldReason.SUSPECTED, HoldReason.ACCESS_LOST)),
+    )
