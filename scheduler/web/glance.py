@@ -23,7 +23,7 @@ from scheduler.store.db import Connection
 from scheduler.store.posts import PostFilter
 from scheduler.times import zone_named
 from scheduler.undo import WINDOW
-from scheduler.web.api.accounts import account_answer
+from scheduler.web.api.account_answers import account_answer
 from scheduler.web.readiness import look
 
 _STUCK = (State.HELD, State.FAILED, State.UNCONFIRMED)

@@ -6,37 +6,33 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
-from typing_extensions import TypedDict
 
-from channels.base import Channel
-from channels.outcome import HealthStatus
 from channels.translations import in_language
-from scheduler.answers import stamp, stamp_or_none
 from scheduler.care import doctor_of
 from scheduler.clock import micros
 from scheduler.drafts import Name, Strict
-from scheduler.limits import FOREVER
 from scheduler.refusals import Refusal, conflict, invalid, not_found
 from scheduler.services import Services
 from scheduler.store import accounts
 from scheduler.store.db import Connection
 from scheduler.store.events import append
 from scheduler.store.tokens import Scope
+from scheduler.web.api.account_answers import (
+    AccountAnswer,
+    AccountList,
+    ChannelList,
+    HealthAnswer,
+    account_answer,
+    channel_answer,
+)
 from scheduler.web.api.connecting import Check, adapter_of, looked_at, settings_of
 from scheduler.web.api.shapes import ById, Query
 from scheduler.web.endpoint import Call, Endpoints
 
 endpoints = Endpoints("accounts")
 
-
 _ONE = (Refusal.NOT_FOUND,)
 _LOOKED_AT = (Refusal.UNAVAILABLE,)
-_REMEDIES: Mapping[str, str] = {
-    HealthStatus.ACCESS_LOST: "reconnect it: PUT /api/v1/accounts/{} with new credentials",
-    HealthStatus.VANISHED: "look at the page; when it is back, resume the account",
-    HealthStatus.THROTTLED: "nothing to do: it goes on by itself",
-    HealthStatus.PLATFORM_DOWN: "nothing to do: it goes on by itself",
-}
 
 
 class Connecting(Strict):
@@ -68,67 +64,14 @@ class AccountsQuery(Query):
     archived: Annotated[bool, Field(description="Also those that were archived.")] = False
 
 
-class AccountAnswer(TypedDict):
-    """One connected page, site or list; credentials are masked. `paused_until` is null while it
-    is paused until somebody resumes it. `action`: what to do next, empty when all is well."""
-
-    id: str
-    adapter: str
-    channel: str
-    name: str
-    settings: dict[str, Any]
-    status: str
-    reason: str
-    detail: str
-    action: str
-    since: str
-    checked_at: str | None
-    paused: bool
-    paused_until: str | None
-    pause_reason: str
-    expires_at: str | None
-    audience: int | None
-    archived_at: str | None
-    created_at: str
-
-
-class AccountList(TypedDict):
-    """Accounts, oldest first."""
-
-    accounts: list[AccountAnswer]
-
-
-class HealthAnswer(TypedDict):
-    """What a probe found, and the account after it."""
-
-    status: str
-    detail: str
-    remedy: str
-    account: AccountAnswer
-
-
-class ChannelAnswer(TypedDict):
-    """A channel that accounts can be connected to. `settings`: JSON Schema 2020-12."""
-
-    adapter: str
-    channel: str
-    text_limit: int | None
-    max_images: int
-    first_comment: bool
-    addressed: bool
-    settings: dict[str, Any]
-
-
-class ChannelList(TypedDict):
-    """Every channel of this release."""
-
-    channels: list[ChannelAnswer]
-
-
 @endpoints.get("/channels", scope=Scope.READ)
 async def channels(call: Call) -> ChannelList:
     """The channels there are, and what connecting each takes."""
-    return {"channels": [_channel(call.services.registry[name]) for name in call.services.registry]}
+    return {
+        "channels": [
+            channel_answer(call.services.registry[name]) for name in call.services.registry
+        ]
+    }
 
 
 @endpoints.get("/accounts", scope=Scope.READ)
@@ -262,48 +205,6 @@ async def set_resumed(services: Services, account_id: str, actor: str) -> None:
         await accounts.resume(connection, account_id, now)
         await _note(connection, "account.resumed", account_id, now, actor)
     await services.doorbell.ring(now)
-
-
-def account_answer(row: Mapping[Any, Any], now: int, language: str = "en") -> AccountAnswer:
-    """`row`: of accounts; `now`: microseconds since 1970; `language`: of the words for people."""
-    until = row["paused_until"]
-    paused = until is not None and until > now
-    action = _REMEDIES.get(row["status"], "").replace("{}", row["id"])
-    if paused and not action:
-        action = f"resume it when you like: POST /api/v1/accounts/{row['id']}/resume"
-    return {
-        "id": row["id"],
-        "adapter": row["adapter"],
-        "channel": row["channel"],
-        "name": row["name"],
-        "settings": row["settings"],
-        "status": row["status"],
-        "reason": row["status_reason"],
-        "detail": in_language(row["status_detail"], language),
-        "action": in_language(action, language),
-        "since": stamp(row["status_since"]),
-        "checked_at": stamp_or_none(row["checked_at"]),
-        "paused": paused,
-        "paused_until": stamp(until) if paused and until < FOREVER else None,
-        "pause_reason": row["pause_reason"] if paused else "",
-        "expires_at": stamp_or_none(row["expires_at"]),
-        "audience": row["audience"],
-        "archived_at": stamp_or_none(row["archived_at"]),
-        "created_at": stamp(row["created_at"]),
-    }
-
-
-def _channel(channel: Channel) -> ChannelAnswer:
-    able = channel.capabilities
-    return {
-        "adapter": channel.name,
-        "channel": channel.channel,
-        "text_limit": able.text_limit,
-        "max_images": able.max_images,
-        "first_comment": able.first_comment,
-        "addressed": able.addressed,
-        "settings": channel.settings_type.model_json_schema(),
-    }
 
 
 async def _row(services: Services, account_id: str) -> Mapping[Any, Any]:
