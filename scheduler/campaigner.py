@@ -19,7 +19,7 @@ from scheduler.doorbell import Doorbell
 from scheduler.once import once
 from scheduler.placeholders import Frame
 from scheduler.placement import read_anchor
-from scheduler.posts import Prepared
+from scheduler.records import Prepared
 from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid, not_found
 from scheduler.roster import Roster
 from scheduler.settings import Settings

@@ -34,7 +34,7 @@ from scheduler.gathering import Gatherer
 from scheduler.late import LateRules
 from scheduler.placeholders import Frame
 from scheduler.placement import read_anchor
-from scheduler.posts import Prepared
+from scheduler.records import Prepared
 from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid, not_found
 from scheduler.settings import Settings
 from scheduler.store import alerts, campaigns, desk, digests, events

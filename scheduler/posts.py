@@ -10,21 +10,20 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
 
 import structlog
 import uuid_utils
 
 from channels.posts import Post
 from scheduler import tracing
-from scheduler.answers import AcceptedAnswer, ProblemAnswer, post_answer, problem_answer
+from scheduler.answers import AcceptedAnswer
 from scheduler.clock import Clock
 from scheduler.content import media_ids, to_content, to_post
-from scheduler.deliveries import State
 from scheduler.doorbell import Doorbell
 from scheduler.drafts import Draft
 from scheduler.plan import Plan, choose, make_plan, names_accounts, refuse_unfit
 from scheduler.pointers import foreseen
+from scheduler.records import Prepared, Row, prepared
 from scheduler.refusals import FieldError, Refusal, RefusedError
 from scheduler.roster import Member, Roster
 from scheduler.settings import Settings
@@ -39,8 +38,6 @@ BATCH = 64
 AT_ONCE = 8  # posts planned, about a millisecond each, before others get a turn
 GATHER = 0.002  # seconds between two batches; a first request never waits
 
-Row = Mapping[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -48,16 +45,6 @@ class Accepted:
 
     answer: AcceptedAnswer
     replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """Everything that one accepted post writes."""
-
-    post: Row
-    deliveries: Sequence[Row]
-    event: events.Event
-    answer: AcceptedAnswer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,53 +233,6 @@ class Intake:
             plan = make_plan(post, choose(asked.draft, members, now), {}, now, outlined=True)
             refuse_unfit(plan, named=names_accounts(asked.draft))
         return prepared({**row, "created_by": asked.caller.actor}, plan, asked.trace)
-
-
-def prepared(row: Row, plan: Plan, trace: str | None = None) -> Prepared:
-    """What accepting a post writes. `row`: a full row of posts; `trace`: of the request."""
-    legs = [
-        {
-            "id": str(uuid_utils.uuid7()),
-            "post_id": row["id"],
-            "account_id": planned.member.id,
-            "part": planned.part.value,
-            "state": State.SCHEDULED.value,
-            "due_at": row["due_at"],
-            "planned_at": row["due_at"],
-            "deadline_at": row["deadline_at"],
-            "trace": trace,
-            "created_at": row["created_at"],
-            "updated_at": row["updated_at"],
-        }
-        for planned in plan.deliveries
-    ]
-    shown = [
-        {
-            **leg,
-            "account_name": planned.member.account.name,
-            "channel": planned.member.channel.channel,
-        }
-        for leg, planned in zip(legs, plan.deliveries, strict=True)
-    ]
-    answer: AcceptedAnswer = {**post_answer(row, shown), "problems": problems_of(plan)}
-    event: events.Event = {
-        "at": row["created_at"],
-        "kind": "post.accepted",
-        "actor": row["created_by"],
-        "post_id": row["id"],
-        "delivery_id": None,
-        "account_id": None,
-        "data": {"title": row["title"], "deliveries": len(legs), "due_at": row["due_at"]},
-    }
-    return Prepared(post=row, deliveries=legs, event=event, answer=answer)
-
-
-def problems_of(plan: Plan) -> list[ProblemAnswer]:
-    """What the author should know of a plan."""
-    return [
-        problem_answer(found.member.id, found.member.account.name, found.problem)
-        for found in plan.problems
-    ]
 
 
 def fingerprint(draft: Draft) -> str:

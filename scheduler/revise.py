@@ -25,7 +25,7 @@ from scheduler.drafts import Draft, Revision
 from scheduler.gathering import Gatherer
 from scheduler.placeholders import fill
 from scheduler.plan import Plan, make_plan, refuse_unfit
-from scheduler.posts import problems_of
+from scheduler.records import problems_of
 from scheduler.refusals import conflict, invalid, not_found
 from scheduler.roster import Member, Roster
 from scheduler.settings import Settings

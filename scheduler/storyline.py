@@ -15,7 +15,7 @@ from scheduler.content import to_content, to_post
 from scheduler.placeholders import Frame, fill, known_names, unknown_in
 from scheduler.placement import Anchor, due_at
 from scheduler.plan import Places, choose, make_plan, names_accounts, refuse_unfit
-from scheduler.posts import Prepared, prepared
+from scheduler.records import Prepared, prepared
 from scheduler.refusals import FieldError, Refusal, RefusedError
 from scheduler.roster import Member
 from scheduler.settings import Settings

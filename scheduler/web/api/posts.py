@@ -25,7 +25,7 @@ from scheduler.deliveries import State
 from scheduler.drafts import Draft, Revision
 from scheduler.metrics import POSTS_ACCEPTED
 from scheduler.plan import Planned
-from scheduler.posts import problems_of
+from scheduler.records import problems_of
 from scheduler.refusals import Refusal, not_found
 from scheduler.services import Services
 from scheduler.store import posts, routes
