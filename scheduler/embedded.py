@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import shutil
-import signal
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import structlog
 
+from scheduler.children import die_with, end, until_gone
 from scheduler.settings import Settings
 
 if TYPE_CHECKING:  # the client is loaded where a server is started, and not elsewhere
@@ -38,15 +36,12 @@ NO_SERVER = (
 )
 _SERVER_NAMES = ("valkey-server", "redis-server")
 _START_TIMEOUT = 30.0
-_STOP_TIMEOUT = 4.0
 _ANSWER_TIMEOUT = 2.0
 _FIRST_BACKOFF = 0.05
 _LONGEST_BACKOFF = 5.0
 _LASTED = 30.0
 # sun_path holds 108 bytes on Linux, 104 on macOS, the closing zero included.
 _LONGEST_SOCKET_PATH = 103
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class EmbeddedRedisError(RuntimeError):
@@ -133,7 +128,7 @@ class EmbeddedRedis:
                 await self._supervisor
             self._supervisor = None
         if self._process is not None:
-            await _end(self._process)
+            await end(self._process)
         self._forget_short_home()
 
     async def _supervise(self) -> None:
@@ -179,7 +174,7 @@ class EmbeddedRedis:
             async with asyncio.timeout(_START_TIMEOUT):
                 await self._wait_until_ready(self._process)
         except TimeoutError:
-            await _end(self._process)
+            await end(self._process)
             raise EmbeddedRedisError(
                 f"{self._server} did not answer within {_START_TIMEOUT:.0f} s;"
                 f" its log is {self._home / 'redis.log'}"
@@ -264,26 +259,12 @@ class EmbeddedRedis:
                     f"another Redis holds {self._socket} and does not answer ({error}); end the"
                     f" process whose id is in {self._home / 'redis.pid'}"
                 ) from error
-        await _until_gone(process_id)
+        await until_gone(process_id)
 
 
 def _refused(error: Exception) -> bool:
     cause = error.__cause__ or error.__context__
     return isinstance(cause, ConnectionRefusedError | FileNotFoundError)
-
-
-def die_with(parent: int) -> Callable[[], None] | None:
-    """Ask the kernel, in the child, to be ended when our process is; Linux only."""
-    if _libc is None:
-        return None
-    prctl, terminate = _libc.prctl, int(signal.SIGTERM)
-
-    def in_child() -> None:
-        prctl(_PR_SET_PDEATHSIG, terminate)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return in_child
 
 
 def _client(socket: Path) -> Redis:
@@ -300,25 +281,3 @@ async def _answers(socket: Path) -> bool:
             return bool(await client.ping())
         except RedisError:
             return False
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(_STOP_TIMEOUT):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-async def _until_gone(process_id: int) -> None:
-    while True:
-        try:
-            os.kill(process_id, 0)
-        except ProcessLookupError:
-            return
-        await asyncio.sleep(0.01)

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scheduler.embedded import die_with
+from scheduler.children import die_with
 
 RESTART_AFTER = 0.2
 LONGEST_STOP = 10.0

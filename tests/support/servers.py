@@ -19,7 +19,8 @@ from pathlib import Path
 
 import redis
 
-from scheduler.embedded import die_with, find_server
+from scheduler.children import die_with
+from scheduler.embedded import find_server
 
 _PATIENCE = 60.0
 _FORGETFUL = {
