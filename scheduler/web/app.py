@@ -39,6 +39,7 @@ from scheduler.web.api import (
     tokens,
     transfers,
 )
+from scheduler.web.api.uploads import tidy
 from scheduler.web.connect import setup_connect
 from scheduler.web.deliverability import setup_deliverability
 from scheduler.web.endpoint import MAX_JSON, Endpoint, add_routes
@@ -157,7 +158,7 @@ async def _watched(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _tidy(app: web.Application) -> None:
-    await asyncio.to_thread(transfers.tidy, app[SERVICES].settings.data_dir / "imports")
+    await asyncio.to_thread(tidy, app[SERVICES].settings.data_dir / "imports")
 
 
 async def _end_streams(app: web.Application) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from scheduler.services import Services
 from scheduler.store.audience_tables import consents, contacts, memberships
-from scheduler.web.api.transfers import KEPT
+from scheduler.web.api.uploads import KEPT
 from scheduler.web.app import create_app
 from tests.web.conftest import Client
 from tests.web.support import ask

@@ -5,11 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
-import shutil
-import tempfile
-import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,24 +17,22 @@ from typing_extensions import TypedDict
 from scheduler.audience import exporting
 from scheduler.audience.headings import MappingError
 from scheduler.audience.importing import Importer, Order
-from scheduler.audience.rows import BadRow, Shape, read_rows, shape_of
+from scheduler.audience.rows import BadRow, read_rows
 from scheduler.drafts import MediaId, Text
-from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid
+from scheduler.refusals import Refusal, RefusedError, invalid
 from scheduler.store import lists
 from scheduler.store.tokens import Scope
 from scheduler.web.api.shapes import Query
+from scheduler.web.api.uploads import FileQuery, received
 from scheduler.web.endpoint import Call, Endpoints
 from scheduler.web.public import key_of
 
 endpoints = Endpoints("contacts")
 
-LARGEST = 1 << 30  # bytes of a file
 BATCH = 1000  # rows a transaction: others want to write too
-KEPT = 7 * 24 * 3600  # seconds that a report waits for its file to be sent again
 _SHOWN, _REJECTED = 5, 200
 _FILE: dict[str, Any] = {"text/csv": {"schema": {"type": "string", "format": "binary"}}}
 _REFUSALS = (Refusal.MEDIA_TYPE, Refusal.TOO_LARGE, Refusal.CONFLICT)
-_under_way: set[str] = set()
 
 
 class ExportQuery(Query):
@@ -46,33 +40,6 @@ class ExportQuery(Query):
 
     list: Annotated[str | None, Field(max_length=36)] = None
     format: Literal["jsonl", "csv"] = "jsonl"
-
-
-class FileQuery(Query):
-    """How to read the file; all of it is guessed by looking."""
-
-    name: Annotated[
-        str,
-        Field(max_length=100, pattern=r"^[\w(][\w .()-]*$", description="Kept with the evidence."),
-    ] = "upload.csv"
-    map: Annotated[
-        list[str] | str,
-        Field(description="HEADING=MEANING; repeatable. email, name, …, an attribute, or ignore."),
-    ] = []  # noqa: RUF012 -- pydantic copies it
-    delimiter: Annotated[str, Field(max_length=1)] = ""
-    encoding: Literal["", "utf-8", "utf-8-sig", "utf-16", "cp1252", "iso-8859-15"] = ""
-
-    @property
-    def chosen(self) -> dict[str, str]:
-        """Meanings by heading. Error: RefusedError."""
-        pairs = [self.map] if isinstance(self.map, str) else self.map
-        found = {}
-        for pair in pairs:
-            heading, equals, meaning = pair.rpartition("=")
-            if not equals:
-                raise invalid("map", f"{pair!r} maps nothing", "write HEADING=MEANING")
-            found[heading] = meaning
-        return found
 
 
 class ImportQuery(FileQuery):
@@ -124,7 +91,7 @@ async def export(call: Call, query: ExportQuery) -> web.StreamResponse:
 )
 async def preview(call: Call, query: FileQuery) -> PreviewAnswer:
     """How a CSV file would be read; the beginning of it is enough. Nothing is stored."""
-    async with _received(call, query) as (path, shape):
+    async with received(call, query) as (path, shape):
         try:
             rows = await asyncio.to_thread(
                 lambda: [row for _, row in islice(read_rows(path, shape, query.chosen), _SHOWN)]
@@ -168,7 +135,7 @@ async def import_(call: Call, query: ImportQuery) -> web.StreamResponse:
         if await lists.find(connection, services.database, query.list, now=now) is None:
             raise _unknown(query.list)
     chosen = query.chosen
-    async with _received(call, query) as (path, shape):
+    async with received(call, query) as (path, shape):
         order = Order(
             file=path, shape=shape, list_id=query.list, source=query.source,
             wording=query.wording, chosen=chosen,
@@ -238,65 +205,3 @@ async def _refuse_unreadable(order: Order) -> None:
         )
     except MappingError as error:
         raise invalid("map", str(error)) from error
-
-
-def tidy(imports: Path) -> None:
-    """Remove what a kill, or somebody who never came back, left behind: it holds addresses."""
-    old = time.time() - KEPT
-    for one in imports.iterdir() if imports.exists() else ():
-        with suppress(OSError):  # another process of ours was faster
-            if one.name not in _under_way and one.stat().st_mtime < old:
-                shutil.rmtree(one)
-
-
-@asynccontextmanager
-async def _received(call: Call, query: FileQuery) -> AsyncIterator[tuple[Path, Shape]]:
-    """The body as a file, gone afterwards; its report stays for whoever sends it again."""
-    if call.request.content_type not in {"text/csv", "application/octet-stream"}:
-        sent = call.request.content_type
-        raise RefusedError(
-            Refusal.MEDIA_TYPE,
-            f"the body is {sent}",
-            [FieldError("Content-Type", f"is {sent}", "send the file itself as text/csv")],
-        )
-    imports = call.services.settings.data_dir / "imports"
-    imports.mkdir(mode=0o700, exist_ok=True)
-    await asyncio.to_thread(tidy, imports)
-    with tempfile.TemporaryDirectory(dir=imports) as place:
-        upload = Path(place) / "upload"
-        await _write(call.request, upload)
-        shape = await _shape(upload, query)
-        if shape.digest in _under_way:
-            raise conflict("this very file is being read already", "wait for it")
-        _under_way.add(shape.digest)
-        try:
-            home = imports / shape.digest
-            home.mkdir(mode=0o700, exist_ok=True)
-            path = upload.rename(home / query.name)
-            try:
-                yield path, shape
-            finally:
-                path.unlink(missing_ok=True)
-                if not any(home.iterdir()):
-                    shutil.rmtree(home, ignore_errors=True)
-        finally:
-            _under_way.discard(shape.digest)
-
-
-async def _write(request: web.Request, path: Path) -> None:
-    size = 0
-    with path.open("wb") as file:
-        async for block in request.content.iter_chunked(1 << 18):
-            size += len(block)
-            if size > LARGEST:
-                raise RefusedError(Refusal.TOO_LARGE, f"the file has more than {LARGEST} bytes")
-            await asyncio.to_thread(file.write, block)
-
-
-async def _shape(path: Path, query: FileQuery) -> Shape:
-    try:
-        return await asyncio.to_thread(
-            lambda: shape_of(path, delimiter=query.delimiter, encoding=query.encoding)
-        )
-    except (MappingError, UnicodeError, csv.Error) as error:
-        raise invalid("body", f"this is no CSV file: {error}", "send one with headings") from error
