@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from channels.sandbox.faults import FaultName
+from channels.sandbox.ledger import Entry
 
 TEXT_LIMIT = 3000
 
@@ -219,3 +220,11 @@ def shown(commentary: str) -> str:
     """What LinkedIn keeps: everything up to the first reserved character that is not escaped."""
     kept = _LITTLE.match(commentary)
     return kept[0] if kept else ""
+
+
+def as_post(entry: Entry) -> dict[str, Any]:
+    """What the API says of a post."""
+    stamp = int(entry.created_at * 1000)
+    fields = {name: value for name, value in entry.payload.items() if name != "sent"}
+    times = {"createdAt": stamp, "publishedAt": stamp, "lastModifiedAt": stamp}
+    return {**fields, **times, "id": entry.remote_id, "lifecycleState": "PUBLISHED"}

@@ -10,7 +10,7 @@ import html
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -19,6 +19,7 @@ from channels.linkedin.practice_login import Client, Login
 from channels.linkedin.practice_rules import (
     EVERYWHERE,
     PUBLISHING,
+    as_post,
     duplicate,
     error,
     forbidden,
@@ -164,7 +165,7 @@ class LinkedInSandbox(Sandbox):
         entry = self._post(request)
         if entry is None:
             return not_found("the post")
-        return web.json_response(_as_post(entry))
+        return web.json_response(as_post(entry))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         query = request.query
@@ -177,7 +178,7 @@ class LinkedInSandbox(Sandbox):
         newest = self.ledger.entries(self.name, ORGANIZATION, kind="post", newest=start + count)
         return web.json_response(
             {"paging": {"start": start, "count": count, "links": []},
-             "elements": [_as_post(entry) for entry in newest[start:]]}
+             "elements": [as_post(entry) for entry in newest[start:]]}
         )  # fmt: skip
 
     async def _edit(self, request: web.Request) -> web.StreamResponse:
@@ -290,13 +291,6 @@ class LinkedInSandbox(Sandbox):
         text = html.escape(entry.text)
         page = f'<!doctype html><meta charset="utf-8"><title>LinkedIn</title><pre>{text}</pre>'
         return web.Response(text=page, content_type="text/html")
-
-
-def _as_post(entry: Entry) -> dict[str, Any]:
-    stamp = int(entry.created_at * 1000)
-    fields = {name: value for name, value in entry.payload.items() if name != "sent"}
-    times = {"createdAt": stamp, "publishedAt": stamp, "lastModifiedAt": stamp}
-    return {**fields, **times, "id": entry.remote_id, "lifecycleState": "PUBLISHED"}
 
 
 SANDBOX = LinkedInSandbox

@@ -10,13 +10,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from html import escape
 from typing import Any, ClassVar
 
-import jwt
 from aiohttp import hdrs, web
 from PIL import Image, UnidentifiedImageError
 
 from channels.blog.ghost.sandbox_rules import (
+    KEY_ID,
+    KEY_SECRET,
     Refused,
     check,
+    check_token,
     html,
     now,
     post_fields,
@@ -32,8 +34,6 @@ from channels.sandbox.server import (
     spoil_answer,
 )
 
-KEY_ID = "6489a0c5f1d2e3b4a5968778"
-KEY_SECRET = "9f" * 32
 _IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _PHONE = re.compile("Mobile|Android|iPhone")
 
@@ -130,31 +130,7 @@ class GhostSandbox(Sandbox):
     def _check_token(self, request: web.Request) -> None:
         if self.faults.holds(FaultName.TOKEN_DEAD, "site"):
             raise unauthorised("UNKNOWN_ADMIN_API_KEY", "Unknown Admin API Key")
-        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        if scheme != "Ghost" or not given:
-            raise Refused(403, "NoPermissionError", "Authorization failed")
-        try:
-            kid = jwt.get_unverified_header(given).get("kid")
-            if kid is None:
-                raise Refused(
-                    400, "BadRequestError", "No 'kid' in the token.", code="MISSING_ADMIN_API_KID"
-                )
-            if kid != KEY_ID:
-                raise unauthorised("UNKNOWN_ADMIN_API_KEY", "Unknown Admin API Key")
-            claims = jwt.decode(
-                given,
-                bytes.fromhex(KEY_SECRET),
-                algorithms=["HS256"],
-                audience="/admin/",
-                options={"require": ["exp", "iat"]},
-            )
-        except jwt.InvalidTokenError as error:
-            raise unauthorised("INVALID_JWT", f"Invalid token: {error}") from error
-        if claims["exp"] - claims["iat"] > 300:
-            raise unauthorised("INVALID_JWT", "Invalid token: maxAge exceeded")
-        version = request.headers.get("Accept-Version", "v6.0")
-        if not re.fullmatch(r"v[56]\.\d+", version):
-            raise Refused(406, "RequestNotAcceptableError", f"Ghost 6.0 cannot serve {version}.")
+        check_token(request)
         for fault in (FaultName.PERMISSION_LOST, FaultName.ROLE_LOST):
             if self.faults.holds(fault, "site"):
                 raise Refused(403, "NoPermissionError", "You do not have permission to do this")

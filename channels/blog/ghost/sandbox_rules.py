@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from aiohttp import web
+import jwt
+from aiohttp import hdrs, web
 
 from channels.sandbox.ledger import Entry
 
+KEY_ID = "6489a0c5f1d2e3b4a5968778"
+KEY_SECRET = "9f" * 32
 STATUSES = ("draft", "published", "scheduled", "sent")
 _LIMITS = {"title": 255, "slug": 191, "custom_excerpt": 300, "feature_image_alt": 191}
 
@@ -34,6 +38,35 @@ class Refused(Exception):  # noqa: N818 -- an answer, in Ghost's words
             "id": str(uuid.uuid4()),
             "ghostErrorCode": None,
         }
+
+
+def check_token(request: web.Request) -> None:
+    """Refuse what is not signed with the key, is too old, or asks for another version."""
+    scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    if scheme != "Ghost" or not given:
+        raise Refused(403, "NoPermissionError", "Authorization failed")
+    try:
+        kid = jwt.get_unverified_header(given).get("kid")
+        if kid is None:
+            raise Refused(
+                400, "BadRequestError", "No 'kid' in the token.", code="MISSING_ADMIN_API_KID"
+            )
+        if kid != KEY_ID:
+            raise unauthorised("UNKNOWN_ADMIN_API_KEY", "Unknown Admin API Key")
+        claims = jwt.decode(
+            given,
+            bytes.fromhex(KEY_SECRET),
+            algorithms=["HS256"],
+            audience="/admin/",
+            options={"require": ["exp", "iat"]},
+        )
+    except jwt.InvalidTokenError as error:
+        raise unauthorised("INVALID_JWT", f"Invalid token: {error}") from error
+    if claims["exp"] - claims["iat"] > 300:
+        raise unauthorised("INVALID_JWT", "Invalid token: maxAge exceeded")
+    version = request.headers.get("Accept-Version", "v6.0")
+    if not re.fullmatch(r"v[56]\.\d+", version):
+        raise Refused(406, "RequestNotAcceptableError", f"Ghost 6.0 cannot serve {version}.")
 
 
 async def post_fields(request: web.Request) -> dict[str, Any]:
