@@ -31,11 +31,16 @@ def route_errors(
 def route_warnings(
     account_id: str, routes: Mapping[str, Sequence[str]], statuses: Mapping[str, str]
 ) -> list[str]:
-    """What an owner should know of one account's route. `statuses`: by account id."""
+    """What an owner should know of one account's route. `statuses`: of connected accounts, by
+    id."""
     fallbacks = routes.get(account_id, ())
     if not fallbacks:
         return ["no plan B: what cannot go out here is held until somebody decides"]
+    lost = [one for one in fallbacks if one not in statuses]
     broken = [one for one in fallbacks if statuses.get(one) in _BROKEN]
-    if len(broken) == len(fallbacks):
+    if len(broken) + len(lost) == len(fallbacks):
         return ["every fallback is itself unreachable at the moment"]
-    return [f"the fallback {one} is unreachable at the moment" for one in broken]
+    return [
+        *(f"the fallback {one} is not connected any more" for one in lost),
+        *(f"the fallback {one} is unreachable at the moment" for one in broken),
+    ]

@@ -144,7 +144,7 @@ async def _accounts(
                 **account_answer(row, now),
                 "looked_at": row["checked_at"],
                 "mood": "suspected" if row["suspected_at"] and not broken else row["status"],
-                "roads": [names.get(one, one) for one in ways.get(row["id"], ())],
+                "roads": [names[one] for one in ways.get(row["id"], ()) if one in names],
                 "warned": bool(route_warnings(row["id"], ways, statuses)),
                 "away": 0 if broken else sum(one.due_at > now for one in away),
                 "missed": 0 if broken else len(missed),

@@ -4,7 +4,6 @@ rehearsal, the basket."""
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -23,11 +22,12 @@ from scheduler.web.desk_phrases import DESK
 from scheduler.web.docs import PAGE_HEADERS, environment
 from scheduler.web.keys import SERVICES
 from scheduler.web.phrases import PHRASES, language_of
+from scheduler.web.reading import Handler, form_of, to
+from scheduler.web.road_pages import setup_roads
+from scheduler.web.road_phrases import ROADS
 
 # Where a form may send its reader back to: our own pages.
 _OWN_PAGE = re.compile(r"/(?:posts/[0-9a-f-]{36})?")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def setup_pages(app: web.Application) -> None:
@@ -41,6 +41,7 @@ def setup_pages(app: web.Application) -> None:
     app.router.add_post("/login", pages.sign_in)
     app.router.add_post("/logout", pages.told(pages.sign_out))
     app.router.add_post("/decide", pages.told(pages.decide))
+    setup_roads(app, pages)
 
 
 class Pages:
@@ -56,7 +57,7 @@ class Pages:
             try:
                 return await handler(request)
             except RefusedError as refused:
-                return self._page(
+                return self.page(
                     request, "refused.html", status=refused.refusal.status, problem=refused
                 )
 
@@ -67,60 +68,60 @@ class Pages:
         services = request.app[SERVICES]
         reader = await session.current(request, services)
         if reader is None:
-            return _to("/login")
+            return to("/login")
         shown = await glance.overview(services, _language(request))
-        return self._page(request, "overview.html", word=reader.word, here="/", **shown)
+        return self.page(request, "overview.html", word=reader.word, here="/", **shown)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """One post: its words, where it goes, what happened to it."""
         services = request.app[SERVICES]
         reader = await session.current(request, services)
         if reader is None:
-            return _to("/login")
+            return to("/login")
         shown = await glance.post(services, request.match_info["id"])
-        return self._page(request, "post.html", word=reader.word, here=request.path, **shown)
+        return self.page(request, "post.html", word=reader.word, here=request.path, **shown)
 
     async def drill(self, request: web.Request) -> web.StreamResponse:
         """A rehearsal's report."""
         services = request.app[SERVICES]
         reader = await session.current(request, services)
         if reader is None:
-            return _to("/login")
+            return to("/login")
         shown = await glance.drill(services, request.match_info["id"])
-        return self._page(request, "drill.html", word=reader.word, **shown)
+        return self.page(request, "drill.html", word=reader.word, **shown)
 
     async def basket(self, request: web.Request) -> web.StreamResponse:
         """How much hangs on each account."""
         services = request.app[SERVICES]
         reader = await session.current(request, services)
         if reader is None:
-            return _to("/login")
-        return self._page(request, "basket.html", word=reader.word, **await glance.basket(services))
+            return to("/login")
+        return self.page(request, "basket.html", word=reader.word, **await glance.basket(services))
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """The form that asks for the token."""
-        return self._page(request, "login.html", wrong=False)
+        return self.page(request, "login.html", wrong=False)
 
     async def sign_in(self, request: web.Request) -> web.StreamResponse:
         """A token for a cookie."""
         form = await request.post()
         caller = await request.app[DOORKEEPER].caller(str(form.get("token", "")).strip())
         if caller is None or not caller.may(Scope.READ):
-            return self._page(request, "login.html", wrong=True, status=401)
-        response = _to("/")
+            return self.page(request, "login.html", wrong=True, status=401)
+        response = to("/")
         session.begin(response, request.app[SERVICES], caller)
         return response
 
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """Forget the cookie."""
-        await _form_of(request, Scope.READ)
-        response = _to("/login")
+        await form_of(request, Scope.READ)
+        response = to("/login")
         session.end(response)
         return response
 
     async def decide(self, request: web.Request) -> web.StreamResponse:
         """Carry out what a button says."""
-        reader, form = await _form_of(request, Scope.WRITE)
+        reader, form = await form_of(request, Scope.WRITE)
         decision = DECISIONS.get(str(form.get("what", "")))
         if decision is None:
             raise RefusedError(Refusal.BAD_REQUEST, "no such decision")
@@ -132,11 +133,12 @@ class Pages:
         )
         there = await decision(asked)
         back = str(form.get("back", ""))
-        return _to(there or (back if _OWN_PAGE.fullmatch(back) else "/"))
+        return to(there or (back if _OWN_PAGE.fullmatch(back) else "/"))
 
-    def _page(
+    def page(
         self, request: web.Request, name: str, *, status: int = 200, **shown: Any
     ) -> web.Response:
+        """A template, filled in the reader's language and the service's zone."""
         settings = request.app[SERVICES].settings
         language = _language(request)
         zone = zone_named(settings.zone)
@@ -149,7 +151,7 @@ class Pages:
         text = self._templates.get_template(name).render(
             language=language,
             zone=settings.zone,
-            say={**PHRASES[language], **DESK[language]},
+            say={**PHRASES[language], **DESK[language], **ROADS[language]},
             at=lambda value: format_datetime(local(value), "EEE d MMM y, HH:mm", locale=language),
             day=lambda value: format_date(local(value), "EEEE d MMMM", locale=language),
             clock=lambda value: format_time(local(value), "HH:mm", locale=language),
@@ -163,19 +165,3 @@ class Pages:
 def _language(request: web.Request) -> str:
     settings = request.app[SERVICES].settings
     return language_of(request.headers.get("Accept-Language", ""), settings.language)
-
-
-def _to(path: str) -> web.Response:
-    """Go there with a GET."""
-    return web.Response(status=303, headers={"Location": path})
-
-
-async def _form_of(request: web.Request, scope: Scope) -> tuple[session.Session, Mapping[str, Any]]:
-    """A form of ours from somebody signed in. Error: RefusedError."""
-    reader = await session.current(request, request.app[SERVICES])
-    form = await request.post()
-    if reader is None or not reader.sent(form.get("word")):
-        raise RefusedError(Refusal.FORBIDDEN, "this form does not come from a page you opened")
-    if not reader.caller.may(scope):
-        raise RefusedError(Refusal.FORBIDDEN, f"your token has no {scope} scope")
-    return reader, form

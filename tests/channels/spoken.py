@@ -105,6 +105,11 @@ def _sentences(tree: ast.Module) -> Iterator[str]:
                     yield text
 
 
+def texts(node: ast.expr) -> Iterator[str]:
+    """The sentences that an expression may be, as templates."""
+    return _texts(node, {})
+
+
 def _texts(node: ast.expr, constants: dict[str, ast.expr]) -> Iterator[str]:
     match node:
         case ast.Name(id=name) if name in constants:

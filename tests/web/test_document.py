@@ -18,6 +18,7 @@ _PAGES = (
     "/logout",
     "/decide",
     "/basket",
+    "/routes",
     "/api/v1/openapi.json",
     "/api/v1/docs",
     "/static",
@@ -41,6 +42,7 @@ _BELOW = (
     "/connect/",
     "/deliverability/",
     "/drills/",
+    "/routes/",
     "/posts/",
 )
 

@@ -96,8 +96,7 @@ class RouteCheck(TypedDict):
 @endpoints.get("/routes", scope=Scope.READ)
 async def index(call: Call) -> RouteList:
     """Every account's plan B, and what is wrong with it."""
-    async with call.services.database.read() as connection:
-        return {"routes": await _answers(connection)}
+    return {"routes": await listed(call.services)}
 
 
 @endpoints.get("/routes/{id}", scope=Scope.READ, refusals=_ONE)
@@ -110,14 +109,37 @@ async def read(call: Call, path: ById) -> RouteAnswer:
 @endpoints.put("/routes/{id}", scope=Scope.WRITE, refusals=_ONE)
 async def write(call: Call, path: ById, body: RouteDraft) -> RouteAnswer:
     """Write an account's plan B."""
-    await _refuse_short_days(call.services, path.id, body)
-    async with call.services.database.write() as connection:
-        await _checked(connection, path.id, body)
-        now = call.services.clock.micros()
+    return await save(call.services, path.id, body, call.caller.actor)
+
+
+@endpoints.post("/routes/{id}/check", scope=Scope.READ, refusals=_ONE)
+async def check(call: Call, path: ById, body: RouteDraft) -> RouteCheck:
+    """Whether this plan B could be written, without writing it."""
+    return {"warnings": await warnings_of(call.services, path.id, body)}
+
+
+@endpoints.delete("/routes/{id}", scope=Scope.WRITE, refusals=_ONE)
+async def reset(call: Call, path: ById) -> RouteAnswer:
+    """Back to the default plan B."""
+    return await restore(call.services, path.id, call.caller.actor)
+
+
+async def listed(services: Services) -> list[RouteAnswer]:
+    """Every account's plan B."""
+    async with services.database.read() as connection:
+        return await _answers(connection)
+
+
+async def save(services: Services, account_id: str, body: RouteDraft, actor: str) -> RouteAnswer:
+    """Write an account's plan B. Error: RefusedError, nothing written."""
+    await _refuse_short_days(services, account_id, body)
+    async with services.database.write() as connection:
+        await _checked(connection, account_id, body)
+        now = services.clock.micros()
         await routes.write(
             connection,
-            call.services.database,
-            account_id=path.id,
+            services.database,
+            account_id=account_id,
             fallbacks=body.fallbacks,
             mode=Mode.AT_ONCE,
             rules={
@@ -126,30 +148,28 @@ async def write(call: Call, path: ById, body: RouteDraft) -> RouteAnswer:
             },
             now=now,
         )
-        await _note(connection, path.id, now, call.caller.actor, {"fallbacks": body.fallbacks})
-        answer = await _answer(connection, path.id)
-    answer["warnings"] += await _rehearsed(call, path.id)
+        await _note(connection, account_id, now, actor, {"fallbacks": body.fallbacks})
+        answer = await _answer(connection, account_id)
+    answer["warnings"] += await _rehearsed(services, account_id)
     return answer
 
 
-@endpoints.post("/routes/{id}/check", scope=Scope.READ, refusals=_ONE)
-async def check(call: Call, path: ById, body: RouteDraft) -> RouteCheck:
-    """Whether this plan B could be written, without writing it."""
-    await _refuse_short_days(call.services, path.id, body)
-    async with call.services.database.read() as connection:
-        rows = await _checked(connection, path.id, body)
+async def warnings_of(services: Services, account_id: str, body: RouteDraft) -> list[str]:
+    """What to know of a plan B that could be written. Error: RefusedError."""
+    await _refuse_short_days(services, account_id, body)
+    async with services.database.read() as connection:
+        rows = await _checked(connection, account_id, body)
     statuses = {row["id"]: row["status"] for row in rows}
-    return {"warnings": route_warnings(path.id, {path.id: body.fallbacks}, statuses)}
+    return route_warnings(account_id, {account_id: body.fallbacks}, statuses)
 
 
-@endpoints.delete("/routes/{id}", scope=Scope.WRITE, refusals=_ONE)
-async def reset(call: Call, path: ById) -> RouteAnswer:
-    """Back to the default plan B."""
-    async with call.services.database.write() as connection:
-        await _answer(connection, path.id)
-        await routes.reset(connection, path.id)
-        await _note(connection, path.id, call.services.clock.micros(), call.caller.actor, {})
-        return await _answer(connection, path.id)
+async def restore(services: Services, account_id: str, actor: str) -> RouteAnswer:
+    """Back to the default plan B. Error: RefusedError."""
+    async with services.database.write() as connection:
+        await _answer(connection, account_id)
+        await routes.reset(connection, account_id)
+        await _note(connection, account_id, services.clock.micros(), actor, {})
+        return await _answer(connection, account_id)
 
 
 async def _checked(
@@ -176,9 +196,9 @@ async def _refuse_short_days(services: Services, account_id: str, body: RouteDra
     )
 
 
-async def _rehearsed(call: Call, account_id: str) -> list[str]:
+async def _rehearsed(services: Services, account_id: str) -> list[str]:
     """What of the queue as it is would find no other road: told now, not on the day."""
-    report = await drill_of(call.services).rehearse(account_id)
+    report = await drill_of(services).rehearse(account_id)
     why = Counter(line["why"] for line in report["lines"] if line["road"] == "held")
     return [
         f"{count} of {report['posts']} waiting posts would be held: {reason}"
