@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from channels.newsletter.compose import CLICK_QUERY, OPEN_PICTURE, content_id, impersonal
+from channels.newsletter.compose import CLICK_QUERY, OPEN_PICTURE, content_id
+from channels.newsletter.holes import impersonal
 from channels.newsletter.render import words
 from channels.posts import Media, Message
 

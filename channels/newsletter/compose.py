@@ -20,11 +20,10 @@ from hashlib import blake2b
 from channels.base import Recipient
 from channels.newsletter.dkim import Signer
 from channels.newsletter.headers import UnsafeHeaderError, envelope, field, mailbox, phrase
+from channels.newsletter.holes import Hole, holes
 from channels.newsletter.settings import NewsletterSettings
 from channels.posts import Media, Message
 
-# `{{name}}`, `{{city|your town}}`: a recipient's own value, or the words after the bar.
-PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*(?:\|([^{}]*))?\}\}")
 UNSUBSCRIBE = "unsubscribe_url"
 CLICK_QUERY, OPEN_PICTURE = "_click_query", "_open_picture"
 # What quoted-printable leaves alone on a line of its own, before a soft line break.
@@ -226,26 +225,26 @@ def _picture(media: Media, data: bytes) -> bytes:
     return head + encodebytes(data).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
 
 
-def _encoded(text: str, value: Callable[[str], str]) -> Iterator[bytes | Fill]:
-    """Quoted-printable pieces of `text`; each placeholder stands between two soft line breaks."""
+def _encoded(text: str, escape: Callable[[str], str]) -> Iterator[bytes | Fill]:
+    """Quoted-printable pieces of `text`; each hole stands between two soft line breaks."""
     end = 0
-    for found in PLACEHOLDER.finditer(text):
-        yield _quoted(text[end : found.start()], text=True) + b"=\r\n"
-        yield _hole(found[1], found[2] or "", value)
+    for hole in holes(text):
+        yield _quoted(text[end : hole.start], text=True) + b"=\r\n"
+        yield _filler(hole, _picture_of if hole.name == OPEN_PICTURE else escape)
         yield b"=\r\n"
-        end = found.end()
+        end = hole.end
     yield _quoted(text[end:], text=True)
 
 
-def _hole(name: str, fallback: str, value: Callable[[str], str]) -> Fill:
-    if name == OPEN_PICTURE:
-        value = _picture_of
-    fallback = html.unescape(fallback)  # in the HTML part the author's words are escaped already
-    otherwise = _quoted_value(value(fallback))
+def _filler(hole: Hole, escape: Callable[[str], str]) -> Fill:
+    otherwise = _quoted_value(hole.value(hole.fallback, escape=escape))
+    as_it_is = hole.name == CLICK_QUERY  # a part of our own address, made for it
 
     def fill(values: Mapping[str, str]) -> bytes:
-        found = values.get(name)
-        return _quoted_value(value(found)) if found else otherwise
+        found = values.get(hole.name)
+        if not found:
+            return otherwise
+        return _quoted_value(escape(found) if as_it_is else hole.value(found, escape=escape))
 
     return fill
 
@@ -280,8 +279,3 @@ def _quoted(value: str, *, text: bool) -> bytes:
 def plain_subject(title: str) -> str:
     """A title as one line."""
     return " ".join("".join(c if c.isprintable() else " " for c in title).split())
-
-
-def impersonal(text: str) -> str:
-    """`text` with every placeholder replaced by its fallback: for what all readers share."""
-    return PLACEHOLDER.sub(lambda found: found[2] or "", text)

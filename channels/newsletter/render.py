@@ -12,7 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from channels.base import Account
-from channels.newsletter.compose import UNSUBSCRIBE, content_id, impersonal, plain_subject
+from channels.newsletter.compose import UNSUBSCRIBE, content_id, plain_subject
+from channels.newsletter.holes import impersonal
 from channels.newsletter.settings import NewsletterSettings
 from channels.posts import Media, Message, Part, Post
 from channels.sentences import reroute_note

@@ -1,5 +1,6 @@
 """Mails parsed back by the standard library and verified by dkimpy."""
 
+import html
 import re
 from collections.abc import Mapping
 from email import message_from_bytes, policy
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from channels.newsletter.compose import Letter
 from channels.newsletter.headers import UnsafeHeaderError, envelope, phrase
+from channels.newsletter.holes import impersonal
 from channels.newsletter.settings import NewsletterSettings
 from channels.posts import Media, Reroute
 
@@ -127,6 +129,46 @@ def test_any_value_is_read_back_in_the_text_part(value: str) -> None:
     mail = _parsed(letter.to(reader(attributes={"city": value}), key="k").content)
     text = _part(mail, "plain").replace("\r\n", "\n")
     assert f"Ville : {value or 'inconnue'}, voilà" in text
+
+
+@pytest.mark.parametrize(
+    ("written", "values", "leads_to"),
+    [
+        ("[Book](https://x.example/?n={{name}}&d=2)", {}, "https://x.example/?n=Am%C3%A9lie&d=2"),
+        ("[Book](https://x.example/{{city|nowhere}})", {"city": 'a b"/<&?'},
+         "https://x.example/a%20b%22%2F%3C%26%3F"),
+        ("[Book](https://x.example/{{city|nowhere}})", {}, "https://x.example/nowhere"),
+        ("[Book](<https://x.example/{{ city | no town }}>)", {}, "https://x.example/no%20town"),
+        ("[Book](https://x.example/{{city}})", {}, "https://x.example/"),
+        ("[Mine]({{portal}})", {"portal": "https://x.example/?a=1&b=2"},
+         "https://x.example/?a=1&b=2"),
+        ("[Mine]({{portal}})", {"portal": "javascript:alert(1)"}, "javascript%3Aalert%281%29"),
+        ("[Stop]({{unsubscribe_url}})", {}, "https://librairie.example.org/u/abc123"),
+    ],
+)  # fmt: skip
+def test_a_readers_own_value_in_a_links_address_is_part_of_the_address(
+    written: str, values: dict[str, str], leads_to: str
+) -> None:
+    mail = _parsed(_letter(settings(), body=written).to(reader(attributes=values), key="k").content)
+    label = written[1 : written.index("]")]
+    assert f"{label} ({leads_to})" in _part(mail, "plain")
+    (link,) = re.findall(rf'<a href="([^"]*)"[^>]*>{label}</a>', _part(mail, "html"))
+    assert html.unescape(link) == leads_to
+
+
+def test_the_posts_own_link_takes_a_readers_value_too() -> None:
+    letter = _letter(settings(), link="https://x.example/?c={{city|any town}}")
+    for values, leads_to in (({"city": "a&b c"}, "a%26b%20c"), ({}, "any%20town")):
+        mail = _parsed(letter.to(reader(attributes=values), key="k").content)
+        assert f"https://x.example/?c={leads_to}\n" in _part(mail, "plain").replace("\r", "")
+        assert f'"https://x.example/?c={leads_to}"' in _part(mail, "html")
+
+
+def test_what_all_readers_share_has_the_words_after_the_bar_in_its_addresses() -> None:
+    shared = impersonal(
+        '<a href="https://x.example/%7B%7Bcity%7Cno%20town%7D%7D">{{city|here}}</a>'
+    )
+    assert shared == '<a href="https://x.example/no%20town">here</a>'
 
 
 @pytest.mark.parametrize(
