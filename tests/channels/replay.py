@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
 
 from aiohttp import web
+
+from channels.outcome import AccessLost, RecipientOutcome, Rejected
 
 WIRE = Path(__file__).parent.parent / "wire"
 
@@ -36,6 +39,21 @@ def recorded(channel: str) -> dict[str, Recorded]:
         path.stem: Recorded(path.stem, **json.loads(path.read_text()))
         for path in sorted((WIRE / channel).glob("*.json"))
     }
+
+
+def assert_read(
+    outcome: RecipientOutcome, reply: Recorded, kind: type[Any], said: Mapping[str, Any]
+) -> None:
+    """That `reply` became an outcome of this kind, which says `said` (by dotted names), keeps the
+    reply's status as evidence, and tells what to do where a person has to."""
+    assert type(outcome) is kind, outcome
+    assert {path: attrgetter(path)(outcome) for path in said} == said
+    assert outcome.evidence.status == reply.status
+    if isinstance(outcome, AccessLost):
+        assert outcome.remedy
+    if isinstance(outcome, Rejected):
+        assert outcome.problem.detail
+        assert outcome.problem.remedy
 
 
 @dataclass(slots=True)

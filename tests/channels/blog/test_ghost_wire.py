@@ -31,7 +31,7 @@ from channels.outcome import (
 )
 from channels.posts import Media, Message, Post
 from tests.channels.blog.conftest import NOON
-from tests.channels.replay import Replay, recorded
+from tests.channels.replay import Replay, assert_read, recorded
 
 REPLIES = recorded("ghost")
 API = "/ghost/api/admin"
@@ -98,10 +98,7 @@ async def test_a_publication_ends_as_the_table_says(
 
     outcome = await GhostAdapter(tools).send(words(tools, replay), account(replay.url), key="k")
 
-    assert isinstance(outcome, kind)
-    for name, value in details.items():
-        assert getattr(outcome, name) == value, name
-    assert outcome.evidence.status == recorded_reply.status
+    assert_read(outcome, recorded_reply, kind, details)
     assert len(replay.asked) == 1
 
 

@@ -27,7 +27,7 @@ from channels.outcome import (
 )
 from channels.posts import Media, Post
 from tests.channels.blog.conftest import NOON
-from tests.channels.replay import Replay, recorded
+from tests.channels.replay import Replay, assert_read, recorded
 
 REPLIES = recorded("wordpress")
 POSTS = "/wp-json/wp/v2/posts"
@@ -97,10 +97,7 @@ async def test_a_publication_ends_as_the_table_says(
 ) -> None:
     outcome = await publish(tools, replay, reply)
 
-    assert isinstance(outcome, kind)
-    for name, value in details.items():
-        assert getattr(outcome, name) == value, name
-    assert outcome.evidence.status == REPLIES[reply].status
+    assert_read(outcome, REPLIES[reply], kind, details)
     assert [asked.method for asked in replay.asked] == ["GET", "POST"]
 
 

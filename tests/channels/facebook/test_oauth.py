@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from pydantic import SecretStr
 
 from channels.abilities import Connects
 from channels.base import Account, Tools
@@ -18,11 +17,12 @@ from channels.facebook.sandbox import FacebookSandbox
 from channels.http import HttpClient
 from channels.messenger.adapter import MessengerAdapter, MessengerSettings
 from channels.messenger.sandbox import VERIFY_TOKEN, MessengerSandbox
-from channels.outcome import AccessLost, AccessReason, Delivered, HealthStatus, Unavailable
+from channels.outcome import AccessLost, AccessReason, Delivered, HealthStatus
 from channels.posts import Message
 from channels.sandbox.server import PracticeServer
+from tests.channels.logins import BACK, STATE, CodeOf, LoginPromises, answer_dialog
 
-BACK = "https://estafette.example/connect/facebook"
+PAGES = (LE_PETIT_CAFE.id, "108811559930042")
 
 
 @pytest.fixture
@@ -30,45 +30,33 @@ def app(server: PracticeServer, platform: FacebookSandbox) -> GraphApp:
     return GraphApp(**platform.practice_app(f"{server.url}/facebook"))
 
 
-async def log_in(
-    http: HttpClient,
-    url: str,
-    *,
-    declined: str = "",
-    pages: tuple[str, ...] = (),
-    answer: str = "yes",
-) -> dict[str, str]:
-    """What a person does in the dialog; the query with which their browser comes back."""
-    shown = await http.request("GET", url)
-    assert shown.status == 200
+def dialog(url: str, declined: str = "", pages: tuple[str, ...] = PAGES) -> list[tuple[str, str]]:
+    """The form as a person leaves it who agrees."""
     (asked,) = parse_qs(urlsplit(url).query)["scope"]
-    form = [("scope", scope) for scope in asked.split(",") if scope != declined]
-    form += [("page", page) for page in pages or (LE_PETIT_CAFE.id, "108811559930042")]
-    body = "&".join(f"{name}={value}" for name, value in [*form, ("answer", answer)])
-    reply = await http.request(
-        "POST",
-        url,
-        data=body.encode(),
-        headers={"Content-Type": "application/x-www-form-urlencoded"},
-    )
-    assert reply.status == 302
-    back = urlsplit(reply.headers["Location"])
-    assert f"{back.scheme}://{back.netloc}{back.path}" == BACK
-    return {name: values[0] for name, values in parse_qs(back.query).items()}
+    ticked = [("scope", scope) for scope in asked.split(",") if scope != declined]
+    return [*ticked, *(("page", page) for page in pages), ("answer", "yes")]
 
 
-async def code_of(http: HttpClient, adapter: FacebookAdapter, app: GraphApp, **dialog: Any) -> str:
-    url = adapter.authorize_url(app, redirect_uri=BACK, state="s t/1")
-    query = await log_in(http, url, **dialog)
-    assert query["state"] == "s t/1"
-    return query["code"]
+@pytest.fixture
+def code_of(adapter: FacebookAdapter, http: HttpClient) -> CodeOf:
+    async def agree(app: GraphApp, **left: Any) -> str:
+        url = adapter.authorize_url(app, redirect_uri=BACK, state=STATE)
+        return (await answer_dialog(http, url, dialog(url, **left)))["code"]
+
+    return agree
+
+
+class TestLogin(LoginPromises):
+    secret = "app_secret"
+    refused = "access_denied"
+    address = "base_url"
 
 
 async def test_a_login_lists_the_pages_with_what_the_person_may_do(
-    adapter: FacebookAdapter, app: GraphApp, http: HttpClient, platform: FacebookSandbox
+    adapter: FacebookAdapter, app: GraphApp, code_of: CodeOf, platform: FacebookSandbox
 ) -> None:
     assert isinstance(adapter, Connects)
-    code = await code_of(http, adapter, app)
+    code = await code_of(app)
     candidates = await adapter.exchange(app, code=code, redirect_uri=BACK)
     assert isinstance(candidates, list)
     ours, theirs = candidates
@@ -93,13 +81,13 @@ async def test_a_login_lists_the_pages_with_what_the_person_may_do(
 async def test_an_app_that_is_not_live_is_said_before_anything_is_saved(
     adapter: FacebookAdapter,
     app: GraphApp,
-    http: HttpClient,
+    code_of: CodeOf,
     live: bool | None,  # noqa: FBT001 -- a table's column
     code: str | None,
     refused: bool,  # noqa: FBT001 -- a table's column
 ) -> None:
     app = app.model_copy(update={"live": live})
-    login = await code_of(http, adapter, app)
+    login = await code_of(app)
     candidates = await adapter.exchange(app, code=login, redirect_uri=BACK)
     assert isinstance(candidates, list)
     ours = candidates[0]
@@ -110,9 +98,9 @@ async def test_an_app_that_is_not_live_is_said_before_anything_is_saved(
 
 
 async def test_a_declined_permission_is_named_before_anything_is_saved(
-    adapter: FacebookAdapter, app: GraphApp, http: HttpClient
+    adapter: FacebookAdapter, app: GraphApp, code_of: CodeOf
 ) -> None:
-    code = await code_of(http, adapter, app, declined="pages_manage_posts")
+    code = await code_of(app, declined="pages_manage_posts")
     refused = await adapter.exchange(app, code=code, redirect_uri=BACK)
     assert isinstance(refused, AccessLost)
     assert refused.reason is AccessReason.PERMISSION
@@ -121,52 +109,12 @@ async def test_a_declined_permission_is_named_before_anything_is_saved(
 
 
 async def test_a_person_without_a_page_is_told_so(
-    adapter: FacebookAdapter, app: GraphApp, http: HttpClient
+    adapter: FacebookAdapter, app: GraphApp, code_of: CodeOf
 ) -> None:
-    code = await code_of(http, adapter, app, pages=("none",))
+    code = await code_of(app, pages=("none",))
     refused = await adapter.exchange(app, code=code, redirect_uri=BACK)
     assert isinstance(refused, AccessLost)
     assert refused.reason is AccessReason.ROLE
-
-
-async def test_who_says_no_comes_back_without_a_code(
-    adapter: FacebookAdapter, app: GraphApp, http: HttpClient
-) -> None:
-    url = adapter.authorize_url(app, redirect_uri=BACK, state="s")
-    query = await log_in(http, url, answer="no")
-    assert (query["error"], query["state"]) == ("access_denied", "s")
-    assert "code" not in query
-
-
-async def test_a_code_is_good_once_and_for_its_own_address(
-    adapter: FacebookAdapter, app: GraphApp, http: HttpClient
-) -> None:
-    code = await code_of(http, adapter, app)
-    assert isinstance(await adapter.exchange(app, code=code, redirect_uri=BACK), list)
-    again = await adapter.exchange(app, code=code, redirect_uri=BACK)
-    assert isinstance(again, AccessLost)
-    assert again.remedy
-    assert code not in repr(again)
-    other = await code_of(http, adapter, app)
-    elsewhere = await adapter.exchange(app, code=other, redirect_uri="https://evil.example/")
-    assert isinstance(elsewhere, AccessLost)
-
-
-async def test_a_wrong_secret_is_our_configuration(
-    adapter: FacebookAdapter, app: GraphApp, http: HttpClient
-) -> None:
-    code = await code_of(http, adapter, app)
-    wrong = app.model_copy(update={"app_secret": SecretStr("guessed")})
-    refused = await adapter.exchange(wrong, code=code, redirect_uri=BACK)
-    assert isinstance(refused, AccessLost)
-    assert refused.reason is AccessReason.MISCONFIGURED
-    assert "guessed" not in repr(refused)
-
-
-async def test_no_answer_is_no_refusal(adapter: FacebookAdapter, app: GraphApp) -> None:
-    nowhere = app.model_copy(update={"base_url": "http://127.0.0.1:1"})
-    ended = await adapter.exchange(nowhere, code="c", redirect_uri=BACK)
-    assert isinstance(ended, Unavailable)
 
 
 @pytest.mark.parametrize(
@@ -203,8 +151,8 @@ async def test_what_was_agreed_for_the_webhook_comes_with_the_inbox(
     held = platform.practice_app(f"{practice.url}/messenger")
     app = GraphApp.model_validate({**held, "verify_token": VERIFY_TOKEN})
     messenger = MessengerAdapter(Tools(http=http, now=lambda: datetime.now(UTC)))
-    url = messenger.authorize_url(app, redirect_uri=BACK, state="s")
-    code = (await log_in(http, url))["code"]
+    url = messenger.authorize_url(app, redirect_uri=BACK, state=STATE)
+    code = (await answer_dialog(http, url, dialog(url)))["code"]
     candidates = await messenger.exchange(app, code=code, redirect_uri=BACK)
     assert isinstance(candidates, list)
     settings = MessengerSettings.model_validate(candidates[0].settings)

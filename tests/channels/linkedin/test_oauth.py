@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from pydantic import SecretStr
 
 from channels.abilities import Connects
 from channels.base import Account
@@ -16,11 +14,10 @@ from channels.linkedin.adapter import LinkedIn
 from channels.linkedin.api import LinkedInSettings
 from channels.linkedin.oauth import LinkedInApp
 from channels.linkedin.sandbox import ORGANIZATION, THEIRS, TOKEN, LinkedInSandbox
-from channels.outcome import AccessLost, AccessReason, HealthStatus, Unavailable
+from channels.outcome import AccessLost, HealthStatus, Unavailable
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.server import PracticeServer
-
-BACK = "https://estafette.example/connect/linkedin/back"
+from tests.channels.logins import BACK, STATE, CodeOf, LoginPromises, answer_dialog
 
 
 @pytest.fixture
@@ -28,28 +25,26 @@ def app(server: PracticeServer, platform: LinkedInSandbox) -> LinkedInApp:
     return LinkedInApp.model_validate(platform.practice_app(f"{server.url}/linkedin"))
 
 
-async def log_in(http: HttpClient, url: str, answer: str = "yes") -> dict[str, str]:
-    """What a person does in the dialog; the query with which their browser comes back."""
-    assert (await http.request("GET", url)).status == 200
-    reply = await http.request("POST", url, form={"answer": answer})
-    assert reply.status == 302
-    back = urlsplit(reply.headers["Location"])
-    assert f"{back.scheme}://{back.netloc}{back.path}" == BACK
-    return {name: values[0] for name, values in parse_qs(back.query).items()}
+@pytest.fixture
+def code_of(adapter: LinkedIn, http: HttpClient) -> CodeOf:
+    async def agree(app: LinkedInApp) -> str:
+        url = adapter.authorize_url(app, redirect_uri=BACK, state=STATE)
+        return (await answer_dialog(http, url, [("answer", "yes")]))["code"]
+
+    return agree
 
 
-async def code_of(http: HttpClient, adapter: LinkedIn, app: LinkedInApp) -> str:
-    url = adapter.authorize_url(app, redirect_uri=BACK, state="s t/1")
-    query = await log_in(http, url)
-    assert query["state"] == "s t/1"
-    return query["code"]
+class TestLogin(LoginPromises):
+    secret = "client_secret"
+    refused = "user_cancelled_authorize"
+    address = "oauth_url"
 
 
 async def test_a_login_lists_the_pages_with_the_roles_the_person_has(
-    adapter: LinkedIn, app: LinkedInApp, http: HttpClient
+    adapter: LinkedIn, app: LinkedInApp, code_of: CodeOf
 ) -> None:
     assert isinstance(adapter, Connects)
-    code = await code_of(http, adapter, app)
+    code = await code_of(app)
     candidates = await adapter.exchange(app, code=code, redirect_uri=BACK)
     assert isinstance(candidates, list)
     ours, theirs = candidates
@@ -68,39 +63,6 @@ async def test_a_login_lists_the_pages_with_the_roles_the_person_has(
     assert health.status is HealthStatus.HEALTHY
 
 
-async def test_who_says_no_comes_back_without_a_code(
-    adapter: LinkedIn, app: LinkedInApp, http: HttpClient
-) -> None:
-    query = await log_in(http, adapter.authorize_url(app, redirect_uri=BACK, state="s"), "no")
-    assert (query["error"], query["state"]) == ("user_cancelled_authorize", "s")
-    assert "code" not in query
-
-
-async def test_a_code_is_good_once_and_for_its_own_address(
-    adapter: LinkedIn, app: LinkedInApp, http: HttpClient
-) -> None:
-    code = await code_of(http, adapter, app)
-    assert isinstance(await adapter.exchange(app, code=code, redirect_uri=BACK), list)
-    again = await adapter.exchange(app, code=code, redirect_uri=BACK)
-    assert isinstance(again, AccessLost)
-    assert again.remedy
-    assert code not in repr(again)
-    other = await code_of(http, adapter, app)
-    elsewhere = await adapter.exchange(app, code=other, redirect_uri="https://evil.example/")
-    assert isinstance(elsewhere, AccessLost)
-
-
-async def test_a_wrong_secret_is_our_configuration(
-    adapter: LinkedIn, app: LinkedInApp, http: HttpClient
-) -> None:
-    code = await code_of(http, adapter, app)
-    wrong = app.model_copy(update={"client_secret": SecretStr("guessed")})
-    refused = await adapter.exchange(wrong, code=code, redirect_uri=BACK)
-    assert isinstance(refused, AccessLost)
-    assert refused.reason is AccessReason.MISCONFIGURED
-    assert "guessed" not in repr(refused)
-
-
 @pytest.mark.parametrize(
     ("fault", "ended"),
     [(FaultName.PERMISSION_LOST, AccessLost), (FaultName.SERVER_ERROR, Unavailable)],
@@ -108,20 +70,20 @@ async def test_a_wrong_secret_is_our_configuration(
 async def test_pages_that_cannot_be_listed_are_no_pages(
     adapter: LinkedIn,
     app: LinkedInApp,
-    http: HttpClient,
+    code_of: CodeOf,
     platform: LinkedInSandbox,
     fault: FaultName,
     ended: type[Any],
 ) -> None:
-    code = await code_of(http, adapter, app)
+    code = await code_of(app)
     platform.faults.add(Fault(fault))
     assert isinstance(await adapter.exchange(app, code=code, redirect_uri=BACK), ended)
 
 
 async def test_one_closed_page_does_not_hide_the_others(
-    adapter: LinkedIn, app: LinkedInApp, http: HttpClient, platform: LinkedInSandbox
+    adapter: LinkedIn, app: LinkedInApp, code_of: CodeOf, platform: LinkedInSandbox
 ) -> None:
-    code = await code_of(http, adapter, app)
+    code = await code_of(app)
     platform.hidden.add(ORGANIZATION)
     candidates = await adapter.exchange(app, code=code, redirect_uri=BACK)
     assert isinstance(candidates, list)
@@ -130,9 +92,3 @@ async def test_one_closed_page_does_not_hide_the_others(
     assert closed.problem is not None
     assert closed.problem.code == "page-unseen"
     assert other.name == "Union des commerçants"
-
-
-async def test_no_answer_is_no_refusal(adapter: LinkedIn, app: LinkedInApp) -> None:
-    nowhere = app.model_copy(update={"oauth_url": "http://127.0.0.1:1/oauth"})
-    ended = await adapter.exchange(nowhere, code="c", redirect_uri=BACK)
-    assert isinstance(ended, Unavailable)

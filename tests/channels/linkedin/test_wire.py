@@ -26,7 +26,7 @@ from channels.outcome import (
 )
 from channels.posts import Message
 from tests.channels.linkedin.conftest import NOW
-from tests.channels.replay import Recorded, Replay, recorded
+from tests.channels.replay import Recorded, Replay, assert_read, recorded
 
 REPLIES = recorded("linkedin")
 URN = "urn:li:share:7141138937766391808"
@@ -98,14 +98,7 @@ async def test_reply_is_read_as_documented(
 ) -> None:
     replay.on("POST", "/rest/posts", REPLIES[name])
     outcome = await linkedin.send(HELLO, page, key="k")
-    kind, said = READINGS[name]
-    assert isinstance(outcome, kind), outcome
-    for path, value in said.items():
-        found: Any = outcome
-        for step in path.split("."):
-            found = getattr(found, step)
-        assert found == value
-    assert outcome.evidence.status == REPLIES[name].status
+    assert_read(outcome, REPLIES[name], *READINGS[name])
     assert sum(asked.method == "POST" for asked in replay.asked) == 1
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -30,7 +29,7 @@ from channels.outcome import (
 )
 from channels.posts import Message
 from channels.sandbox.faults import Fault, FaultName
-from tests.channels.replay import Recorded, Replay, recorded
+from tests.channels.replay import Recorded, Replay, assert_read, recorded
 
 REPLIES = recorded("messenger")
 NOW = datetime(2026, 11, 22, 17, 0, 30, tzinfo=UTC)
@@ -103,10 +102,7 @@ async def test_a_message_that_is_answered_so(
 ) -> None:
     replay.on("POST", f"{PAGE}/messages", REPLIES[name])
     outcome = await courier.send(AWA, key="d1:c1")
-    kind, said = READINGS[name]
-    assert type(outcome) is kind
-    assert {path: attrgetter(path)(outcome) for path in said} == said
-    assert outcome.evidence.status == REPLIES[name].status
+    assert_read(outcome, REPLIES[name], *READINGS[name])
 
 
 def test_every_documented_reply_is_read_by_a_test() -> None:
