@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import uvloop
@@ -122,16 +123,19 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _line(name: str, took: list[float], seconds: float, cpu: float) -> str:
+def _line(name: str, took: list[float], seconds: float, cpu: float) -> dict[str, Any]:
+    """Posts a second, how long each took, and the server's processor time for each, in ms."""
     cuts = statistics.quantiles(took, n=100)
-    return (
-        f"{name}: {len(took) / seconds:.0f} posts/s ({DELIVERIES} deliveries each), "
-        f"p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms, max {max(took):.1f} ms, "
-        f"{cpu / len(took) * 1000:.2f} ms of processor a post\n"
-    )
+    line = {
+        "bench": f"api-{name}", "deliveries": DELIVERIES, "per_second": round(len(took) / seconds),
+        "p50_ms": round(cuts[49], 1), "p99_ms": round(cuts[98], 1), "max_ms": round(max(took), 1),
+        "cpu_ms": round(cpu / len(took) * 1000, 2),
+    }  # fmt: skip
+    print(json.dumps(line), flush=True)
+    return line
 
 
-async def measure(pid: int, port: int, secret: str, seconds: float) -> None:
+async def measure(pid: int, port: int, secret: str, seconds: float) -> list[dict[str, Any]]:
     """The client's side."""
     url = f"http://127.0.0.1:{port}/api/v1/posts"
     headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
@@ -146,14 +150,16 @@ async def measure(pid: int, port: int, secret: str, seconds: float) -> None:
         await _flood(post, 10, 1)
         used = _cpu(pid)
         took = await _flood(post, 50, seconds)
-        sys.stdout.write(_line("fifty clients", took, seconds, _cpu(pid) - used))
-        for rate in (300.0, len(took) / seconds / 2):
+        lines = [_line("most", took, seconds, _cpu(pid) - used)]
+        for name, rate in (("at-300", 300.0), ("at-half", len(took) / seconds / 2)):
             used = _cpu(pid)
             steady = await _steady(post, rate, seconds)
-            sys.stdout.write(_line(f"steady {rate:.0f}/s", steady, seconds, _cpu(pid) - used))
+            lines.append(_line(name, steady, seconds, _cpu(pid) - used))
+        return lines
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """One JSON line a load: as much as fifty clients can send, 300 a second, half of the most."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--database-url", default="")
@@ -167,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             data_dir=options.serve, database_url=options.database_url, redis_url="none"
         )
         uvloop.run(serve(settings))
-        return
+        return []
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "tests.bench.api", "--serve", directory]
         command += ["--database-url", options.database_url]
@@ -178,9 +184,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             port, secret = server.stdout.readline().split()
             os.sched_setaffinity(0, cores[1:] or cores)
             try:
-                uvloop.run(measure(server.pid, int(port), secret, options.seconds))
+                lines = uvloop.run(measure(server.pid, int(port), secret, options.seconds))
             finally:
+                os.sched_setaffinity(0, cores)
                 server.kill()
+    kind = "postgresql" if options.database_url.startswith("postgresql") else "sqlite"
+    return [{**line, "database": kind} for line in lines]
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ async def restart(kind: str) -> dict[str, float]:
             await first.wait()
         killed = time.time()
         async with worker(directory / "one", url):
-            await _none(services.database, _QUEUED)
+            await none(services.database, _QUEUED)
         doubtful = await _count(services.database, _DOUBTFUL)
         ended = await support.last_commit(services.database) / support.SECOND
     return {"in_doubt": doubtful, "in_flight_at_most": CONCURRENCY, "seconds": ended - killed}
@@ -126,7 +126,7 @@ async def elsewhere() -> dict[str, float]:
         killed = time.time()
         its = _CLAIMED & deliveries.c.worker.contains(f"-{first.pid}-")
         left = await _count(services.database, its)
-        await _none(services.database, its)
+        await none(services.database, its)
         return {"seconds": time.time() - killed, "claimed_by_the_dead": left,
                 "lease": services.settings.lease}  # fmt: skip
 
@@ -154,7 +154,7 @@ async def _count(database: Database, which: ColumnElement[bool]) -> int:
         return int((await connection.execute(statement)).scalar_one())
 
 
-async def _none(database: Database, which: ColumnElement[bool]) -> None:
+async def none(database: Database, which: ColumnElement[bool]) -> None:
     """Return once there is none of these."""
     while True:
         if not await _count(database, which):
