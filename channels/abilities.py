@@ -192,11 +192,12 @@ class Bookmark:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Haul:
     """Mails that came after a bookmark, by UID, as they are, long ones cut; `bookmark` is behind
-    them. `more`: others wait."""
+    them. `more`: others wait. `changed`: the settings to store, by name, secrets in clear."""
 
     bookmark: Bookmark
     mails: Mapping[int, bytes]
     more: bool
+    changed: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @runtime_checkable
@@ -212,4 +213,13 @@ class Collects(Channel, Protocol):
     ) -> Haul | AccessLost | Unavailable:
         """Put away the mails `handled` (UIDs below `since`), then read what came after `since`
         (None: everything), a limited number at a time. Other mails are left as they are."""
+        ...
+
+
+@runtime_checkable
+class Prechecks(Channel, Protocol):
+    """A channel that needs more than publishing does: looked at before an account is stored."""
+
+    async def precheck(self, account: Account[Any]) -> AccessLost | Unavailable | None:
+        """Why something beside publishing would not work with these settings; None: all will."""
         ...

@@ -3,8 +3,11 @@ remedy, and nothing is stored."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from channels.abilities import Prechecks
 from channels.base import Account, Channel, ChannelSettings
-from channels.outcome import Health, HealthStatus
+from channels.outcome import AccessLost, Health, HealthStatus, Unavailable
 from scheduler.health import examine
 from scheduler.refusals import FieldError, Refusal, RefusedError
 
@@ -31,4 +34,26 @@ async def admit(channel: Channel, settings: ChannelSettings, name: str) -> Healt
             f"nothing can be published to {name}: {health.detail}",
             [FieldError("settings", health.detail, remedy)],
         )
+    await _prechecked(channel, Account(id="", name=name, settings=settings))
     return health
+
+
+async def _prechecked(channel: Channel, account: Account[Any]) -> None:
+    if not isinstance(channel, Prechecks):
+        return
+    match await channel.precheck(account):
+        case None:
+            return
+        case AccessLost(detail=detail, remedy=remedy):
+            raise RefusedError(
+                Refusal.INVALID,
+                f"something is amiss with {account.name}: {detail}",
+                [FieldError("settings", detail, remedy)],
+            )
+        case Unavailable(reason=reason):
+            remedy = "look whether the server answers, or send check: false to store it unseen"
+            raise RefusedError(
+                Refusal.UNAVAILABLE,
+                f"{account.name} does not answer: {reason}",
+                [FieldError("settings", reason, remedy)],
+            )

@@ -106,6 +106,7 @@ def collector_of(services: Services) -> Collector:
         roster=services.roster,
         clock=services.clock,
         returns=returns_of(services),
+        vault=services.vault,
     )
 
 

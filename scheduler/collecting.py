@@ -7,9 +7,10 @@ so that a kill anywhere neither skips a report nor counts it twice.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
@@ -20,10 +21,12 @@ from scheduler.audience.returns import Kind, Returned, read, slot_of
 from scheduler.clock import Clock
 from scheduler.returned import Returns
 from scheduler.roster import Member, Roster
+from scheduler.store import accounts
 from scheduler.store import returns as store
 from scheduler.store.alerts import raise_alert, resolve
 from scheduler.store.db import Database
 from scheduler.store.returns import Progress
+from scheduler.vault import Vault
 
 log = structlog.get_logger()
 
@@ -42,6 +45,7 @@ class Collector:
     roster: Roster
     clock: Clock
     returns: Returns
+    vault: Vault
 
     async def round(self) -> int:
         """Read what is new in all mailboxes; how many reports told us something new."""
@@ -90,8 +94,20 @@ class Collector:
         if not isinstance(found, Haul):
             await self._broken(member, found)
             return 0, False
+        if found.changed:
+            await self.keep(member, found.changed)
         handled, told = await self._applied(member, before, found)
         return told, found.more or bool(handled)
+
+    async def keep(self, member: Member, changed: Mapping[str, Any]) -> None:
+        """Another refresh token, say. Who changed the account meanwhile is right."""
+        before = member.account.settings
+        settings = type(before).model_validate({**dict(before), **changed})
+        async with self.database.write() as connection:
+            await accounts.renew(
+                connection, self.vault, account_id=member.id, before=before, settings=settings,
+                now=self.clock.micros(),
+            )  # fmt: skip
 
     async def _applied(
         self, member: Member, before: Progress, found: Haul

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import delete, insert, select
 
 from channels.abilities import Collects, Haul
+from scheduler.admission import admit
 from scheduler.audience.exporting import person
 from scheduler.audience.returns import Kind, tag_of
 from scheduler.care import collector_of
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
+from scheduler.refusals import Refusal, RefusedError
 from scheduler.returned import TOO_OFTEN
 from scheduler.roster import Member
 from scheduler.services import Services, open_services
@@ -29,6 +32,7 @@ from scheduler.store.return_tables import mailboxes, returns
 from scheduler.store.tables import deliveries, posts
 from scheduler.web.public import key_of
 from tests.audience.test_returns import _bounce, _complaint
+from tests.channels.newsletter.support import practice
 from tests.support.mailbox import PracticeMailbox
 from tests.web.support import connect
 
@@ -335,3 +339,43 @@ async def mailed(bench: Bench, name: str, now: int, refused: dict[str, str]) -> 
                 for reader, code in refused.items()
             ],
         )  # fmt: skip
+
+
+async def test_a_mailbox_is_looked_at_before_its_account_is_stored(
+    bench: Bench, tmp_path: Path
+) -> None:
+    async with practice() as (_, connected):
+        relays = [one.model_dump() for one in connected.settings.relays]
+        channel = bench.services.registry["newsletter"]
+
+        async def admitted(**mailbox: Any) -> None:
+            given = {**settings_for(bench.box, **mailbox), "relays": relays}
+            await admit(channel, channel.settings_type.model_validate(given), "Letter")
+
+        await admitted()
+        for wrong, words in (
+            ({"password": "wrong"}, "correct user and password"),
+            ({"folder": "Nowhere"}, "correct the name of the folder"),
+        ):
+            with pytest.raises(RefusedError) as refused:
+                await admitted(**wrong)
+            assert refused.value.refusal is Refusal.INVALID
+            assert words in refused.value.errors[0].remedy
+        with pytest.raises(RefusedError) as away:
+            await admitted(port=1)
+        assert away.value.refusal is Refusal.UNAVAILABLE
+    assert bench.box.seen == set()
+
+
+async def test_a_renewed_refresh_token_is_stored_with_the_account(bench: Bench) -> None:
+    member = (await bench.services.roster.everyone())[bench.account_id]
+    mailbox: Any = member.account.settings
+    box = mailbox.returns.model_copy(update={"password": SecretStr("other")})
+    collector = collector_of(bench.services)
+    await collector.keep(member, {"returns": box})
+    async with bench.services.database.read() as connection:
+        row = await accounts.get(connection, bench.account_id)
+    assert row is not None
+    assert "other" not in str(row["settings"])
+    held = bench.services.vault.open(row["secrets"])
+    assert "other" in str(held)

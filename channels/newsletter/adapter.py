@@ -18,6 +18,7 @@ from channels.newsletter.feedback import desk, ses
 from channels.newsletter.feedback.ses import Certificates
 from channels.newsletter.feedback.settings import AmazonSes
 from channels.newsletter.headers import UnsafeHeaderError
+from channels.newsletter.mailbox_login import MailboxKeys
 from channels.newsletter.proof import proof_of
 from channels.newsletter.relay import Road, look
 from channels.newsletter.render import public_url, render
@@ -64,6 +65,7 @@ class Newsletter:
         self._now = tools.now
         self._dns_server = tools.dns_server
         self.certificates = Certificates(tools.http)
+        self._mailboxes = MailboxKeys(tools.http, tools.now)
 
     def render(self, post: Post, account: Account[Any], part: Part = Part.POST) -> Message:
         return render(post, account, part)
@@ -173,7 +175,16 @@ class Newsletter:
     ) -> Haul | AccessLost | Unavailable:
         from channels.newsletter.mailbox import visit
 
-        return await asyncio.to_thread(visit, account.settings.returns, since, handled)
+        box = account.settings.returns
+        return await self._mailboxes.visit(box, lambda token: visit(box, since, handled, token))
+
+    async def precheck(self, account: Account[Any]) -> AccessLost | Unavailable | None:
+        from channels.newsletter.mailbox import check
+
+        box = account.settings.returns
+        if box is None:
+            return None
+        return await self._mailboxes.check(box, lambda token: check(box, token))
 
 
 def _unwritable(error: OSError | UnsafeHeaderError) -> Problem:

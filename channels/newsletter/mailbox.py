@@ -6,8 +6,9 @@ imapclient waits, so that all of it runs in a thread; one visit is one connectio
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 from imapclient import SEEN, IMAPClient
 from imapclient.exceptions import IMAPClientError, LoginError
@@ -21,22 +22,36 @@ AT_ONCE = 50
 # What a report says stands at its head; the mail that it encloses may be long.
 MOST_BYTES = 256 * 1024
 TIMEOUT = 20.0
+_NO_PASSWORDS = ("gmail.com", "googlemail.com", "office365.com", "outlook.com")
+Found = TypeVar("Found")
 _BODY = f"BODY.PEEK[]<0.{MOST_BYTES}>"
 _BODY_ANSWER = b"BODY[]<0>"
 
 
 def visit(
-    mailbox: Mailbox, since: Bookmark | None, handled: Sequence[int]
+    mailbox: Mailbox, since: Bookmark | None, handled: Sequence[int], token: str = ""
 ) -> Haul | AccessLost | Unavailable:
-    """Put away what was handled, then read what is new; waits for the server."""
+    """Put away what was handled, then read what is new; waits for the server. `token`: to log in
+    with instead of the password."""
+    return _inside(mailbox, token, lambda client: _visit(client, mailbox, since, handled))
+
+
+def check(mailbox: Mailbox, token: str = "") -> AccessLost | Unavailable | None:
+    """Log in and open the folder, and change nothing; waits for the server. None: all is well."""
+    return _inside(mailbox, token, lambda client: _missing(client, mailbox))
+
+
+def _inside(
+    mailbox: Mailbox, token: str, work: Callable[[IMAPClient], Found | AccessLost]
+) -> Found | AccessLost | Unavailable:
     try:
-        with _open(mailbox) as client:
-            return _visit(client, mailbox, since, handled)
+        with _open(mailbox, token) as client:
+            return work(client)
     except LoginError as error:
         return _lost(
             mailbox,
             detail=f"login refused ({_words(error)})",
-            remedy="correct user and password in the account's settings, under returns",
+            remedy=_login_remedy(mailbox),
             reason=AccessReason.TOKEN,
         )
     except (OSError, IMAPClientError) as error:
@@ -48,7 +63,7 @@ def visit(
 
 
 @contextmanager
-def _open(mailbox: Mailbox) -> Iterator[IMAPClient]:
+def _open(mailbox: Mailbox, token: str) -> Iterator[IMAPClient]:
     context = None if mailbox.tls == "none" else tls_context(mailbox.ca_file)
     client = IMAPClient(
         mailbox.host,
@@ -60,10 +75,28 @@ def _open(mailbox: Mailbox) -> Iterator[IMAPClient]:
     try:
         if mailbox.tls == "starttls":
             _encrypt(client, context)
-        client.login(mailbox.username, mailbox.password.get_secret_value())
+        _log_in(client, mailbox, token)
         yield client
     finally:
         _leave(client)
+
+
+def _log_in(client: IMAPClient, mailbox: Mailbox, token: str) -> None:
+    """Error: LoginError."""
+    if mailbox.password is not None:
+        client.login(mailbox.username, mailbox.password.get_secret_value())
+    elif client.has_capability("AUTH=OAUTHBEARER"):
+        client.oauthbearer_login(mailbox.username, token)
+    else:
+        client.oauth2_login(mailbox.username, token)
+
+
+def _login_remedy(mailbox: Mailbox) -> str:
+    if mailbox.oauth is not None:
+        return "let the application read this user's mailbox: scope and user have to fit"
+    if mailbox.host.endswith(_NO_PASSWORDS):
+        return "this provider takes no password: set oauth in the account's settings, under returns"
+    return "correct user and password in the account's settings, under returns"
 
 
 def _leave(client: IMAPClient) -> None:
@@ -83,12 +116,9 @@ def _encrypt(client: IMAPClient, context: ssl.SSLContext | None) -> None:
 def _visit(
     client: IMAPClient, mailbox: Mailbox, since: Bookmark | None, handled: Sequence[int]
 ) -> Haul | AccessLost:
-    try:
-        opened = client.select_folder(mailbox.folder, readonly=not handled)
-    except IMAPClientError as error:
-        detail = f"the folder {mailbox.folder} cannot be opened ({_words(error)})"
-        remedy = "correct the name of the folder in the account's settings, under returns"
-        return _lost(mailbox, detail=detail, remedy=remedy)
+    opened = _opened(client, mailbox, readonly=not handled)
+    if isinstance(opened, AccessLost):
+        return opened
     validity = int(opened[b"UIDVALIDITY"])
     known = since is not None and since.validity == validity
     after = since.uid if known and since is not None else 0
@@ -105,6 +135,23 @@ def _visit(
         mails={uid: mails[uid][_BODY_ANSWER] or b"" for uid in chosen if uid in mails},
         more=len(waiting) > len(chosen),
     )
+
+
+def _missing(client: IMAPClient, mailbox: Mailbox) -> AccessLost | None:
+    opened = _opened(client, mailbox, readonly=True)
+    return opened if isinstance(opened, AccessLost) else None
+
+
+def _opened(
+    client: IMAPClient, mailbox: Mailbox, *, readonly: bool
+) -> Mapping[bytes, Any] | AccessLost:
+    try:
+        opened: Mapping[bytes, Any] = client.select_folder(mailbox.folder, readonly=readonly)
+    except IMAPClientError as error:
+        detail = f"the folder {mailbox.folder} cannot be opened ({_words(error)})"
+        remedy = "correct the name of the folder in the account's settings, under returns"
+        return _lost(mailbox, detail=detail, remedy=remedy)
+    return opened
 
 
 def _put_away(client: IMAPClient, mailbox: Mailbox, handled: Sequence[int]) -> AccessLost | None:

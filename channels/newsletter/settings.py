@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -75,10 +76,36 @@ class Relay(BaseModel):
         return f"{self.host}:{self.port}"
 
 
+class MailboxOAuth(BaseModel):
+    """How to get access tokens for a mailbox that takes no password: of the application that its
+    owner registered at the provider (`token_url`: https://oauth2.googleapis.com/token,
+    https://login.microsoftonline.com/common/oauth2/v2.0/token), with the refresh token that it was
+    given. Microsoft wants `scope`: https://outlook.office.com/IMAP.AccessAsUser.All
+    offline_access."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    token_url: str = Field(max_length=500)
+    client_id: Line = Field(min_length=1, max_length=500)
+    client_secret: SecretStr = SecretStr("")
+    refresh_token: SecretStr = Field(min_length=1)
+    scope: Line = Field(default="", max_length=1000)
+
+    @field_validator("token_url")
+    @classmethod
+    def _encrypted(cls, value: str) -> str:
+        url = urlsplit(value)
+        if url.hostname and (
+            url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))
+        ):
+            return value
+        raise ValueError("must be an https:// address: secrets are sent there")
+
+
 class Mailbox(BaseModel):
     """The IMAP mailbox that `envelope_from` leads to. Mails that told us something are marked as
-    seen, or moved to the folder `move_to`; all others are left as they are. `ca_file`: as a
-    relay's."""
+    seen, or moved to the folder `move_to`; all others are left as they are. Either `password` or
+    `oauth`, which Gmail and Microsoft 365 want. `ca_file`: as a relay's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -86,13 +113,16 @@ class Mailbox(BaseModel):
     port: int = Field(default=993, ge=1, le=65535)
     tls: Literal["none", "starttls", "tls"] = "tls"
     username: str = Field(min_length=1, max_length=320)
-    password: SecretStr
+    password: SecretStr | None = None
+    oauth: MailboxOAuth | None = None
     folder: Line = Field(default="INBOX", min_length=1, max_length=200)
     move_to: Line = Field(default="", max_length=200)
     ca_file: Path | None = None
 
     @model_validator(mode="after")
     def _sensible(self) -> Mailbox:
+        if (self.password is None) == (self.oauth is None):
+            raise ValueError("give either password or oauth: the way to log in")
         if self.tls == "none" and not _is_loopback(self.host):
             raise ValueError(
                 f"{self.host}: a password is never sent unencrypted; "

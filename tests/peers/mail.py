@@ -57,13 +57,15 @@ def missing() -> str:
 
 @dataclass(frozen=True, slots=True)
 class MailHost:
-    """Both servers, running. Ports on 127.0.0.1; `ca` is the certificate they show."""
+    """Both servers, running. Ports on 127.0.0.1; `ca` is the certificate they show.
+    At `tokens` Dovecot asks whose an access token is (RFC 7662, /introspect)."""
 
     folder: Path
     submission: int
     plain: int
     imap: int
     ca: Path
+    tokens: int = 0
 
     @contextmanager
     def inbox(self, owner: str) -> Iterator[IMAPClient]:
@@ -107,9 +109,9 @@ class MailHost:
 def running(folder: Path) -> Iterator[MailHost]:
     """Both servers below `folder`, whose path has to be short (their sockets)."""
     folder.chmod(0o755)
-    submission, plain, imap = _free_ports(3)
+    submission, plain, imap, tokens = _free_ports(4)
     certificate = _certificate(folder)
-    host = MailHost(folder, submission, plain, imap, certificate)
+    host = MailHost(folder, submission, plain, imap, certificate, tokens)
     _write_dovecot(host)
     _write_postfix(host)
     config = ["postfix", "-c", str(folder / "postfix")]
@@ -143,6 +145,14 @@ def _write_dovecot(host: MailHost) -> None:
     users = folder / "users"
     users.write_text("".join(f"{owner}:{{PLAIN}}{PASSWORD}::::::\n" for owner in OWNERS))
     users.chmod(0o644)
+    (folder / "oauth2.conf").write_text(f"""
+introspection_url = http://127.0.0.1:{host.tokens}/introspect
+introspection_mode = post
+force_introspection = yes
+username_attribute = email
+active_attribute = active
+active_value = true
+""")
     (folder / "dovecot.conf").write_text(f"""
 base_dir = {folder}/dovecot
 state_dir = {folder}/dovecot-state
@@ -154,7 +164,7 @@ ssl_cert = <{host.ca}
 ssl_key = <{folder}/key.pem
 disable_plaintext_auth = no
 auth_failure_delay = 0
-auth_mechanisms = plain login
+auth_mechanisms = plain login xoauth2 oauthbearer
 mail_location = maildir:{mail}/%u
 mail_uid = mail
 mail_gid = mail
@@ -164,7 +174,13 @@ namespace inbox {{
   inbox = yes
 }}
 passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/oauth2.conf
+}}
+passdb {{
   driver = passwd-file
+  mechanisms = plain login
   args = username_format=%u {users}
 }}
 userdb {{

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -21,14 +22,14 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from imapclient import SEEN
+from imapclient import SEEN, IMAPClient
 from sqlalchemy import insert, select
 
 from channels.abilities import Haul
 from channels.base import Account
 from channels.newsletter.deliverability.dns import Resolver
 from channels.newsletter.deliverability.inspect import Inspection
-from channels.newsletter.mailbox import visit
+from channels.newsletter.mailbox import check, visit
 from channels.newsletter.settings import Mailbox
 from channels.outcome import AccessLost, AccessReason, Delivered, HealthStatus, Outcome, Unavailable
 from scheduler.audience.returns import read
@@ -426,3 +427,37 @@ def test_a_bounce_of_postfix_is_read_only_with_our_key(host: MailHost) -> None:
     reports = [one for one in host.mails(BOUNCES) if b"multipart/report" in one]
     assert reports, "the mailing before this test left one"
     assert [read(b"another key", one) for one in reports] == [None] * len(reports)
+
+
+@pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "XOAUTH2"])
+async def test_dovecot_lets_in_whom_the_provider_s_access_token_names(
+    host: MailHost, mechanism: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    owner = BOUNCES
+
+    async def introspect(request: web.Request) -> web.Response:
+        given = str((await request.post())["token"])
+        asked.append(given)
+        return web.json_response({"active": given == "good-token", "email": owner})
+
+    app = web.Application()
+    app.router.add_post("/introspect", introspect)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", host.tokens).start()
+    if mechanism == "XOAUTH2":  # as with a server that speaks this alone
+        monkeypatch.setattr(IMAPClient, "has_capability", lambda _, name: "OAUTH" not in name)
+    oauth = {"token_url": "https://provider.example/token", "client_id": "c", "refresh_token": "r"}
+    box = returns_at(host, username=BOUNCES, password=None, oauth=oauth)
+    try:
+        assert await asyncio.to_thread(check, box, "good-token") is None
+        assert isinstance(await asyncio.to_thread(visit, box, None, (), "good-token"), Haul)
+        wrong = await asyncio.to_thread(check, box, "bad-token")
+        assert isinstance(wrong, AccessLost)
+        assert wrong.reason is AccessReason.TOKEN
+        owner = SENDER
+        assert isinstance(await asyncio.to_thread(check, box, "good-token"), AccessLost)
+    finally:
+        await runner.cleanup()
+    assert set(asked) == {"good-token", "bad-token"}

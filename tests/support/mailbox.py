@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ _LINE = re.compile(r"(?P<tag>\S+) (?P<rest>.*)\r\n", re.DOTALL)
 
 @dataclass(slots=True)
 class PracticeMailbox:
-    """`mails`: by UID, in INBOX; `moved`: by folder, the UIDs that went there. `before`: called
-    with each command before it is carried out; ConnectionError cuts the connection."""
+    """`mails`: by UID, in INBOX; `moved`: by folder, the UIDs that went there. `mechanisms`: logins
+    (SASL) by `access_token`, each told in `authenticated`. `before`: called with each command
+    before it is carried out; ConnectionError cuts the connection."""
 
     mails: dict[int, bytes] = field(default_factory=dict)
     validity: int = 1
@@ -26,6 +28,9 @@ class PracticeMailbox:
     moved: dict[str, set[int]] = field(default_factory=dict)
     before: Callable[[str], None] = lambda _: None
     logins: int = 0
+    mechanisms: tuple[str, ...] = ()
+    access_token: str = ""
+    authenticated: list[tuple[str, str]] = field(default_factory=list)
     port: int = 0
     _server: asyncio.Server | None = None
     _open: set[asyncio.Task[None]] = field(default_factory=set)
@@ -70,7 +75,12 @@ class PracticeMailbox:
             except ConnectionError:
                 writer.transport.abort()
                 return
-            untagged, end = self._answer(rest)
+            if rest.startswith("AUTHENTICATE "):
+                writer.write(b"+ \r\n")
+                said = b64decode(await reader.readline()).decode()
+                untagged, end = list[bytes](), self._authenticated(rest.split()[1], said)
+            else:
+                untagged, end = self._answer(rest)
             writer.write(b"".join(b"* " + one + b"\r\n" for one in untagged))
             writer.write(f"{tag} {end}\r\n".encode())
             await writer.drain()
@@ -84,7 +94,8 @@ class PracticeMailbox:
             return self._by_uid(verb, rest)
         match verb:
             case "CAPABILITY":
-                return [b"CAPABILITY IMAP4rev1 MOVE UIDPLUS"], "OK done"
+                able = " ".join(f"AUTH={name}" for name in self.mechanisms)
+                return [f"CAPABILITY IMAP4rev1 MOVE UIDPLUS {able}".strip().encode()], "OK done"
             case "LOGIN":
                 self.logins += 1
                 well = rest.endswith(f'"{self.password}"')
@@ -93,6 +104,13 @@ class PracticeMailbox:
                 return [b"BYE"], "OK out"
             case _:
                 return self._on_folder(verb, rest.rpartition(" ")[2].strip('"'))
+
+    def _authenticated(self, mechanism: str, said: str) -> str:
+        self.logins += 1
+        self.authenticated.append((mechanism, said))
+        fields = said.split("\x01")
+        well = f"auth=Bearer {self.access_token}" in fields and mechanism in self.mechanisms
+        return "OK in" if well else "NO [AUTHENTICATIONFAILED] wrong token"
 
     def _on_folder(self, verb: str, name: str) -> tuple[list[bytes], str]:
         match verb:
