@@ -51,6 +51,7 @@ class Books:
         self._checked_at = 0
         self._exhausted = False
         self._closing = False
+        self._asked = False  # for a turn, since the last one ended
         self._wanted = asyncio.Event()
         self._more = asyncio.Event()
         self.amiss = False
@@ -63,7 +64,7 @@ class Books:
 
     async def open_round(self) -> bool:
         """Claim who is due; whether there is anybody to write to."""
-        self._exhausted = self._closing = False
+        self._exhausted = self._closing = self._asked = False
         await self._turn(claiming=True)
         while not self._queue and not self._exhausted and self.stop is None:
             await asyncio.sleep(self._pace.flush_us / SECOND)  # until the relay's limit lets one by
@@ -83,7 +84,8 @@ class Books:
         """The next recipient, None when nobody is at hand."""
         if self.stop is not None or not self._queue:
             return None
-        if len(self._queue) * 2 <= self._pace.chunk and not self._exhausted:
+        if not self._asked and len(self._queue) * 2 <= self._pace.chunk and not self._exhausted:
+            self._asked = True
             self._wanted.set()
         claimed = self._queue.popleft()
         self._near[claimed.contact_id] = claimed
@@ -167,6 +169,7 @@ class Books:
                 await asyncio.sleep(1.0)
             else:
                 failures = 0
+            self._asked = False
             self._more.set()
 
     async def _turn(self, *, claiming: bool) -> None:

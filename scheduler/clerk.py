@@ -6,7 +6,7 @@ It settles what is known, looks again at who is welcome, and claims whoever come
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from channels.outcome import Outcome, Throttled, Unavailable
@@ -73,22 +73,24 @@ class Clerk:
             asked = await self.gate.width(connection, wanted, now)
             if not asked:
                 return Page(gone=gone)
-            rows = await turns.claim(
+            people = await turns.claim(
                 self.database,
                 connection,
                 delivery_id=self.delivery_id,
                 token=self.token,
+                list_id=self.list_id,
                 now=now,
                 limit=asked,
             )
-            people = await turns.people(self.database, connection, rows, self.list_id)
             barred = await self._barred(connection, people)
             welcome = [one for one in people if one.welcome and one.contact_id not in barred]
             go, later = await self.gate.sort(connection, welcome, now)
             await self.gate.passed(connection, len(go), now)
         kept = {one.contact_id for one in welcome}
-        unwelcome = [replace(one, welcome=False) for one in people if one.contact_id not in kept]
-        return Page(claimed=[*go, *unwelcome], later=later, gone=gone, asked=asked, found=len(rows))
+        unwelcome = [one._replace(welcome=False) for one in people if one.contact_id not in kept]
+        return Page(
+            claimed=[*go, *unwelcome], later=later, gone=gone, asked=asked, found=len(people)
+        )
 
     async def _settle(self, connection: Any, known: Known, now: int) -> None:
         delivery_id, token = self.delivery_id, self.token

@@ -125,7 +125,7 @@ async def test_nobody_has_a_turn_or_is_shown_before_everyone_is_chosen(database:
         await _step(database, connection)
         await connection.execute(delete(recipients).where(recipients.c.contact_id != ""))
         claimed = await turns.claim(
-            database, connection, delivery_id=DELIVERY, token="t", now=LATE, limit=9
+            database, connection, delivery_id=DELIVERY, token="t", list_id=None, now=LATE, limit=9
         )
         assert claimed == []
         assert await tally(connection, DELIVERY) == {}

@@ -11,11 +11,11 @@ import html
 import re
 from base64 import encodebytes
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 from channels.base import Recipient
 from channels.newsletter.dkim import Signer
@@ -27,14 +27,15 @@ from channels.posts import Media, Message
 UNSUBSCRIBE = "unsubscribe_url"
 CLICK_QUERY, OPEN_PICTURE = "_click_query", "_open_picture"
 # What quoted-printable leaves alone on a line of its own, before a soft line break.
-_AS_IT_IS = re.compile(r"[!-<>-~](?:[ -<>-~]{0,70}[!-<>-~])?")
+_LINE = 72
+_AS_IT_IS = re.compile(r"[!-<>-~](?:[ -<>-~]*[!-<>-~])?")
+_ONE_WORD = re.compile(r"[!-<>-~]+")
 _SAFE_URL = re.compile(r"https?://[!-;=?-~]+")
 
 Fill = Callable[[Mapping[str, str]], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(NamedTuple):
     """What goes to one recipient: envelope addresses, Message-ID without brackets, content.
     `dotted`: a line of it may begin with a dot."""
 
@@ -268,7 +269,10 @@ def _quoted_value(value: str) -> bytes:
 
 
 def _quoted(value: str, *, text: bool) -> bytes:
-    if _AS_IT_IS.fullmatch(value):
+    if _ONE_WORD.fullmatch(value):  # a link, mostly
+        data = value.encode()
+        return b"=\r\n".join([data[at : at + _LINE] for at in range(0, len(data), _LINE)])
+    if len(value) <= _LINE and _AS_IT_IS.fullmatch(value):
         return value.encode("ascii")
     if "\r" in value:
         value = value.replace("\r\n", "\n").replace("\r", "\n")

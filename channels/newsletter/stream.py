@@ -23,6 +23,8 @@ ONE_WRITE = 48 * 1024
 
 _YES = ord("2")
 _END = b".\r\n"
+# Their replies wait for that of DATA, which says what the server made of them.
+_FOREWORD = frozenset({Stage.RESET, Stage.SENDER, Stage.RECIPIENT})
 _ENVELOPE = (Stage.SENDER, Stage.RECIPIENT, Stage.DATA)
 
 Pack = Callable[[Recipient, str], Mail | Unreachable]
@@ -104,11 +106,18 @@ class Stream:
 
     def _read(self) -> None:
         replies, due = self._wire.replies, self._due
-        while replies and not self._done.done():
+        while replies:
             if not due:
                 self._wire.give_up("the server spoke out of turn: " + repr(replies[0][:80]))
                 return
-            self._take(due.popleft(), replies.popleft())
+            stage, reply = due.popleft(), replies.popleft()
+            if stage in _FOREWORD:
+                if reply[0] != _YES and self._refusal is None:
+                    self._refusal = stage, Reply.read(reply)
+                continue
+            self._take(stage, reply)
+            if self._done.done():
+                return
         if self._tail and not self._wire.full and self._wire.lost is None:
             self._end_body()
 
@@ -118,11 +127,8 @@ class Stream:
                 self._body_answered(reply)
             case Stage.DATA:
                 self._data_answered(reply)
-            case Stage.EMPTY:
-                self._begin()
             case _:
-                if reply[0] != _YES and self._refusal is None:
-                    self._refusal = stage, Reply.read(reply)
+                self._begin()
 
     def _body_answered(self, reply: bytes) -> None:
         parcel, self._at = self._at, None

@@ -11,6 +11,8 @@ from channels.newsletter.replies import Reply
 
 MAX_REPLY = 64 * 1024
 MAX_LINES = 500
+# How the one line of most replies begins.
+_WHOLE = frozenset(b"%d " % code for code in range(200, 600))
 _GOOD, _BAD = ord("2"), ord("5")
 
 
@@ -51,6 +53,9 @@ class Wire(asyncio.Protocol):
         lines = (self._rest + data if self._rest else data).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
+            if line[:4] in _WHOLE and not self._begun:
+                self.replies.append(line)
+                continue
             code, mark = line[:3], line[3:4]
             if not (code.isdigit() and len(code) == 3 and _GOOD <= code[0] <= _BAD) or (
                 mark not in b" -\r"

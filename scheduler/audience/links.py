@@ -12,6 +12,8 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 
+from scheduler.audience.keyed import keyed_hash
+
 _SIGNATURE = 16
 
 
@@ -50,7 +52,7 @@ def unseal(key: bytes, purpose: str, token: str) -> tuple[str, ...] | None:
 
 
 def _signature(key: bytes, purpose: str, said: bytes) -> bytes:
-    return hmac.digest(key, f"{purpose} ".encode() + said, "sha256")[:_SIGNATURE]
+    return keyed_hash(key, f"{purpose} ".encode() + said)[:_SIGNATURE]
 
 
 class UnsubscribeLinks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
+from scheduler.audience.keyed import keyed_hash
 
 
 def normal_address(address: str) -> str:
@@ -12,4 +12,4 @@ def normal_address(address: str) -> str:
 
 def fingerprint(key: bytes, address: str) -> str:
     """The keyed hash of an address: without the key nobody can ask whether someone is on it."""
-    return hmac.digest(key, normal_address(address).encode(), "sha256").hex()
+    return keyed_hash(key, normal_address(address).encode()).hex()

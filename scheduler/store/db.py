@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, event, func, literal, select
+from sqlalchemy import ARRAY, Text, bindparam, cast, event, func, literal, select
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import Table
+from sqlalchemy.sql import ColumnElement
 
 from scheduler.ending import within
 
@@ -40,7 +41,7 @@ class Database:
             if self.is_postgresql
             else {
                 "max_overflow": 0,
-                "connect_args": {"timeout": 30},
+                "connect_args": {"timeout": 30, "async_creator_fn": _connect_sqlite},
                 "pool_reset_on_return": None,
                 "pool_use_lifo": True,  # each has a page cache of its own: fill few of them
             }
@@ -89,6 +90,10 @@ class Database:
             return select(func.unnest(listed).column_valued("each"))
         return select(func.json_each(json.dumps(list(texts))).table_valued("value").c.value)
 
+    def packed(self, texts: Collection[str]) -> Any:
+        """Texts as `each_of` takes them."""
+        return list(texts) if self.is_postgresql else json.dumps(list(texts))
+
     async def close(self) -> None:
         """Without waiting long for a server that hangs: its connections end with the process."""
         with suppress(TimeoutError):
@@ -97,6 +102,12 @@ class Database:
     async def _dispose(self) -> None:
         await self._writing.dispose()
         await self._reading.dispose()
+
+
+def _connect_sqlite(database: str, **options: Any) -> Any:
+    from scheduler.store import driver
+
+    return driver.connect(database, **options)
 
 
 def _insert_of(*, is_postgresql: bool) -> Callable[[Table], Insert]:
@@ -108,6 +119,26 @@ def _insert_of(*, is_postgresql: bool) -> Callable[[Table], Insert]:
     from sqlalchemy.dialects import sqlite
 
     return sqlite.insert
+
+
+def each_of(name: str, *, postgresql: bool) -> Any:
+    """For `IN`: the texts that are bound as `name`, for statements that are built once."""
+    if postgresql:
+        return select(func.unnest(bindparam(name, type_=ARRAY(Text))).column_valued("each"))
+    return select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value)
+
+
+def rows_as_json(*columns: ColumnElement[Any], postgresql: bool) -> ColumnElement[str]:
+    """To select: all rows as one JSON text, an array of arrays (NULL on PostgreSQL when there are
+    none). Rows that are fetched one by one cost more to fetch than to find."""
+    if postgresql:
+        return cast(func.json_agg(func.json_build_array(*columns)), Text)
+    return func.json_group_array(func.json_array(*columns), type_=Text)
+
+
+def texts_as_json(column: ColumnElement[str], *, postgresql: bool) -> ColumnElement[str]:
+    """As `rows_as_json`, of one column: an array of texts."""
+    return cast(func.json_agg(column), Text) if postgresql else func.json_group_array(column)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

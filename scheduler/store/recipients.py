@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,8 +41,7 @@ class RecipientState(StrEnum):
     COVERED = "covered"
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """One recipient of a run. `welcome`: still subscribed when looked at. `tracking`: what they
     agreed to beside, as it is stored (`scheduler.audience.tracking`)."""
 
@@ -50,7 +50,7 @@ class Claimed:
     tries: int
     name: str = ""
     language: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = MappingProxyType({})
     welcome: bool = True
     tracking: str = ""
 

@@ -5,13 +5,29 @@ Every statement is fenced by `worker`, the token of the run that claimed the row
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from typing import Any
 
-from sqlalchemy import bindparam, literal, or_, select, update
+from sqlalchemy import (
+    Select,
+    Text,
+    Update,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import ColumnElement
 
 from scheduler.store.audience_tables import contacts, memberships, recipients, suppressions
-from scheduler.store.db import Database
+from scheduler.store.db import Database, each_of, rows_as_json, texts_as_json
 from scheduler.store.recipients import SUBSCRIBED, Claimed, RecipientState, Settled
 
 
@@ -21,93 +37,119 @@ async def claim(
     *,
     delivery_id: str,
     token: str,
+    list_id: str | None,
     now: int,
     limit: int,
-) -> list[tuple[str, str, int]]:
-    """Take up to `limit` recipients that are due: (contact id, address, tries)."""
-    due = (
-        select(recipients.c.contact_id)
+) -> list[Claimed]:
+    """Take up to `limit` recipients that are due, with what their mail needs. `list_id`: whose
+    subscribers are welcome (None: having an address is enough)."""
+    found = await connection.execute(
+        _due(postgresql=database.is_postgresql, listed=list_id is not None),
+        {"of": delivery_id, "now": now, "limit": limit, "list": list_id},
+    )
+    told = json.loads(found.scalar_one() or "[]")
+    if told:
+        ids = database.packed([row[0] for row in told])
+        await connection.execute(
+            _take(postgresql=database.is_postgresql),
+            {"of": delivery_id, "by": token, "ids": ids, "now": now},
+        )
+    return [
+        Claimed(who, address, tries, name, language, _read(attributes), bool(welcome), tracking)
+        for who, address, tries, name, language, attributes, welcome, tracking in told
+    ]
+
+
+@cache
+def _due(*, postgresql: bool, listed: bool) -> Select[Any]:
+    """All in one JSON text: fetched one by one, as many rows are as many times that SQLite's thread
+    waits for Python's lock while the mails leave."""
+    due: Any = (
+        select(recipients.c.contact_id, recipients.c.address, recipients.c.tries)
         .where(
-            recipients.c.delivery_id == delivery_id,
+            recipients.c.delivery_id == bindparam("of"),
             recipients.c.state == RecipientState.PENDING,
-            recipients.c.next_at <= now,
+            recipients.c.next_at <= bindparam("now"),
         )
         .order_by(recipients.c.next_at)
-        .limit(limit)
+        .limit(bindparam("limit"))
     )
-    chosen = due
-    if database.is_postgresql:
-        # As a CTE it runs once; as a subquery PostgreSQL may run it again for each row it joins,
-        # and claim more than the limit.
-        chosen = select(due.with_for_update(skip_locked=True).cte("due").c.contact_id)
-    statement = (
+    if postgresql:
+        due = due.with_for_update(skip_locked=True)
+    due = due.cte("due")
+    here = due.outerjoin(contacts, contacts.c.id == due.c.contact_id)
+    welcome: ColumnElement[bool] = contacts.c.id.is_not(None)
+    tracking: ColumnElement[str] = literal_column("''")
+    if listed:
+        at_list = memberships.c.list_id == bindparam("list")
+        here = here.outerjoin(memberships, at_list & (memberships.c.contact_id == due.c.contact_id))
+        welcome = welcome & (func.coalesce(memberships.c.state, "") == SUBSCRIBED)
+        tracking = func.coalesce(memberships.c.tracking, "")
+    row = (
+        due.c.contact_id, due.c.address, due.c.tries,
+        func.coalesce(contacts.c.name, ""), func.coalesce(contacts.c.language, ""),
+        func.coalesce(cast(contacts.c.attributes, Text), ""), case((welcome, 1), else_=0),
+        tracking,
+    )  # fmt: skip
+    return select(rows_as_json(*row, postgresql=postgresql)).select_from(here)
+
+
+@cache
+def _take(*, postgresql: bool) -> Update:
+    return (
         update(recipients)
         .where(
-            recipients.c.delivery_id == delivery_id,
-            recipients.c.contact_id.in_(chosen),
+            recipients.c.delivery_id == bindparam("of"),
+            recipients.c.contact_id.in_(each_of("ids", postgresql=postgresql)),
+            recipients.c.state == RecipientState.PENDING,
         )
-        .values(state=RecipientState.SENDING, worker=token, updated_at=now)
-        .returning(recipients.c.contact_id, recipients.c.address, recipients.c.tries)
+        .values(state=RecipientState.SENDING, worker=bindparam("by"), updated_at=bindparam("now"))
     )
-    return [(row[0], row[1], row[2]) for row in await connection.execute(statement)]
 
 
-async def people(
-    database: Database,
-    connection: AsyncConnection,
-    claimed: Sequence[tuple[str, str, int]],
-    list_id: str | None,
-) -> list[Claimed]:
-    """The claimed recipients with what their mail needs. `list_id`: whose subscribers are
-    welcome (None: having an address is enough)."""
-    ids = [contact_id for contact_id, _, _ in claimed]
-    statement = select(
-        contacts.c.id, contacts.c.name, contacts.c.language, contacts.c.attributes,
-        literal(SUBSCRIBED) if list_id is None else memberships.c.state,
-        literal("") if list_id is None else memberships.c.tracking,
-    ).where(contacts.c.id.in_(database.each(ids)))  # fmt: skip
-    if list_id is not None:
-        at_list = (memberships.c.list_id == list_id) & (memberships.c.contact_id == contacts.c.id)
-        statement = statement.outerjoin_from(contacts, memberships, at_list)
-    known = {row[0]: row for row in await connection.execute(statement)}
-    return [
-        Claimed(
-            contact_id,
-            address,
-            tries,
-            row[1],
-            row[2],
-            row[3] or {},
-            row[4] == SUBSCRIBED,
-            row[5] or "",
-        )
-        if (row := known.get(contact_id)) is not None
-        else Claimed(contact_id, address, tries, welcome=False)
-        for contact_id, address, tries in claimed
-    ]
+def _read(attributes: str) -> Mapping[str, str]:
+    return json.loads(attributes) if attributes not in {"", "{}"} else {}
 
 
 async def subscribed(
     database: Database, connection: AsyncConnection, ids: Collection[str], list_id: str | None
 ) -> set[str]:
     """Who of these contacts still exists and, with a list, is still subscribed to it."""
-    asked = database.each(ids)
-    statement = select(contacts.c.id).where(contacts.c.id.in_(asked))
-    if list_id is not None:
-        statement = select(memberships.c.contact_id).where(
-            memberships.c.list_id == list_id,
-            memberships.c.contact_id.in_(asked),
-            memberships.c.state == SUBSCRIBED,
+    found = await connection.execute(
+        _subscribed(postgresql=database.is_postgresql, listed=list_id is not None),
+        {"ids": database.packed(ids), "list": list_id},
+    )
+    return set(json.loads(found.scalar_one() or "[]"))
+
+
+@cache
+def _subscribed(*, postgresql: bool, listed: bool) -> Select[Any]:
+    asked = each_of("ids", postgresql=postgresql)
+    if not listed:
+        return select(texts_as_json(contacts.c.id, postgresql=postgresql)).where(
+            contacts.c.id.in_(asked)
         )
-    return {row[0] for row in await connection.execute(statement)}
+    return select(texts_as_json(memberships.c.contact_id, postgresql=postgresql)).where(
+        memberships.c.list_id == bindparam("list"),
+        memberships.c.contact_id.in_(asked),
+        memberships.c.state == SUBSCRIBED,
+    )
 
 
 async def suppressed(
     database: Database, connection: AsyncConnection, hashes: Collection[str]
 ) -> set[str]:
     """Which of these keyed hashes are on the never-again list."""
-    statement = select(suppressions.c.hash).where(suppressions.c.hash.in_(database.each(hashes)))
-    return {row[0] for row in await connection.execute(statement)}
+    found = await connection.execute(
+        _suppressed(postgresql=database.is_postgresql), {"hashes": database.packed(hashes)}
+    )
+    return set(found.scalars())
+
+
+@cache
+def _suppressed(*, postgresql: bool) -> Select[Any]:
+    asked = each_of("hashes", postgresql=postgresql)
+    return select(suppressions.c.hash).where(suppressions.c.hash.in_(asked))
 
 
 _SETTLE = (
@@ -172,21 +214,35 @@ async def accept(
     of a run's recipients."""
     for code, contact_ids in taken.items():
         await connection.execute(
-            update(recipients)
-            .where(
-                recipients.c.delivery_id == delivery_id,
-                recipients.c.contact_id.in_(database.each(contact_ids)),
-                recipients.c.worker == token,
-                or_(
-                    recipients.c.state == RecipientState.SENDING,
-                    recipients.c.state == RecipientState.UNCERTAIN,
-                ),
-            )
-            .values(
-                state=RecipientState.ACCEPTED,
-                code=code[:64],
-                detail="",
-                tries=recipients.c.tries + 1,
-                updated_at=now,
-            )
+            _accept(postgresql=database.is_postgresql),
+            {
+                "of": delivery_id,
+                "by": token,
+                "ids": database.packed(contact_ids),
+                "said": code[:64],
+                "now": now,
+            },
         )
+
+
+@cache
+def _accept(*, postgresql: bool) -> Update:
+    return (
+        update(recipients)
+        .where(
+            recipients.c.delivery_id == bindparam("of"),
+            recipients.c.contact_id.in_(each_of("ids", postgresql=postgresql)),
+            recipients.c.worker == bindparam("by"),
+            or_(
+                recipients.c.state == RecipientState.SENDING,
+                recipients.c.state == RecipientState.UNCERTAIN,
+            ),
+        )
+        .values(
+            state=RecipientState.ACCEPTED,
+            code=bindparam("said"),
+            detail="",
+            tries=recipients.c.tries + 1,
+            updated_at=bindparam("now"),
+        )
+    )

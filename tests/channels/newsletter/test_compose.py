@@ -131,6 +131,16 @@ def test_any_value_is_read_back_in_the_text_part(value: str) -> None:
     assert f"Ville : {value or 'inconnue'}, voilà" in text
 
 
+@pytest.mark.parametrize("value", ["." * 300, "x" * 72, "x" * 73, "https://e.org/" + "ab." * 99])
+def test_a_long_word_is_read_back_and_no_line_of_it_ends_the_mail(value: str) -> None:
+    letter = _letter(settings(), body="Ici : {{city}}")
+    mail = letter.to(reader(attributes={"city": value}), key="k")
+    assert f"Ici : {value}" in _part(_parsed(mail.content), "plain").replace("\r\n", "\n")
+    body = mail.content.partition(b"\r\n\r\n")[2]
+    assert max(len(line) for line in body.split(b"\r\n")) <= 76
+    assert mail.stuffed.replace(b"\r\n..", b"\r\n.") == mail.content
+
+
 @pytest.mark.parametrize(
     ("written", "values", "leads_to"),
     [
