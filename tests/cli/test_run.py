@@ -119,6 +119,7 @@ async def test_a_migration_that_fails_is_one_sentence(data_dir: Path) -> None:
     with sqlite3.connect(data_dir / "estafette.db") as damaged:
         damaged.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
         damaged.execute("INSERT INTO alembic_version VALUES ('0005')")
+    damaged.close()
     process = await start(data_dir)
     _, error = await process.communicate()
     assert process.returncode == 2

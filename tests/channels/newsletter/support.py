@@ -62,7 +62,8 @@ def reader(address: str = "amelie@example.org", **changes: Any) -> Recipient:
 @asynccontextmanager
 async def practice() -> AsyncIterator[tuple[PracticeRelay, Account[NewsletterSettings]]]:
     """A practice relay on sockets of its own, and the account that uses it."""
-    relay = PracticeRelay(Ledger())
+    ledger = Ledger()
+    relay = PracticeRelay(ledger)
     await relay.start("127.0.0.1")
     try:
         (connected,) = relay.accounts("http://127.0.0.1/newsletter")
@@ -76,3 +77,4 @@ async def practice() -> AsyncIterator[tuple[PracticeRelay, Account[NewsletterSet
         )
     finally:
         await relay.stop()
+        ledger.close()

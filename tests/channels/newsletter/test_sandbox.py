@@ -20,8 +20,10 @@ NEWSLETTER_ONLY = {"newsletter": "channels.newsletter.sandbox"}
 
 @pytest.fixture
 async def server() -> AsyncIterator[PracticeServer]:
-    async with PracticeServer(Ledger(), sandboxes=NEWSLETTER_ONLY) as running:
+    ledger = Ledger()
+    async with PracticeServer(ledger, sandboxes=NEWSLETTER_ONLY) as running:
         yield running
+    ledger.close()
 
 
 async def _send(server: PracticeServer, **changes: object) -> None:
