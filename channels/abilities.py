@@ -138,7 +138,8 @@ class HasArticles(Channel, Protocol):
         self, message: Message, account: Account[Any], *, key: str, keep: bool
     ) -> str | None:
         """Where `message` will stand once it is sent with `key`, None when nobody can say. `keep`:
-        nothing else may get this address from now on; else it is what one would get now."""
+        nothing else may get this address from now on; else it is what one would get now. An empty
+        `key`: it has none yet, and what depends on it is crossed out (`xxxx`)."""
         ...
 
 

@@ -22,7 +22,7 @@ from scheduler.clearance import Batch, Clearance
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery, State
-from scheduler.pointers import Pointers
+from scheduler.pointers import NOWHERE, Pointer, Pointers
 from scheduler.rendering import Renderer, words
 from scheduler.roster import Member, Roster
 from scheduler.store import arming as store
@@ -53,6 +53,7 @@ class Armer:
     lease_us: int
     send_us: int
     catch_up_gap_us: int
+    article_us: int
     _failed: list[str] = field(default_factory=list)
 
     async def arm(
@@ -164,21 +165,26 @@ class Armer:
                 await asyncio.sleep(0)  # rendering must not delay what fires meanwhile
             member = members[delivery.account_id]
             at = max(fire_at[delivery.id], now)
+            pointer = articles.get(delivery.id, NOWHERE)
             try:
                 read = read_post(rows[delivery.post_id], self.renderer.media_dir, told, at)
                 post = words(read, delivery, origins)
                 message = await self.renderer.message(
-                    post, member, delivery.part, reply_to, articles.get(delivery.id)
+                    post, member, delivery.part, reply_to, pointer.url
                 )
             except Exception as error:
                 log.exception("render.failed", delivery=delivery.id, channel=member.channel.name)
                 batch.moved.append((delivery, f"could not be rendered ({type(error).__name__})"))
                 continue
             assert delivery.lease_until is not None  # it was just claimed
-            batch.armed.append(
-                Armed(delivery, member, message, fire_at[delivery.id], delivery.lease_until)
-            )
+            armed = Armed(delivery, member, message, fire_at[delivery.id], delivery.lease_until)
+            self._wait_for(armed, pointer, at)
+            batch.armed.append(armed)
         return batch
+
+    def _wait_for(self, armed: Armed, pointer: Pointer, at: int) -> None:
+        if pointer.named_by(armed.message):
+            armed.article, armed.patience_until = pointer.article, at + self.article_us
 
     async def put_back(self, paused: Sequence[tuple[Delivery, int, str]]) -> None:
         """Armed deliveries whose account was paused (until, why) before they fired."""
@@ -186,6 +192,14 @@ class Armer:
         now = self.clock.micros()
         for delivery, until, why in paused:
             self.clearance.pause(batch, delivery, until, why, now)
+        await self._write(batch)
+
+    async def drop_links(self, late: Sequence[Delivery]) -> None:
+        """Armed deliveries whose article was not there in time."""
+        batch = Batch()
+        now = self.clock.micros()
+        for delivery in late:
+            self.clearance.drop_link(batch, delivery, now)
         await self._write(batch)
 
     async def _fire_times(

@@ -27,7 +27,11 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Armed:
-    """A claimed delivery with everything its send needs, waiting for `fire_at` (microseconds)."""
+    """A claimed delivery with everything its send needs, waiting for `fire_at` (microseconds).
+
+    `article`: the delivery whose article its words name and which does not stand yet, None if there
+    is none; waited for until `patience_until` (microseconds).
+    """
 
     delivery: Delivery
     member: Member
@@ -35,6 +39,8 @@ class Armed:
     fire_at: int
     lease_until: int
     looked_at: int = 0
+    article: str | None = None
+    patience_until: int = 0
 
     @property
     def token(self) -> str:

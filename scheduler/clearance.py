@@ -20,6 +20,8 @@ from scheduler.store.events import Event
 
 _WAIT_FOR_POST = 2 * SECOND
 _WAIT_FOR_KEY = 30 * SECOND
+# Its words were to lead to an article that does not stand: rendered again, they do not.
+LATE_ARTICLE = "its article was not there in time: it goes out without a link to it"
 _DROPPED = "its time had passed, and its late policy is to drop it"
 _AFTER_DROP = "publish it again if it still matters"
 _AFTER_ASK = "publish it now, send it elsewhere, or cancel it"
@@ -99,6 +101,13 @@ class Clearance:
         self.change(
             batch, delivery, "delivery.held", State.HELD, now,
             hold_reason=_HOLD_FOR.get(why, HoldReason.ACCESS_LOST), look_at=deadline, cause=cause,
+        )  # fmt: skip
+
+    def drop_link(self, batch: Batch, delivery: Delivery, now: int) -> None:
+        """Rendered again at once, in words that lead to no article."""
+        self.change(
+            batch, delivery, "delivery.deferred", State.SCHEDULED, now,
+            due_at=delivery.due_at, cause=LATE_ARTICLE,
         )  # fmt: skip
 
     def comment_waits(self, batch: Batch, delivery: Delivery, main: Any, now: int) -> bool:

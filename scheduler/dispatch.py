@@ -59,7 +59,7 @@ class Dispatcher:
         self._rng = rng
         self.firing = Firing(
             database=database, clock=clock, armer=armer, sender=sender, completer=completer,
-            pace=pace,
+            pace=pace, wake=self.wake,
         )  # fmt: skip
         self._bell = asyncio.Event()
         self._stopping = False

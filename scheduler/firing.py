@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -26,6 +26,7 @@ from scheduler.store import claims
 from scheduler.store.completions import mark_sending
 from scheduler.store.db import Database
 from scheduler.store.look import Seen, open_look
+from scheduler.store.pointers import articles_now
 
 log = structlog.get_logger()
 
@@ -34,6 +35,8 @@ LOOK_AT_ONCE = 500
 LOOK_HOLDS = SECOND
 LONGEST_SLEEP = 0.25
 DB_PAUSE = 0.25
+# An article that a text waits for is looked for again after so long.
+ARTICLE_LOOK = SECOND // 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,9 @@ class Firing:
         sender: Sender,
         completer: Completer,
         pace: Pace,
+        wake: Callable[[], None],
     ) -> None:
+        self._wake = wake
         self._database = database
         self._look = open_look(database)
         self._clock = clock
@@ -122,8 +127,9 @@ class Firing:
         """Armed and not yet sent."""
         return [*(armed for _, _, armed in self._heap), *self._lanes.waiting()]
 
-    def _push(self, armed: Armed) -> None:
-        heapq.heappush(self._heap, (armed.fire_at, next(self._order), armed))
+    def _push(self, armed: Armed, *, at: int | None = None) -> None:
+        due = armed.fire_at if at is None else at
+        heapq.heappush(self._heap, (due, next(self._order), armed))
 
     async def run(self) -> None:
         while not self._stopping:
@@ -161,10 +167,12 @@ class Firing:
         """The last look, then into the lanes."""
         begun = self._clock.micros()
         seen = await self._look.seen([armed.delivery.id for armed in due])
+        articles = await articles_now(self._database, {a.article for a in due if a.article})
         now = self._clock.micros()
         tracing.record_all("last look", begun, now, (armed.delivery for armed in due))
         put_back: list[tuple[Armed, Seen]] = []
         expired: list[Armed] = []
+        linkless: list[Armed] = []
         for armed in due:
             found = seen.get(armed.delivery.id)
             if found is None or found.token != armed.token:
@@ -173,25 +181,36 @@ class Firing:
                 put_back.append((armed, found))
             elif armed.lease_until - now < self._pace.send_timeout * SECOND:
                 expired.append(armed)
+            elif armed.article is not None and not articles[armed.article].stands:
+                if articles[armed.article].coming and now < armed.patience_until:
+                    self._push(armed, at=now + ARTICLE_LOOK)
+                else:
+                    linkless.append(armed)
             else:
                 armed.looked_at = now
                 self._lanes.add(armed)
         self._pump()
-        if put_back or expired:
+        if put_back or expired or linkless:
             try:
-                await self._put_off(put_back, expired)
+                await self._put_off(put_back, expired, linkless)
             except Exception:  # only these: the others may be under way by now
                 log.exception("putting-off.failed")
                 metrics.DB_ERRORS.labels("putting-off").inc()
-                self._later([armed for armed, _ in put_back] + expired)
+                self._later([armed for armed, _ in put_back] + expired + linkless)
 
     async def _put_off(
-        self, put_back: Sequence[tuple[Armed, Seen]], expired: Sequence[Armed]
+        self,
+        put_back: Sequence[tuple[Armed, Seen]],
+        expired: Sequence[Armed],
+        linkless: Sequence[Armed],
     ) -> None:
         if put_back:
             await self._armer.put_back(
                 [(armed.delivery, seen.paused_until, seen.pause_reason) for armed, seen in put_back]
             )
+        if linkless:
+            await self._armer.drop_links([armed.delivery for armed in linkless])
+            self._wake()
         if expired:
             fences = [(armed.delivery.id, armed.token) for armed in expired]
             async with self._database.write() as connection:

@@ -1,12 +1,14 @@
 """Where a shortened text says to read on: the article that the same post has on a blog.
 
-Its address is known before it is published, so that texts that leave at the same time can name it.
-Nobody is sent to an article that failed, was cancelled, waits for a person, or comes later.
+Its address is known before it is published, so that texts that leave at the same time can name it;
+they are sent once it stands. Nobody is sent to an article that failed, was cancelled, waits for a
+person, or comes later than that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,8 +16,9 @@ import structlog
 
 from channels.abilities import HasArticles
 from channels.outcome import HealthStatus, Severity
-from channels.posts import Part, Post
+from channels.posts import Message, Part, Post
 from scheduler.campaigns import read_post
+from scheduler.clearance import LATE_ARTICLE
 from scheduler.deliveries import Delivery, State
 from scheduler.roster import Member, Roster
 from scheduler.store import pointers as store
@@ -28,7 +31,7 @@ _SHUT = frozenset({HealthStatus.ACCESS_LOST, HealthStatus.VANISHED})
 
 
 async def foreseen(post: Post, members: Sequence[Member], now: int) -> str | None:
-    """The article that this post would have if it went to these accounts now."""
+    """The article that this post, not stored yet, would have if it went to these accounts now."""
     for member in members:
         if not _writes_articles(member, now):
             continue
@@ -37,7 +40,7 @@ async def foreseen(post: Post, members: Sequence[Member], now: int) -> str | Non
         problems = channel.check(message, member.account)
         if any(problem.severity is Severity.ERROR for problem in problems):
             continue
-        return await channel.address(message, member.account, key=post.id, keep=False)
+        return await channel.address(message, member.account, key="", keep=False)
     return None
 
 
@@ -62,6 +65,23 @@ async def remembered(database: Database, delivery: Delivery) -> str | None:
     return await store.remembered(database, delivery.id)
 
 
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Where a delivery's words lead to. `article`: the delivery that puts it there, None when it
+    stands already. `url`: None when they lead nowhere."""
+
+    url: str | None
+    article: str | None
+
+    def named_by(self, message: Message) -> bool:
+        """Whether these words do lead there: those that are not cut may not."""
+        url = self.url
+        return url is not None and (url in message.text or url in message.html)
+
+
+NOWHERE = Pointer(None, None)
+
+
 class Pointers:
     """Finds the articles of one batch of deliveries."""
 
@@ -76,8 +96,8 @@ class Pointers:
         rows: Mapping[str, Row],
         told: Mapping[str, Row],
         now: int,
-    ) -> dict[str, str]:
-        """Delivery id -> address of the article, remembered in SQL. `rows`: of posts, by id;
+    ) -> dict[str, Pointer]:
+        """Of each delivery with an article, by id; remembered in SQL. `rows`: of posts, by id;
         `told`: campaigns by id."""
         short = [
             delivery
@@ -93,7 +113,7 @@ class Pointers:
             return {}
         articles.sort(key=lambda article: article.state is not State.DELIVERED)
         blogs = await self._roster.members(article.account_id for article in articles)
-        found: dict[str, str] = {}
+        found: dict[str, Pointer] = {}
         known: dict[str, str | None] = {}
         for delivery in short:
             for article in articles:
@@ -107,11 +127,13 @@ class Pointers:
                     known[article.id] = await _address(article, blog, row, told, now)
                 url = known[article.id]
                 if url is not None:
-                    found[delivery.id] = url
+                    stands = article.state is State.DELIVERED
+                    found[delivery.id] = Pointer(url, None if stands else article.id)
                     break
         about = {article.post_id for article in articles}
         unnamed = [d.id for d in short if d.post_id in about and d.id not in found]
-        await store.remember(self._database, found, unnamed, now=now)
+        named = {name: pointer.url for name, pointer in found.items() if pointer.url}
+        await store.remember(self._database, named, unnamed, now=now)
         return found
 
 
@@ -119,6 +141,8 @@ def _before(article: Delivery, delivery: Delivery, blog: Member | None, now: int
     """Whether the article stands when the other one's readers come."""
     if article.state is State.DELIVERED:
         return True
+    if delivery.cause == LATE_ARTICLE:  # it was waited for already
+        return False
     return blog is not None and article.due_at <= delivery.due_at and _writes_articles(blog, now)
 
 

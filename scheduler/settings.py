@@ -133,6 +133,12 @@ class Settings(BaseSettings):
     )
     breaker_failures: int = Field(5, ge=1, description="Failures in a row that pause an account.")
     breaker_pause: float = Field(60.0, gt=0, description="First such pause; it doubles.")
+    article_patience: float = Field(
+        30.0,
+        ge=0,
+        description="Longest wait of a shortened text for the article that it leads to; it goes out"
+        " without a link afterwards.",
+    )
     find_patience: float = Field(
         600.0, ge=0, description="Longest wait for a platform's own listing to show a new post."
     )

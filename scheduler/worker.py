@@ -82,6 +82,7 @@ class Worker:
             lease_us=int(settings.lease * SECOND),
             send_us=int(settings.send_timeout * SECOND),
             catch_up_gap_us=int(settings.catch_up_gap * SECOND),
+            article_us=int(settings.article_patience * SECOND),
         )  # fmt: skip
         self.dispatcher = Dispatcher(
             database=services.database,

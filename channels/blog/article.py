@@ -14,6 +14,7 @@ from channels.words import shorten, slugify, to_html, to_plain
 
 SUMMARY_LENGTH = 200
 TITLE_LENGTH = 70
+UNKNOWN_TAIL = "x" * 12
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 
 
@@ -74,8 +75,8 @@ def figure(url: str, alt: str) -> str:
 
 def own_slug(message: Message, key: str, *, limit: int = 80) -> str:
     """The address we choose, so that `find` is exact: the title's words for people, and a tail
-    that only this delivery has."""
-    tail = hashlib.sha256(key.encode()).hexdigest()[:12]
+    that only this delivery has; crosses instead, as long as it has no key."""
+    tail = hashlib.sha256(key.encode()).hexdigest()[:12] if key else UNKNOWN_TAIL
     head = message.slug[: limit - len(tail) - 1].rstrip("-")
     return f"{head}-{tail}" if head else tail
 

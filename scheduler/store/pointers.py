@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import delete, select
 
@@ -15,6 +16,7 @@ from scheduler.store.tables import accounts, deliveries
 
 # Where readers find a post's article, or will at its time.
 _STANDS = (State.SCHEDULED, State.ARMED, State.SENDING, State.DELIVERED)
+_COMING = frozenset(_STANDS[:3]) | {State.ACCEPTED, State.UNCONFIRMED}
 
 
 async def articles_of(
@@ -39,6 +41,26 @@ async def articles_of(
             rows = (await connection.execute(statement)).mappings()
             found += [to_delivery(row) for row in rows]
     return found
+
+
+class Article(NamedTuple):
+    """`coming`: it may stand in a moment."""
+
+    stands: bool
+    coming: bool
+
+
+async def articles_now(database: Database, delivery_ids: Collection[str]) -> dict[str, Article]:
+    """How far these articles are, each of which was on its way."""
+    if not delivery_ids:
+        return {}
+    statement = select(deliveries.c.id, deliveries.c.state).where(
+        deliveries.c.id.in_(sorted(delivery_ids))
+    )
+    async with database.read() as connection:
+        rows = (await connection.execute(statement)).all()
+    found = {row.id: Article(row.state == State.DELIVERED, row.state in _COMING) for row in rows}
+    return {name: found.get(name, Article(stands=False, coming=False)) for name in delivery_ids}
 
 
 async def remember(

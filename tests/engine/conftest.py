@@ -172,6 +172,13 @@ async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[
 @pytest.fixture
 async def api(engine: Engine) -> AsyncIterator[TestClient[Any, Any]]:
     """The API of the engine's services, with a token that may do everything."""
+    async with client_of(engine) as client:
+        yield client
+
+
+@asynccontextmanager
+async def client_of(engine: Engine) -> AsyncIterator[TestClient[Any, Any]]:
+    """The API of these services, with a token that may do everything."""
     async with engine.services.database.write() as connection:
         made = await tokens.create(
             connection, name="tests", scopes=[Scope.ADMIN], now=engine.services.clock.micros()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from aiohttp.test_utils import TestClient
 from sqlalchemy import update
 
 from channels.sandbox.faults import FaultName
+from channels.sandbox.server import PracticeServer
 from scheduler.limits import FOREVER
+from scheduler.settings import Settings
 from scheduler.store.tables import accounts, deliveries
-from tests.engine.conftest import Engine
+from tests.engine.conftest import Engine, client_of, opened
 
 LONG = "We open again on Monday at nine, with fresh bread. " * 80
 HOME = "http://127.0.0.1:1/blog"
+TAIL = re.compile("we-reopen-[0-9a-f]{12}")
 
 
 def _said(engine: Engine) -> str:
@@ -100,6 +106,73 @@ async def test_nobody_is_sent_to_an_article_that_has_to_wait(engine: Engine) -> 
         post = await engine.post("linkedin", "blog", body=LONG)
         await engine.settled(post, "delivered", "held")
     assert "Read more" not in _said(engine)
+
+
+@pytest.fixture
+async def abroad(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
+    """With a blog that a network is in front of."""
+    here = settings.model_copy(update={"article_patience": 2.0})
+    async with opened(here, practice, connected={"linkedin", "blog.wordpress"}) as engine:
+        yield engine
+
+
+async def test_a_short_text_waits_until_its_article_stands(abroad: Engine) -> None:
+    abroad.fault("wordpress", FaultName.SLOW, seconds=0.2)
+    async with abroad.worker():
+        post = await abroad.post("linkedin", "blog.wordpress", body=LONG)
+        rows = await abroad.settled(post, "delivered", "delivered")
+    (blog,) = [row for row in rows if row.account_id == abroad.accounts["blog.wordpress"]]
+    assert f"{TAIL.search(blog.url)[0]}&utm_source=linkedin" in _said(abroad)  # type: ignore[index]
+    (article,) = abroad.practice.ledger.entries("wordpress", kind="post")
+    (text,) = abroad.practice.ledger.entries("linkedin", kind="post")
+    assert article.created_at < text.created_at
+
+
+async def test_nobody_is_sent_to_an_article_that_is_refused_as_they_leave(abroad: Engine) -> None:
+    abroad.fault("wordpress", FaultName.REJECTED)
+    async with abroad.worker():
+        post = await abroad.post("linkedin", "blog.wordpress", body=LONG)
+        await abroad.settled(post, "delivered", "failed")
+    assert "Read more" not in _said(abroad)
+    assert _said(abroad).startswith("We reopen")
+
+
+async def test_nobody_waits_longer_than_that_for_an_article(abroad: Engine) -> None:
+    abroad.fault("wordpress", FaultName.SERVER_ERROR)
+    async with abroad.worker():
+        post = await abroad.post("linkedin", "blog.wordpress", body=LONG)
+        rows = await abroad.until(post, lambda rows: any(r.state == "delivered" for r in rows))
+    (text,) = [row for row in rows if row.state == "delivered"]
+    assert text.account_id == abroad.accounts["linkedin"]
+    assert "Read more" not in _said(abroad)
+
+
+async def test_whole_texts_wait_for_no_article(abroad: Engine) -> None:
+    abroad.fault("wordpress", FaultName.HANG)
+    async with abroad.worker():
+        post = await abroad.post("linkedin", "blog.wordpress")
+        await abroad.until(post, lambda rows: any(r.state == "delivered" for r in rows))
+        states = {row.account_id: row.state for row in await abroad.rows(post)}
+    assert states[abroad.accounts["linkedin"]] == "delivered"
+    assert states[abroad.accounts["blog.wordpress"]] != "delivered"
+
+
+async def test_the_preview_crosses_out_what_is_not_chosen_yet(abroad: Engine) -> None:
+    chosen = [abroad.accounts[one] for one in ("linkedin", "blog.wordpress")]
+    wanted = {"title": "We reopen", "body": LONG, "accounts": chosen}
+    async with (
+        client_of(abroad) as client,
+        client.post("/api/v1/posts/preview", json=wanted) as answer,
+    ):
+        preview = await answer.json()
+    (shown,) = [leg["text"] for leg in preview["deliveries"] if leg["channel"] == "linkedin"]
+    async with abroad.worker():
+        post = await abroad.post("linkedin", "blog.wordpress", body=LONG)
+        await abroad.settled(post, "delivered", "delivered")
+    assert "we-reopen-xxxxxxxxxxxx" in shown
+    said = _said(abroad)
+    (tail,) = TAIL.findall(said)
+    assert said.replace(tail, "we-reopen-xxxxxxxxxxxx") == shown.replace("\\", "")
 
 
 async def test_what_left_with_a_link_is_found_with_it(engine: Engine) -> None:

@@ -128,7 +128,8 @@ async def create(call: Call, body: Draft, headers: Keyed) -> Answer[AcceptedAnsw
 @endpoints.post("/posts/preview", scope=Scope.READ)
 async def preview(call: Call, body: Draft) -> PlanAnswer:
     """The plan of a post and its problems, without saving anything. Their words are French when
-    `Accept-Language` asks for it."""
+    `Accept-Language` asks for it. `xxxxxxxxxxxx` ends the address of an article on WordPress or
+    Ghost until the post is accepted, which chooses it."""
     await refuse_unknown_segments(call.services, [("", body)])
     async with call.services.database.read() as connection:
         ways = await routes.effective(connection)
