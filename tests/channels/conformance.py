@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,7 +59,8 @@ class Bench:
     `platform`: the practice platform's name, None when there is none. `kind`: what the ledger
     calls a published post. `requests`: how many HTTP requests a text post takes. `exempt`: checks
     that do not apply, each with the reason. `outcomes`, `health`: what a fault leads to, where it
-    differs. `speaks_first`: the client does, as in HTTP.
+    differs. `speaks_first`: the client does, as in HTTP. `throttled_for`: at least and at most,
+    when the platform says 90 seconds (some say it in whole minutes).
     """
 
     name: ClassVar[str]
@@ -69,6 +71,10 @@ class Bench:
     outcomes: ClassVar[Mapping[FaultName, Outcomes]] = {}
     health: ClassVar[Mapping[FaultName, HealthStatus]] = {}
     speaks_first: ClassVar[bool] = True
+    throttled_for: ClassVar[tuple[timedelta, timedelta]] = (
+        timedelta(seconds=50),
+        timedelta(seconds=125),
+    )
 
     def settings(self, practice: PracticeAccount | None) -> Mapping[str, Any]:
         """The settings of the account to try; `practice` is the platform's first account."""

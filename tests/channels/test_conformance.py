@@ -497,14 +497,16 @@ async def test_article_stands_where_it_was_said_to(rig: Rig) -> None:
     assert POST.title in page.text
 
 
-async def test_throttle_hint_is_in_the_future(rig: Rig) -> None:
+async def test_throttle_lasts_as_long_as_the_platform_says(rig: Rig) -> None:
     assert rig.platform is not None
     rig.platform.faults.add(Fault(FaultName.THROTTLED, seconds=90))
     outcome = await rig.deliver(rig.message())
     assert isinstance(outcome, Throttled)
-    if outcome.until is not None:
-        assert outcome.until.tzinfo is not None
-        assert outcome.until > datetime.now(UTC)
+    assert outcome.until is not None, "the platform said until when"
+    assert outcome.until.tzinfo is not None
+    shortest, longest = rig.bench.throttled_for
+    assert shortest <= outcome.until - datetime.now(UTC) <= longest
+    assert rig.published() == []
 
 
 def _just_now() -> datetime:

@@ -39,7 +39,7 @@ class BlogBench(Bench):
                 "refused_connection_is_certainly_not_written",
                 "same_key_twice_leaves_one",
                 "spoiled_answer_is_a_doubt",
-                "throttle_hint_is_in_the_future",
+                "throttle_lasts_as_long_as_the_platform_says",
                 "withdraw_takes_it_from_readers_once_and_for_all",
                 "write_is_sent_once",
             ],

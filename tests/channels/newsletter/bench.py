@@ -22,6 +22,7 @@ class NewsletterBench(Bench):
         "delivered_leads_readers_to_it": "a mail has no address",
         "spoiled_answer_is_a_doubt": _SMTP,
         "no_answer_in_time_is_a_doubt": _SMTP,
+        "throttle_lasts_as_long_as_the_platform_says": "a mail server does not say how long",
     }
 
     # 554 for a greeting means that our address is on a list: no mail service is ever "gone".
