@@ -61,7 +61,8 @@ def notice(group: Sequence[Alert], *, language: str, base_url: str) -> Notice:
         lines.append(f"{say['cause']}{colon}{in_language(str(cause), language)}")
     listed = posts if len(posts) > 1 else [str(one) for one in first.data.get("posts", ())]
     if listed:
-        lines.append(f"{say['posts']}{colon}{_listed(listed, say['more'])}")
+        unnamed = 0 if len(posts) > 1 else int(first.data.get("more_posts", 0))
+        lines.append(f"{say['posts']}{colon}{_listed(listed, say['more'], unnamed)}")
     lines += [f"{say['action']}{colon}{action}", link(first, base_url)]
     if len(posts) > 1:
         subject = f"{subject} ({say['more'].format(count=len(posts) - 1)})"
@@ -115,7 +116,8 @@ def _words(alert: Alert, language: str) -> tuple[str, str]:
     return catalogue.get(alert.kind, plain)
 
 
-def _listed(names: Sequence[str], more: str) -> str:
+def _listed(names: Sequence[str], more: str, unnamed: int) -> str:
+    """`unnamed`: how many there are beside `names`."""
     shown = ", ".join(names[:NAMED])
-    rest = len(names) - NAMED
+    rest = max(0, len(names) - NAMED) + unnamed
     return f"{shown}, {more.format(count=rest)}" if rest > 0 else shown

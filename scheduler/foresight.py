@@ -46,7 +46,7 @@ class Foresight:
         await resolve(connection, fact, now)
         if days is None:
             return
-        at_risk = await store.due_after(connection, standing["id"], standing["expires_at"])
+        at_risk, count = await store.due_after(connection, standing["id"], standing["expires_at"])
         await raise_alert(
             connection,
             self.database,
@@ -58,6 +58,7 @@ class Foresight:
                 "days": days,
                 "cause": f"its access ends at {stamp(standing['expires_at'])}",
                 "posts": at_risk,
+                "more_posts": count - len(at_risk),
                 "action": "reconnect the account before then",
             },
             now=now,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, func, select
 
+from channels.words import shorten
 from scheduler.deliveries import State
 from scheduler.store.db import Connection
 from scheduler.store.routes import effective
@@ -29,17 +30,26 @@ async def fallbacks(connection: Connection) -> dict[str, tuple[str, ...]]:
     return await effective(connection)
 
 
-async def due_after(connection: Connection, account_id: str, moment: int) -> list[str]:
-    """Titles of the first posts that wait for the account and are due after that moment."""
+async def due_after(connection: Connection, account_id: str, moment: int) -> tuple[list[str], int]:
+    """Of the posts that wait for the account and are due after that moment: the first by name
+    (title, or the beginning of the body), and how many there are."""
+    at_risk = (
+        deliveries.c.account_id == account_id,
+        deliveries.c.state.in_([State.SCHEDULED, State.HELD]),
+        deliveries.c.due_at > moment,
+    )
     statement = (
-        select(posts.c.title)
+        select(posts.c.title, posts.c.content)
         .join(deliveries, deliveries.c.post_id == posts.c.id)
-        .where(
-            deliveries.c.account_id == account_id,
-            deliveries.c.state == State.SCHEDULED,
-            deliveries.c.due_at > moment,
-        )
+        .where(*at_risk)
         .order_by(deliveries.c.due_at, deliveries.c.id)
         .limit(NAMED)
     )
-    return list((await connection.execute(statement)).scalars())
+    first = (await connection.execute(statement)).all()
+    counted = select(func.count()).select_from(deliveries).where(*at_risk)
+    count = (await connection.execute(counted)).scalar_one()
+    return [title or _beginning(content.get("body", "")) for title, content in first], int(count)
+
+
+def _beginning(body: str) -> str:
+    return shorten(" ".join(body.split()), 60)

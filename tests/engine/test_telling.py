@@ -20,6 +20,7 @@ from standardwebhooks import Webhook
 
 from channels.sandbox.faults import FaultName
 from channels.sandbox.server import PracticeServer
+from scheduler.alerts import Alert, notice
 from scheduler.care import doctor_of, teller_of, watchman_of
 from scheduler.foresight import DAY, Foresight
 from scheduler.settings import Settings
@@ -27,7 +28,7 @@ from scheduler.store import claims, notices
 from scheduler.store.accounts import pause
 from scheduler.store.alert_tables import hook_calls
 from scheduler.store.alerts import raise_alert
-from scheduler.store.tables import accounts
+from scheduler.store.tables import accounts, deliveries
 from tests.engine.conftest import PATIENCE, Engine, opened
 
 SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
@@ -279,6 +280,14 @@ async def test_without_a_worker_the_api_tells_once_and_ends_it(
 async def test_a_token_near_its_end_names_the_posts_at_risk(engine: Engine) -> None:
     services = engine.services
     await engine.post("facebook", title="Too late for it", seconds=9 * 24 * 3600)
+    await engine.post("facebook", title="", body="Bread, *fresh*", seconds=10 * 24 * 3600)
+    for day in range(11, 25):
+        await engine.post("facebook", title=f"Day {day}", seconds=day * 24 * 3600)
+    held = await engine.post("facebook", title="Held", seconds=10 * 24 * 3600 + 60)
+    async with services.database.write() as connection:
+        await connection.execute(
+            deliveries.update().where(deliveries.c.post_id == held).values(state="held")
+        )
     now = services.clock.micros()
     foresight = Foresight(database=services.database, clock=services.clock)
 
@@ -301,7 +310,13 @@ async def test_a_token_near_its_end_names_the_posts_at_risk(engine: Engine) -> N
     assert await ends_in(13) == [14]
     assert await ends_in(6.5) == [7]
     (alert,) = [one for one in await engine.alerts() if one.fact and "expires" in one.fact]
-    assert (alert.data["posts"], alert.count) == (["Too late for it"], 1)
+    assert alert.data["posts"][:4] == ["Too late for it", "Bread, *fresh*", "Held", "Day 11"]
+    assert (len(alert.data["posts"]), alert.data["more_posts"], alert.count) == (10, 7, 1)
+    shown = Alert(id="a", kind=alert.kind, severity=alert.severity, data=alert.data)
+    told = "\n".join(notice([shown], language="fr", base_url="").lines)
+    assert "son accès prend fin le " in told
+    assert "Too late for it, Bread, *fresh*" in told
+    assert "et 7 de plus" in told
     assert await ends_in(60) == []
 
 
