@@ -89,3 +89,12 @@ class ReceivesByAppointment(Receives, Protocol):
         """Answer a verified handshake at the platform; False when it did not take it. True for
         whatever is no handshake."""
         ...
+
+
+@runtime_checkable
+class SignsOnce(Receives, Protocol):
+    """A channel whose platform may sign something else than the body: a word used once."""
+
+    def once(self, raw_body: bytes, account: Account[Any]) -> str:
+        """The word, good for one body alone; empty where the body itself is signed."""
+        ...

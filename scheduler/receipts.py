@@ -34,6 +34,20 @@ log = structlog.get_logger()
 
 # Longer than any platform repeats a webhook (Meta: 36 hours).
 KEPT = 7 * 24 * 3600 * SECOND
+# Longer than a word that is signed for one body counts: a day before and a day after its moment.
+WORDS_KEPT = 2 * 24 * 3600 * SECOND
+
+
+class ReplayedError(Exception):
+    """What was signed for one body came with another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A word that is good for this body alone."""
+
+    word: str
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +60,16 @@ class Taker:
     key: bytes
     returns: Returns
 
-    async def take(self, member: Member, told: Sequence[Receipt]) -> int:
-        """Store and apply what is new in `told`, all or nothing; how many that was."""
+    async def take(self, member: Member, told: Sequence[Receipt], once: Once | None = None) -> int:
+        """Store and apply what is new in `told`, all or nothing; how many that was. Error:
+        ReplayedError."""
         now = self.clock.micros()
         async with self.database.write() as connection:
+            if once is not None and await store.used(
+                self.database, connection, member.id, word=once.word, body=once.body,
+                at=now - KEPT + WORDS_KEPT,
+            ):  # fmt: skip
+                raise ReplayedError
             fresh = await store.take(
                 self.database, connection, member.id, told, now=now, forget_before=now - KEPT
             )

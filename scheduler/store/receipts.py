@@ -49,6 +49,37 @@ async def take(
     return [one for slot, one in reversed(by_slot.items()) if slot in fresh]
 
 
+async def used(
+    database: Database,
+    connection: Connection,
+    account_id: str,
+    *,
+    word: str,
+    body: bytes,
+    at: int,
+) -> bool:
+    """Whether this word, signed for one body, came with another body before; from now on it is
+    known, until what is older than `at` is forgotten."""
+
+    async def new(slot: str) -> bool:
+        statement = (
+            database.insert(receipts)
+            .values(account_id=account_id, id=_slot(slot), at=at)
+            .on_conflict_do_nothing()
+            .returning(receipts.c.id)
+        )
+        return (await connection.execute(statement)).first() is not None
+
+    with_body = f"once {word} {sha256(body).hexdigest()}"
+    if await new(f"once {word}"):
+        await new(with_body)
+        return False
+    known = select(receipts.c.id).where(
+        receipts.c.account_id == account_id, receipts.c.id == _slot(with_body)
+    )
+    return (await connection.execute(known)).first() is None
+
+
 async def open_window(
     database: Database,
     connection: Connection,

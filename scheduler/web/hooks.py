@@ -13,9 +13,9 @@ from typing import cast
 import structlog
 from aiohttp import web
 
-from channels.receipts import Receives, ReceivesByAppointment
+from channels.receipts import Receives, ReceivesByAppointment, SignsOnce
 from scheduler.care import taker_of
-from scheduler.receipts import Taker
+from scheduler.receipts import Once, ReplayedError, Taker
 from scheduler.refusals import FieldError, Refusal, RefusedError, not_found
 from scheduler.roster import Member
 from scheduler.services import Services
@@ -59,9 +59,13 @@ class Hooks:
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 for one in await self._signed_alike(request, raw):
-                    await self._taker.take(one, _receiver(one).receipts(raw, one.account))
+                    told = _receiver(one).receipts(raw, one.account)
+                    await self._taker.take(one, told, _once(one, raw))
                 if not await _acknowledged(member, raw):
                     raise RefusedError(Refusal.UNAVAILABLE, "the platform did not take our answer")
+        except ReplayedError as error:
+            log.warning("hook.replayed", account=member.id, bytes=len(raw))
+            raise _forged("this signature came before, with something else") from error
         except TimeoutError as error:
             raise RefusedError(Refusal.UNAVAILABLE, "not stored in time; send it again") from error
         return web.Response(text="ok")
@@ -89,6 +93,11 @@ async def _acknowledged(member: Member, raw: bytes) -> bool:
     if not isinstance(member.channel, ReceivesByAppointment):
         return True
     return await member.channel.acknowledge(raw, member.account)
+
+
+def _once(member: Member, raw: bytes) -> Once | None:
+    word = member.channel.once(raw, member.account) if isinstance(member.channel, SignsOnce) else ""
+    return Once(word, raw) if word else None
 
 
 def _receiver(member: Member) -> Receives:

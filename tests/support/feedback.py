@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import secrets
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -26,9 +27,12 @@ SETTINGS: dict[str, dict[str, str]] = {
 }
 
 
-def mailgun(body: Any, *, key: str = SIGNING_KEY, at: datetime | None = None) -> bytes:
+def mailgun(
+    body: Any, *, key: str = SIGNING_KEY, at: datetime | None = None, token: str = ""
+) -> bytes:
+    """`token`: a new one, unless it is given."""
     timestamp = str(int((at or datetime.now(UTC)).timestamp()))
-    token = "5" * 50
+    token = token or secrets.token_hex(25)
     signature = hmac.new(key.encode(), f"{timestamp}{token}".encode(), sha256).hexdigest()
     signed = {"timestamp": timestamp, "token": token, "signature": signature}
     return json.dumps({"signature": signed, **body}).encode()

@@ -12,8 +12,10 @@ from sqlalchemy import select
 from channels.http import HttpClient
 from channels.newsletter.adapter import Newsletter
 from channels.newsletter.feedback.ses import Certificates
+from scheduler.receipts import KEPT, WORDS_KEPT
 from scheduler.services import Services
 from scheduler.store import contacts
+from scheduler.store import receipts as store
 from scheduler.store.audience_tables import suppressions
 from scheduler.store.platform_tables import receipts
 from scheduler.store.return_tables import returns
@@ -66,8 +68,27 @@ async def test_who_is_gone_or_angry_or_left_is_not_written_to_again(
     assert await column(services, suppressions.c.reason) == [
         {"left": "refused"}.get(becomes, becomes)
     ]
-    assert len(await column(services, receipts.c.id)) == 1
+    assert len(await column(services, receipts.c.id)) == 3, "the news; its word, alone and with it"
     assert len(await column(services, returns.c.id)) == (becomes != "left")
+
+
+async def test_a_signature_is_good_for_one_body_alone(client: Client, services: Services) -> None:
+    account_id, _ = await told_by(services, "mailgun"), await meet(services)
+    harmless = {"event-data": {"event": "opened", "id": "o1", "recipient": ANN}}
+    seen = feedback.mailgun(harmless, token="seen-somewhere")
+    forged = feedback.mailgun(event("mailgun", "no-such-address"), token="seen-somewhere")
+    assert (await client.post(f"/hooks/{account_id}", data=seen)).status == 200
+    answer = await client.post(f"/hooks/{account_id}", data=forged)
+    assert answer.status == 403
+    assert "came before" in await answer.text()
+    assert await column(services, suppressions.c.reason) == []
+    assert (await client.post(f"/hooks/{account_id}", data=seen)).status == 200, "tried again"
+    async with services.database.write() as connection:  # two days later nothing of it is kept
+        now = services.clock.micros() + WORDS_KEPT
+        await store.take(
+            services.database, connection, account_id, [], now=now, forget_before=now - KEPT + 1
+        )
+    assert await column(services, receipts.c.id) == []
 
 
 async def test_what_is_not_the_readers_fault_is_noted_and_changes_nothing(

@@ -1,7 +1,7 @@
 """Mailgun's webhooks: signed by HMAC over their timestamp and token, inside the body.
 
 The signature does not cover the event, so that it counts for a day only: longer than Mailgun tries
-again (8 hours), too short for one that was found somewhere.
+again (8 hours), too short for one that was found somewhere; and for one body alone (`once`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ def verified(settings: Mailgun, raw: bytes, now: datetime) -> bool:
     if not hmac.compare_digest(wanted.encode(), common.text(signed.get("signature")).encode()):
         return False
     return abs(now - common.at(int(timestamp))) < GOOD_FOR
+
+
+def once(raw: bytes) -> str:
+    """The token that was signed."""
+    return common.text(common.mapping(common.an_object(raw).get("signature")).get("token"))
 
 
 def receipts(raw: bytes) -> Sequence[Receipt]:
