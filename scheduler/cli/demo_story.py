@@ -8,14 +8,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.text import Text
 
 from scheduler.cli.client import Api
 from scheduler.cli.demo_journal import Telling
 from scheduler.cli.demo_ledger import Cast, Judge, Told
-from scheduler.cli.demo_practice import Practice, patiently
+from scheduler.cli.demo_patience import Patience
+from scheduler.cli.demo_practice import Practice
 from scheduler.cli.demo_week import BACK, DAYS, GONE, PHONES_ONLY, WEEK, Line
 from scheduler.cli.exits import CommandError, Exit
 from scheduler.cli.output import console
@@ -27,7 +28,6 @@ _NOTE = "Our page cannot be reached at the moment: find us here."
 # A held post has somebody who is told; it waits for a decision, not for the demo.
 _ENDED = {"delivered", "rerouted", "failed", "cancelled", "held"}
 _OF_POSTS = {"delivery.held", "delivery.rerouted", "delivery.failed"}
-T = TypeVar("T")
 
 
 class Story:
@@ -40,8 +40,8 @@ class Story:
         self._day = day
         self._told: dict[str, Told] = {}
         self._seen = Telling(cast, self._told, self._line)
-        self._fault: str | None = None
-        self._interrupted = False
+        self._patience = Patience(practice, cast.adapter, self._line)
+        self._ask = self._patience.ask
         self._start = 0.0
         self._began = datetime.now(UTC)
 
@@ -137,31 +137,23 @@ class Story:
             _say(f"   published  {words or 'nothing'}", "green" if words else "")
 
     async def _phones_only(self) -> None:
-        await self._break("phone-only")
+        await self._patience.break_("phone-only")
         page = self._cast["page"]
         found = await self._ask(lambda: self._api.post(f"/accounts/{page['id']}/probe"))
         self._line(f"{page['channel']}: computers do not find {page['name']} any more, phones do")
         self._line(f"looked at: {found['status']}. One alert, no plan B: it can still publish.")
 
     async def _gone(self) -> None:
-        await self._break("page-gone")
+        await self._patience.break_("page-gone")
         page = self._cast["page"]
         self._line(f"{page['channel']}: {page['name']} is gone, for everybody", "red")
 
     async def _back(self) -> None:
-        await self._mend()
+        await self._patience.mend()
         page = self._cast["page"]
         found = await self._ask(lambda: self._api.post(f"/accounts/{page['id']}/probe"))
         self._line(f"{page['channel']}: {page['name']} is back, {found['status']}", "green")
         self._line("what took another road stays there: nothing is replayed.")
-
-    async def _break(self, fault: str) -> None:
-        self._fault = fault
-        await self._ask(lambda: self._practice.break_(self._cast.adapter, fault))
-
-    async def _mend(self) -> None:
-        self._fault = None
-        await self._ask(lambda: self._practice.mend(self._cast.adapter))
 
     async def _watch(self, until: datetime) -> None:
         while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
@@ -171,16 +163,19 @@ class Story:
 
     async def _read_on(self) -> None:
         """Tell what happened since."""
-        seen = self._seen
-        while True:
-            page = await self._ask(lambda: self._api.get("/journal", after=seen.seq, limit=500))
-            for event in page["events"]:
-                self._seen.happened(event)
-            seen.seq = page["next"]
-            if not page["events"]:
-                break
-        if not seen.vanished and self._fault == "page-gone":
+        while await self._read_some():
+            pass
+        if not self._seen.vanished and self._patience.fault == "page-gone":
             await self._tell_move()
+
+    async def _read_some(self) -> bool:
+        """Some of it; whether there was any."""
+        seen = self._seen
+        page = await self._ask(lambda: self._api.get("/journal", after=seen.seq, limit=500))
+        for event in page["events"]:
+            seen.happened(event)
+        seen.seq = page["next"]
+        return bool(page["events"])
 
     async def _tell_move(self) -> None:
         """Once plan B has moved the queue: how."""
@@ -192,16 +187,10 @@ class Story:
             post = await self._post(post_id)
             if any(_waits(one) for one in post["deliveries"] if one["account_id"] == page["id"]):
                 return
-        await self._read_rest()
+        await self._read_some()
         self._seen.vanished = True
         self._line("a second look agrees. Plan B moves its whole queue:", "cyan")
         _say(f"          {self._seen.move_in_words()}")
-
-    async def _read_rest(self) -> None:
-        page = await self._ask(lambda: self._api.get("/journal", after=self._seen.seq, limit=500))
-        for event in page["events"]:
-            self._seen.happened(event)
-        self._seen.seq = page["next"]
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -240,10 +229,10 @@ class Story:
     async def _judged(self) -> bool:
         posts = list(self._told.values())
         judge = Judge(self._practice, self._cast, self._api.place.url)
-        verdict = await self._ask(lambda: judge.judge(posts, lenient=self._interrupted))
+        verdict = await self._ask(lambda: judge.judge(posts, lenient=self._patience.interrupted))
         alerts = await self._alerts()
         told_once = alerts["account.vanished"] == 1 and not any(alerts[one] for one in _OF_POSTS)
-        well: bool = verdict.agrees and (told_once or self._interrupted)
+        well: bool = verdict.agrees and (told_once or self._patience.interrupted)
         _say("\nThe ledgers, read by each reader", "bold")
         for channel, words in verdict.lines:
             _say(f"   {channel:<11} {words}")
@@ -282,25 +271,6 @@ class Story:
         _say(f"   token for the pages: {place.token}")
 
     # --- small things ----------------------------------------------------------------------------
-
-    async def _ask(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """With the patience that a killed service needs; its page is then lost again."""
-        missed = False
-
-        def gone() -> None:
-            nonlocal missed
-            if not missed:
-                self._line("the service does not answer: waiting for `make run`", "yellow")
-            missed = self._interrupted = True
-
-        answer = await patiently(ask, gone)
-        if missed:
-            self._line("the service is back; the story goes on", "yellow")
-            if self._fault is not None:
-                await patiently(
-                    lambda: self._practice.break_(self._cast.adapter, self._fault or "")
-                )
-        return answer
 
     def _moment(self, day: int, hour: float) -> datetime:
         seconds = self._start + (day + hour / 24) * self._day
