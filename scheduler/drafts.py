@@ -110,6 +110,12 @@ class Words(Strict):
     def is_empty(self) -> bool:
         return not (self.title.strip() or self.body.strip() or self.link or self.media or self.poll)
 
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.is_empty:
+            raise ValueError("the post says nothing: give it a title, body, link, media or poll")
+        return self
+
 
 class Draft(Words):
     """A post to be: words, moment, places."""
@@ -133,12 +139,6 @@ class Draft(Words):
     deadline: Annotated[
         Moment | None, Field(description="No later than this; default: a day after `at`.")
     ] = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.is_empty:
-            raise ValueError("the post says nothing: give it a title, body, link, media or poll")
-        return self
 
 
 class Revision(Strict):

@@ -27,8 +27,7 @@ from scheduler.refusals import FieldError, Refusal, RefusedError, invalid
 from scheduler.services import Services
 from scheduler.store import accounts
 from scheduler.store import logins as store
-from scheduler.store.db import Connection
-from scheduler.store.events import append
+from scheduler.store.events import note_account
 from scheduler.store.logins import Step
 from scheduler.vault import VaultError
 
@@ -189,7 +188,7 @@ async def _connect(
                 connection, services.vault, account_id=known.id, name=known.name, **about
             )
         kind = "account.connected" if known is None else "account.reconnected"
-        await _note(connection, kind, account_id, actor, now)
+        await note_account(connection, kind, account_id, actor=actor, now=now, data={"by": "login"})
     await services.doorbell.ring(now)
     return Connected(name=candidate.name, account_id=account_id)
 
@@ -201,23 +200,6 @@ async def _known(services: Services, channel: Channel, candidate: Candidate) -> 
         if member.channel is channel and candidate.remote_id in held:
             return member.account
     return None
-
-
-async def _note(connection: Connection, kind: str, account_id: str, actor: str, now: int) -> None:
-    await append(
-        connection,
-        [
-            {
-                "at": now,
-                "kind": kind,
-                "actor": actor,
-                "post_id": None,
-                "delivery_id": None,
-                "account_id": account_id,
-                "data": {"by": "login"},
-            }
-        ],
-    )
 
 
 def _adapter(services: Services, name: str) -> Connects:

@@ -39,12 +39,6 @@ class StoryPost(Words):
         Field(gt=0, le=8760, description="How late it may go out; default: the service's."),
     ] = None
 
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.is_empty:
-            raise ValueError("the post says nothing: give it a title, body, link, media or poll")
-        return self
-
 
 class Story(Strict):
     """Posts around an anchor that is still to be chosen: from a template, or your own."""

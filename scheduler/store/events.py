@@ -36,6 +36,28 @@ async def append(connection: AsyncConnection, rows: Sequence[Event]) -> None:
     await _insert(connection, columns_of(rows, _COLUMNS))
 
 
+async def note_account(
+    connection: AsyncConnection,
+    kind: str,
+    account_id: str,
+    *,
+    actor: str,
+    now: int,
+    data: dict[str, Any] | None = None,
+) -> None:
+    """Note what was done to an account, no post being concerned."""
+    event: Event = {
+        "at": now,
+        "kind": kind,
+        "actor": actor,
+        "post_id": None,
+        "delivery_id": None,
+        "account_id": account_id,
+        "data": data or {},
+    }
+    await append(connection, [event])
+
+
 async def after(database: Database, seq: int, *, limit: int = 500) -> Sequence[RowMapping]:
     """Events with a greater sequence number, oldest first."""
     statement = select(events).where(events.c.seq > seq).order_by(events.c.seq).limit(limit)

@@ -14,8 +14,7 @@ from scheduler.drafts import Name, Strict
 from scheduler.refusals import Refusal, conflict, invalid, not_found
 from scheduler.services import Services
 from scheduler.store import accounts
-from scheduler.store.db import Connection
-from scheduler.store.events import append
+from scheduler.store.events import note_account
 from scheduler.store.tokens import Scope
 from scheduler.web.api.account_answers import (
     AccountAnswer,
@@ -102,7 +101,9 @@ async def connect(call: Call, body: Connecting) -> AccountAnswer:
             now=now,
             expires_at=expires_at,
         )
-        await _note(connection, "account.connected", account_id, now, call.caller.actor)
+        await note_account(
+            connection, "account.connected", account_id, actor=call.caller.actor, now=now
+        )
     return await _answer(services, account_id, call.language)
 
 
@@ -131,7 +132,9 @@ async def reconnect(call: Call, path: ById, body: Reconnecting) -> AccountAnswer
             now=now,
             expires_at=expires_at,
         )
-        await _note(connection, "account.reconnected", path.id, now, call.caller.actor)
+        await note_account(
+            connection, "account.reconnected", path.id, actor=call.caller.actor, now=now
+        )
     await services.doorbell.ring(now)
     return await _answer(services, path.id, call.language)
 
@@ -182,7 +185,9 @@ async def archive(call: Call, path: ById) -> None:
             )
         now = services.clock.micros()
         await accounts.archive(connection, path.id, now)
-        await _note(connection, "account.archived", path.id, now, call.caller.actor)
+        await note_account(
+            connection, "account.archived", path.id, actor=call.caller.actor, now=now
+        )
 
 
 async def set_paused(services: Services, account_id: str, until: int | None, actor: str) -> None:
@@ -194,7 +199,7 @@ async def set_paused(services: Services, account_id: str, until: int | None, act
         if until is not None and until <= now:
             raise invalid("until", "the pause would be over already", "give a later time")
         await accounts.pause(connection, account_id, until, now)
-        await _note(connection, "account.paused", account_id, now, actor)
+        await note_account(connection, "account.paused", account_id, actor=actor, now=now)
 
 
 async def set_resumed(services: Services, account_id: str, actor: str) -> None:
@@ -203,7 +208,7 @@ async def set_resumed(services: Services, account_id: str, actor: str) -> None:
     async with services.database.write() as connection:
         now = services.clock.micros()
         await accounts.resume(connection, account_id, now)
-        await _note(connection, "account.resumed", account_id, now, actor)
+        await note_account(connection, "account.resumed", account_id, actor=actor, now=now)
     await services.doorbell.ring(now)
 
 
@@ -217,20 +222,3 @@ async def _row(services: Services, account_id: str) -> Mapping[Any, Any]:
 
 async def _answer(services: Services, account_id: str, language: str) -> AccountAnswer:
     return account_answer(await _row(services, account_id), services.clock.micros(), language)
-
-
-async def _note(connection: Connection, kind: str, account_id: str, now: int, actor: str) -> None:
-    await append(
-        connection,
-        [
-            {
-                "at": now,
-                "kind": kind,
-                "actor": actor,
-                "post_id": None,
-                "delivery_id": None,
-                "account_id": account_id,
-                "data": {},
-            }
-        ],
-    )

@@ -19,11 +19,12 @@ from scheduler.routing import route_errors, route_warnings
 from scheduler.services import Services
 from scheduler.store import accounts, routes
 from scheduler.store.db import Connection
-from scheduler.store.events import append
+from scheduler.store.events import note_account
 from scheduler.store.tokens import Scope
 from scheduler.web.api.shapes import ById
 from scheduler.web.endpoint import Call, Endpoints
 
+_CHANGED = "route.changed"
 endpoints = Endpoints("routes")
 
 _ONE = (Refusal.NOT_FOUND,)
@@ -148,7 +149,8 @@ async def save(services: Services, account_id: str, body: RouteDraft, actor: str
             },
             now=now,
         )
-        await _note(connection, account_id, now, actor, {"fallbacks": body.fallbacks})
+        said = {"fallbacks": body.fallbacks}
+        await note_account(connection, _CHANGED, account_id, actor=actor, now=now, data=said)
         answer = await _answer(connection, account_id)
     answer["warnings"] += await _rehearsed(services, account_id)
     return answer
@@ -168,7 +170,8 @@ async def restore(services: Services, account_id: str, actor: str) -> RouteAnswe
     async with services.database.write() as connection:
         await _answer(connection, account_id)
         await routes.reset(connection, account_id)
-        await _note(connection, account_id, services.clock.micros(), actor, {})
+        now = services.clock.micros()
+        await note_account(connection, _CHANGED, account_id, actor=actor, now=now)
         return await _answer(connection, account_id)
 
 
@@ -238,22 +241,3 @@ async def _answers(connection: Connection) -> list[RouteAnswer]:
         }
         for row in rows
     ]
-
-
-async def _note(
-    connection: Connection, account_id: str, now: int, actor: str, data: dict[str, Any]
-) -> None:
-    await append(
-        connection,
-        [
-            {
-                "at": now,
-                "kind": "route.changed",
-                "actor": actor,
-                "post_id": None,
-                "delivery_id": None,
-                "account_id": account_id,
-                "data": data,
-            }
-        ],
-    )
