@@ -18,29 +18,30 @@ from typing import Any
 
 import structlog
 
-from channels.base import Account, Broadcasts, Courier, Recipient
+from channels.base import Account, Broadcasts
 from channels.outcome import Delivered, Outcome, Unavailable
 from channels.posts import Message
-from channels.streams import OnRoad, Paces, Rates, Streams
+from channels.streams import Paces, Rates
+from scheduler.addressing import Addressing
 from scheduler.audience.links import UnsubscribeLinks, audience_key
-from scheduler.audience.returns import tag_of
-from scheduler.audience.tracking import Kind, Trail, kinds_in
+from scheduler.audience.tracking import Trail
 from scheduler.books import Books
 from scheduler.clerk import Clerk, taken_over
 from scheduler.clock import Clock
-from scheduler.crowd import Conduct, Crowd, one_by_one
+from scheduler.crowd import Conduct
 from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery
 from scheduler.gate import Gate
 from scheduler.inheritance import inherit
 from scheduler.logbook import Logbook, forget
 from scheduler.roster import Member
+from scheduler.rounds import Rounds
 from scheduler.selection import choose_all
 from scheduler.services import Services
 from scheduler.stand_in import StandIns
 from scheduler.store import recipients as store
 from scheduler.store.db import Database
-from scheduler.store.recipients import Claimed, RecipientState
+from scheduler.store.recipients import RecipientState
 from scheduler.verdicts import Pace, conclusion
 
 log = structlog.get_logger()
@@ -116,7 +117,7 @@ class _Run:
         self._desk, self._pace = desk, desk.pace
         self._database, self._clock = desk.database, desk.clock
         self._delivery, self._token = delivery, delivery.token
-        self._message, self._account, self._channel = message, account, channel
+        self._account = account
         self._by_email = channel.capabilities.address == "email"
         self._logbook = Logbook(desk.logbooks, delivery.id, self._token)
         gate = Gate(
@@ -138,6 +139,15 @@ class _Run:
             delivery_id=delivery.id, give_up_at=self._give_up_at,
         )  # fmt: skip
         self._conduct = Conduct(self._books, desk.pace)
+        self._rounds = Rounds(
+            channel, message, account, self._books, self._logbook, self._conduct,
+            Addressing(
+                key=desk.key, link=desk.link, trail=desk.trail,
+                account_id=account.id, delivery_id=delivery.id,
+            ),
+            clock=desk.clock, pace=desk.pace, rng=desk.rng, delivery_id=delivery.id,
+            by_email=self._by_email,
+        )  # fmt: skip
 
     # --- The whole run ---------------------------------------------------------------------
 
@@ -147,7 +157,7 @@ class _Run:
             return self._books.stop
         down = 0
         while True:
-            fault = await self._round()
+            fault = await self._rounds.write()
             if self._books.stop is not None:
                 return self._books.stop
             async with self._database.read() as connection:
@@ -236,97 +246,3 @@ class _Run:
             log.exception("broadcast.unsettled", delivery=self._delivery.id)
             self._books.amiss = True
         self._logbook.close(settled=not self._books.amiss)
-
-    def _recipient(self, claimed: Claimed) -> Recipient:
-        contact_id = claimed.contact_id
-        trail = self._desk.trail
-        kinds = kinds_in(claimed.tracking) if claimed.tracking and trail is not None else ()
-        return Recipient(
-            id=contact_id,
-            address=claimed.address,
-            name=claimed.name,
-            language=claimed.language,
-            attributes=claimed.attributes,
-            unsubscribe_url=self._desk.link(contact_id, self._account.id),
-            return_tag=tag_of(self._desk.key, contact_id),
-            click_query=trail.query(contact_id) if trail and Kind.CLICKS in kinds else "",
-            open_url=(
-                trail.picture(self._delivery.id, contact_id)
-                if trail and Kind.OPENS in kinds
-                else ""
-            ),
-        )
-
-    # --- One round: everyone who is due now ------------------------------------------------
-
-    async def _round(self) -> Outcome | None:
-        """Write to everyone who is due; the fault when the road failed before the end."""
-        fault = None
-        if await self._books.open_round():
-            first = await self._channel.open(self._message, self._account)
-            if isinstance(first, Outcome):
-                fault = first
-                if not isinstance(first, Unavailable):
-                    self._books.stop = first
-            else:
-                fault = await self._write_on(first)
-        self._conduct.settle_refusals()
-        await self._books.close_round()
-        return fault
-
-    async def _write_on(self, first: Courier) -> Outcome | None:
-        """Write over several connections at once; the first fault of any."""
-        wanted = min(self._books.waiting, self._pace.connections)
-        couriers = [first, *await self._more_couriers(wanted)]
-        clerk = asyncio.create_task(self._books.keep())
-        try:
-            async with asyncio.TaskGroup() as group:
-                carriers = [group.create_task(self._carry(courier)) for courier in couriers]
-        finally:
-            self._books.close()
-            await clerk
-        faults = [carrier.result() for carrier in carriers]
-        return next((fault for fault in faults if fault is not None), None)
-
-    async def _more_couriers(self, wanted: int) -> list[Courier]:
-        """Further connections; a relay that allows fewer gets fewer."""
-        opened = await asyncio.gather(
-            *(self._channel.open(self._message, self._account) for _ in range(wanted - 1))
-        )
-        return [courier for courier in opened if not isinstance(courier, Outcome)]
-
-    async def _carry(self, courier: Courier) -> Outcome | None:
-        """Write to one recipient after the other on one connection; its fault, if it failed."""
-        crowd = Crowd(
-            self._books,
-            self._logbook,
-            self._conduct,
-            clock=self._clock,
-            pace=self._pace,
-            rng=self._desk.rng,
-            recipient_of=self._recipient,
-            by_email=self._by_email,
-            key=f"{self._delivery.id}/",
-        )
-        try:
-            while await self._books.more():
-                fault = await self._stretch(courier, crowd)
-                if fault is not None:
-                    return fault
-        finally:
-            await courier.close()
-        return None
-
-    async def _stretch(self, courier: Courier, crowd: Crowd) -> Outcome | None:
-        """Write to those at hand; the fault of the road, if it failed."""
-        if isinstance(courier, OnRoad):
-            self._books.gate.road = courier.road
-        if not isinstance(courier, Streams):
-            return await one_by_one(courier, crowd)
-        try:
-            return await courier.stream(crowd)
-        except Exception as error:
-            log.exception("courier.unforeseen", delivery=self._delivery.id)
-            detail = f"unforeseen {type(error).__name__} in the adapter"
-            crowd.abandoned(detail)
-            return Unavailable(reason=detail)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
 import sys
 from typing import cast
 
@@ -58,5 +59,11 @@ async def main(target: int, round_trip: float) -> None:
     await server.serve_forever()
 
 
+def _exact_loop() -> asyncio.AbstractEventLoop:
+    """`epoll` waits whole milliseconds, rounded up: 20 would be 22."""
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2])))
+    with asyncio.Runner(loop_factory=_exact_loop) as runner:
+        runner.run(main(int(sys.argv[1]), float(sys.argv[2])))
