@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -114,18 +114,15 @@ class _Run:
         channel: Broadcasts,
     ) -> None:
         assert delivery.token is not None  # claimed deliveries have one
-        self._desk, self._pace = desk, desk.pace
+        rates = channel.rates(account) if isinstance(channel, Paces) else Rates()
+        resend = rates.resend or desk.pace.resend_uncertain
+        self._desk, self._pace = desk, replace(desk.pace, resend_uncertain=resend)
         self._database, self._clock = desk.database, desk.clock
         self._delivery, self._token = delivery, delivery.token
         self._account = account
         self._by_email = channel.capabilities.address == "email"
         self._logbook = Logbook(desk.logbooks, delivery.id, self._token)
-        gate = Gate(
-            desk.database,
-            channel.rates(account) if isinstance(channel, Paces) else Rates(),
-            desk.pace,
-            desk.rng,
-        )
+        gate = Gate(desk.database, rates, self._pace, desk.rng)
         self._clerk = Clerk(
             database=desk.database,
             gate=gate,
@@ -135,17 +132,17 @@ class _Run:
             key=desk.key,
         )
         self._books = Books(
-            self._clerk, gate, desk.clock, desk.pace,
+            self._clerk, gate, desk.clock, self._pace,
             delivery_id=delivery.id, give_up_at=self._give_up_at,
         )  # fmt: skip
-        self._conduct = Conduct(self._books, desk.pace)
+        self._conduct = Conduct(self._books, self._pace)
         self._rounds = Rounds(
             channel, message, account, self._books, self._logbook, self._conduct,
             Addressing(
                 key=desk.key, link=desk.link, trail=desk.trail,
                 account_id=account.id, delivery_id=delivery.id,
             ),
-            clock=desk.clock, pace=desk.pace, rng=desk.rng, delivery_id=delivery.id,
+            clock=desk.clock, pace=self._pace, rng=desk.rng, delivery_id=delivery.id,
             by_email=self._by_email,
         )  # fmt: skip
 

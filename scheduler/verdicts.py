@@ -91,8 +91,7 @@ def judge(  # noqa: PLR0911 -- one for each outcome
         case Rejected():
             return Verdict(final(RecipientState.REFUSED, outcome.problem.detail))
         case Unconfirmed():
-            sent = RecipientState.ACCEPTED if outcome.presumed_sent else RecipientState.UNCERTAIN
-            return Verdict(final(sent, outcome.detail))
+            return Verdict(_doubted(waiting, outcome, tries, now, pace, rng))
         case Unavailable():
             answered = evidence.status is not None
             again = now + (backoff(tries + 1, pace.retries, rng) if answered else 0)
@@ -109,6 +108,17 @@ def judge(  # noqa: PLR0911 -- one for each outcome
             return Verdict(waiting, stop=outcome)
         case _:
             assert_never(outcome)
+
+
+def _doubted(
+    waiting: Settled, outcome: Unconfirmed, tries: int, now: int, pace: Pace, rng: Random
+) -> Settled:
+    told = replace(waiting, detail=outcome.detail, charged=True)
+    if outcome.presumed_sent:
+        return replace(told, state=RecipientState.ACCEPTED)
+    if pace.resend_uncertain:
+        return replace(told, next_at=now + backoff(tries + 1, pace.retries, rng))
+    return replace(told, state=RecipientState.UNCERTAIN)
 
 
 def retraced(trace: Trace, contact_ids: Sequence[str], *, resend: bool) -> list[Settled]:

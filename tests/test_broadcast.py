@@ -312,10 +312,30 @@ async def test_after_a_kill_only_what_was_under_way_is_in_doubt(rig: Rig) -> Non
     assert list(rig.logbooks.iterdir()) == []
 
 
+def _choose_to_resend(rig: Rig) -> None:
+    settings = rig.account.settings.model_copy(update={"uncertain": "resend"})
+    rig.account = replace(rig.account, settings=settings)
+
+
 async def test_doubt_is_sent_again_only_by_choice(rig: Rig) -> None:
     delivery = await _interrupted(rig, _died_in_mid_mail)
-    assert isinstance(await rig.run(delivery, replace(SOON, resend_uncertain=True)), Delivered)
+    _choose_to_resend(rig)
+    assert isinstance(await rig.run(delivery), Delivered)
     assert rig.received == Counter(_addresses(6)[1:])
+
+
+async def test_a_lost_answer_is_asked_again_by_choice_with_the_same_message_id(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(12))
+    _choose_to_resend(rig)
+    rig.relay.faults.add(Fault(FaultName.ANSWER_LOST, times=1))
+    assert isinstance(await rig.run(delivery), Delivered)
+    assert Counter((await states(rig.database)).values()) == {"accepted": 12}
+    twice = [who for who, times in rig.received.items() if times == 2]
+    assert len(twice) == 1
+    assert rig.received.total() == 13
+    mails = rig.relay.ledger.entries("newsletter")
+    assert len({mail.key for mail in mails if mail.payload["recipient"] == twice[0]}) == 1
+    assert len({mail.key for mail in mails}) == 12
 
 
 async def test_without_its_logbook_all_that_a_dead_worker_claimed_is_in_doubt(rig: Rig) -> None:

@@ -116,7 +116,9 @@ class Newsletter:
     def rates(self, account: Account[Any]) -> Rates:
         settings: NewsletterSettings = account.settings
         roads = {one.label: one.per_minute for one in settings.relays if one.per_minute}
-        return Rates(roads=roads, domains=settings.domain_limits)
+        return Rates(
+            roads=roads, domains=settings.domain_limits, resend=settings.uncertain == "resend"
+        )
 
     async def probe(self, account: Account[Any]) -> Health:
         return await look(account.settings)

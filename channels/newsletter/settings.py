@@ -179,6 +179,8 @@ class NewsletterSettings(ChannelSettings):
     is ours and defaults to that of `from_address`; it also names us to the relay (EHLO).
     `timeout` is in seconds, for each answer of a relay. A relay's `per_minute` and
     `domain_limits` (`{"gmail.com": 600, "*": 60}`) are mails a minute, over all mailings.
+    `uncertain`: whoever may have got a mail, because a worker was killed or an answer was lost, is
+    named and not written to again (`hold`), or is, with the same Message-ID (`resend`).
     """
 
     from_address: Address
@@ -194,6 +196,7 @@ class NewsletterSettings(ChannelSettings):
     relays: tuple[Relay, ...] = Field(min_length=1)
     dkim: Dkim | None = None
     timeout: float = Field(default=60.0, gt=0, le=600)
+    uncertain: Literal["hold", "resend"] = "hold"
     domain_limits: dict[DomainName, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
 
     @property
