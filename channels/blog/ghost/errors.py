@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from channels.blog.gone import page_gone
+from channels.blog.server import doubt, throttled, too_large
 from channels.exchange import Answer, retry_after
 from channels.outcome import (
     AccessLost,
@@ -20,9 +21,7 @@ from channels.outcome import (
     Outcome,
     Problem,
     Rejected,
-    Throttled,
     Unavailable,
-    Unconfirmed,
 )
 
 _TOKEN_CODES = frozenset({"INVALID_JWT", "MISSING_ADMIN_API_KID", "INVALID_AUTH_HEADER"})
@@ -76,12 +75,12 @@ def _ghost_said(  # noqa: PLR0911 -- one for each row of the table
     if answer.status == 409:
         return Unavailable(reason=f"somebody else edits it: {words}", evidence=evidence)
     if answer.status == 429:
-        return _throttled(answer, now)
+        return throttled(answer, now, evidence)
     if kind == "MaintenanceError":  # refused before anything else looks at the request
         until = retry_after(answer.header("Retry-After"), now)
         return Unavailable(reason=words, until=until, evidence=evidence)
     if answer.status >= 500:
-        return _doubt(answer, words, writes=writes)
+        return doubt(words, evidence, writes=writes)
     return Rejected(
         problem=Problem(
             code=code_of(answer),
@@ -102,19 +101,11 @@ def _something_said(answer: Answer, now: datetime, *, writes: bool) -> Outcome:
                 AccessReason.TOKEN, "the web server asks for a password", remedy, evidence
             )
         case 403 | 406 | 429:
-            return _throttled(answer, now)
+            return throttled(answer, now, evidence)
         case 404 | 410:
             return Gone(detail="no Ghost answers at this address", evidence=evidence)
         case 413:
-            return Rejected(
-                problem=Problem(
-                    code="too-large",
-                    detail="the site's web server refuses a request of this size",
-                    field="media",
-                    remedy="use smaller pictures, or raise the server's upload limit",
-                ),
-                evidence=evidence,
-            )
+            return too_large(evidence)
         case status if 300 <= status < 400:
             where = answer.header("Location")[:200] or "that one"
             return _no_access(
@@ -125,27 +116,11 @@ def _something_said(answer: Answer, now: datetime, *, writes: bool) -> Outcome:
             )
         case status:
             words = f"HTTP {status}" if status >= 500 else "a page instead of an answer"
-            return _doubt(answer, words, writes=writes)
+            return doubt(words, evidence, writes=writes)
 
 
 def _no_access(reason: AccessReason, detail: str, remedy: str, evidence: Evidence) -> AccessLost:
     return AccessLost(reason=reason, detail=detail[:300], remedy=remedy, evidence=evidence)
-
-
-def _throttled(answer: Answer, now: datetime) -> Throttled:
-    return Throttled(
-        until=retry_after(answer.header("Retry-After"), now),
-        reason="the site, or a firewall before it, wants fewer requests",
-        evidence=evidence_of(answer),
-    )
-
-
-def _doubt(answer: Answer, words: str, *, writes: bool) -> Outcome:
-    if writes:
-        return Unconfirmed(
-            detail=f"it may have been written: {words}", evidence=evidence_of(answer)
-        )
-    return Unavailable(reason=words, evidence=evidence_of(answer))
 
 
 def _field(name: str, status: int) -> str:

@@ -15,6 +15,7 @@ from yarl import URL
 
 from channels.base import Account, ChannelSettings, Tools
 from channels.blog.ghost.errors import code_of, read_refusal
+from channels.blog.server import SiteAddress
 from channels.exchange import Answer, ask
 from channels.steps import Stopped
 
@@ -29,17 +30,9 @@ class GhostSettings(ChannelSettings):
     """`url`: the site's own address (https, with www if it has it: a redirect loses the text).
     `admin_api_key`: `id:secret` of a custom integration."""
 
-    url: str
+    url: SiteAddress
     admin_api_key: SecretStr
     api_version: str = "v6.0"
-
-    @field_validator("url")
-    @classmethod
-    def _absolute(cls, value: str) -> str:
-        url = URL(value.strip())
-        if url.scheme not in {"http", "https"} or not url.host or url.user:
-            raise ValueError("must be the site's address, such as https://blog.example.com")
-        return str(url.with_query(None).with_fragment(None)).rstrip("/")
 
     @field_validator("admin_api_key")
     @classmethod

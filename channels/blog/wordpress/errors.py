@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from channels.blog.gone import page_gone
+from channels.blog.server import doubt, throttled, too_large
 from channels.exchange import Answer, retry_after
 from channels.outcome import (
     AccessLost,
@@ -20,9 +21,7 @@ from channels.outcome import (
     Outcome,
     Problem,
     Rejected,
-    Throttled,
     Unavailable,
-    Unconfirmed,
 )
 
 _BAD_PASSWORD = frozenset(
@@ -97,11 +96,11 @@ def _wordpress_said(  # noqa: PLR0911 -- one for each row of the table
             reason=words, until=retry_after(answer.header("Retry-After"), now), evidence=evidence
         )
     if answer.status == 429:
-        return _throttled(answer, now)
+        return throttled(answer, now, evidence)
     if code == _HASH_MISMATCH:
         return Unavailable(reason="the picture was damaged on its way", evidence=evidence)
     if answer.status >= 500 and code != _REFUSED_FILE:
-        return _doubt(answer, words, writes=writes)
+        return doubt(words, evidence, writes=writes)
     return Rejected(
         problem=Problem(
             code=code,
@@ -126,19 +125,11 @@ def _something_said(  # noqa: PLR0911 -- one for each row of the table
                 evidence=evidence,
             )
         case 403 | 406 | 429:
-            return _throttled(answer, now)
+            return throttled(answer, now, evidence)
         case 404 | 410:
             return Gone(detail="no WordPress answers at this address", evidence=evidence)
         case 413:
-            return Rejected(
-                problem=Problem(
-                    code="too-large",
-                    detail="the site's web server refuses a request of this size",
-                    field="media",
-                    remedy="use smaller pictures, or raise the server's upload limit",
-                ),
-                evidence=evidence,
-            )
+            return too_large(evidence)
         case 503:
             return Unavailable(
                 reason="the site is under maintenance",
@@ -153,24 +144,9 @@ def _something_said(  # noqa: PLR0911 -- one for each row of the table
                 evidence=evidence,
             )
         case status if status >= 500:
-            return _doubt(answer, f"HTTP {status}", writes=writes)
+            return doubt(f"HTTP {status}", evidence, writes=writes)
         case _:
-            return _doubt(answer, "a page instead of an answer", writes=writes)
-
-
-def _throttled(answer: Answer, now: datetime) -> Throttled:
-    return Throttled(
-        until=retry_after(answer.header("Retry-After"), now),
-        reason="the site, or a firewall before it, wants fewer requests",
-        evidence=answer.evidence(code=code_of(answer)),
-    )
-
-
-def _doubt(answer: Answer, words: str, *, writes: bool) -> Outcome:
-    evidence = answer.evidence(code=code_of(answer))
-    if writes:
-        return Unconfirmed(detail=f"it may have been written: {words}", evidence=evidence)
-    return Unavailable(reason=words, evidence=evidence)
+            return doubt("a page instead of an answer", evidence, writes=writes)
 
 
 def _field(fields: Mapping[str, Any]) -> str:

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 import aiohttp
-from pydantic import SecretStr, field_validator
+from pydantic import SecretStr
 from yarl import URL
 
 from channels.base import Account, ChannelSettings, Tools
+from channels.blog.server import SiteAddress
 from channels.blog.wordpress.errors import code_of, read_refusal
 from channels.exchange import Answer, ask
 from channels.outcome import AccessLost, AccessReason, Gone
@@ -25,18 +26,10 @@ class WordPressSettings(ChannelSettings):
     WordPress under Users, Profile; not the login password. `categories`: names, made if missing.
     """
 
-    url: str
+    url: SiteAddress
     username: str
     application_password: SecretStr
     categories: tuple[str, ...] = ()
-
-    @field_validator("url")
-    @classmethod
-    def _absolute(cls, value: str) -> str:
-        url = URL(value.strip())
-        if url.scheme not in {"http", "https"} or not url.host or url.user:
-            raise ValueError("must be the site's address, such as https://blog.example.com")
-        return str(url.with_query(None).with_fragment(None)).rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
