@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from channels.outcome import Problem, Severity
-from channels.posts import Part, Post
+from channels.posts import Message, Part, Post
 from channels.sentences import read_more, reroute_note
 from channels.words import Measure, Rewrite, shorten, to_plain
 
@@ -63,6 +64,31 @@ def compose(
         more = both if not tail or 2 * measure(both) <= limit else tail
     cut = shorten(main + tail, limit, measure=measure, more=more)
     return Text(cut.strip(), shortened=True)
+
+
+def message_of(
+    post: Post,
+    part: Part,
+    words: Text,
+    *,
+    rewrite: Rewrite,
+    options: Mapping[str, Any],
+    summary: str = "",
+) -> Message:
+    """The post as a channel of plain text sends it: `words` are its text, the pictures go with
+    the post itself, and `options` are the channel's own."""
+    return Message(
+        post_id=post.id,
+        text=words.text,
+        title=post.title,
+        summary=summary,
+        link=rewrite(post.link) if post.link else None,
+        media=post.media if part is Part.POST else (),
+        language=post.language,
+        tags=post.tags,
+        part=part,
+        options=options,
+    )
 
 
 def hashtags(tags: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from channels.compose import compose, empty_problem, hashtags, shortened_problem
+from channels.compose import compose, empty_problem, hashtags, message_of, shortened_problem
 from channels.outcome import Problem, Severity
 from channels.posts import Message, Part, Post
 from channels.words import byte_length, campaign_rewrite, grapheme_length, shorten, to_plain
@@ -55,17 +55,7 @@ def rendered(post: Post, part: Part) -> Message:
         }
     if post.poll and part is Part.POST:
         options["poll"] = post.poll.question
-    return Message(
-        post_id=post.id,
-        text=words.text,
-        title=post.title,
-        link=rewrite(post.link) if post.link else None,
-        media=post.media if part is Part.POST else (),
-        language=post.language,
-        tags=post.tags,
-        part=part,
-        options=options,
-    )
+    return message_of(post, part, words, rewrite=rewrite, options=options)
 
 
 def record(message: Message, images: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, Any]:

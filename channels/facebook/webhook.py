@@ -6,11 +6,11 @@ reference for pages, May 2026.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from channels.facebook.entries import dicts, entries_of
 from channels.receipts import Receipt, ReceiptKind
 
 _POSTS = frozenset({"album", "photo", "post", "share", "status", "video"})
@@ -19,24 +19,13 @@ _VERBS = {"remove": ReceiptKind.REMOVED, "hide": ReceiptKind.REMOVED, "edited": 
 
 def receipts_in(raw_body: bytes, page_id: str) -> Sequence[Receipt]:
     """The receipts of one page, in the order given; what is malformed is left out."""
-    try:
-        body = json.loads(raw_body)
-    except ValueError:
-        return ()
-    if not isinstance(body, dict) or body.get("object") != "page":
-        return ()
     return [
         receipt
-        for entry in _dicts(body.get("entry"))
-        if str(entry.get("id")) == page_id
-        for change in _dicts(entry.get("changes"))
+        for entry in entries_of(raw_body, page_id)
+        for change in dicts(entry.get("changes"))
         if change.get("field") == "feed"
         for receipt in _read(change.get("value"), entry.get("time"))
     ]
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _read(value: Any, told_at: Any) -> list[Receipt]:

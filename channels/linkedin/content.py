@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from channels.compose import compose, empty_problem, hashtags, shortened_problem
+from channels.compose import compose, empty_problem, hashtags, message_of, shortened_problem
 from channels.linkedin import little_text
 from channels.outcome import Problem, Severity
 from channels.posts import Media, Message, Part, Post
@@ -45,18 +45,7 @@ def rendered(post: Post, part: Part) -> Message:
             "options": list(post.poll.options),
             "days": post.poll.days,
         }
-    return Message(
-        post_id=post.id,
-        text=words.text,
-        title=post.title,
-        summary=post.summary,
-        link=rewrite(post.link) if post.link else None,
-        media=post.media if part is Part.POST else (),
-        language=post.language,
-        tags=post.tags,
-        part=part,
-        options=options,
-    )
+    return message_of(post, part, words, rewrite=rewrite, options=options, summary=post.summary)
 
 
 def _article(post: Post, link: str) -> Mapping[str, str]:

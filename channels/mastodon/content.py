@@ -9,7 +9,7 @@ from typing import Any
 
 import nh3
 
-from channels.compose import compose, empty_problem, hashtags, shortened_problem
+from channels.compose import compose, empty_problem, hashtags, message_of, shortened_problem
 from channels.outcome import Problem, Severity
 from channels.posts import Message, Part, Post
 from channels.words import campaign_rewrite, grapheme_length
@@ -51,17 +51,7 @@ def rendered(post: Post, part: Part) -> Message:
             "options": list(post.poll.options),
             "expires_in": post.poll.days * 86_400,
         }
-    return Message(
-        post_id=post.id,
-        text=words.text,
-        title=post.title,
-        link=rewrite(post.link) if post.link else None,
-        media=post.media if part is Part.POST else (),
-        language=post.language,
-        tags=post.tags,
-        part=part,
-        options=options,
-    )
+    return message_of(post, part, words, rewrite=rewrite, options=options)
 
 
 def body(message: Message, media_ids: list[str], visibility: str) -> dict[str, Any]:

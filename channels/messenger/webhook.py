@@ -6,11 +6,11 @@ message id where there is one. Shapes: Meta's webhook reference, May 2026.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from channels.facebook.entries import dicts, entries_of
 from channels.receipts import Receipt, ReceiptKind
 
 WINDOW = timedelta(hours=24)
@@ -18,23 +18,12 @@ WINDOW = timedelta(hours=24)
 
 def receipts_in(raw_body: bytes, page_id: str) -> Sequence[Receipt]:
     """The receipts of one page, in the order given; what is malformed is left out."""
-    try:
-        body = json.loads(raw_body)
-    except ValueError:
-        return ()
-    if not isinstance(body, dict) or body.get("object") != "page":
-        return ()
     return [
         receipt
-        for entry in _dicts(body.get("entry"))
-        if str(entry.get("id")) == page_id
-        for event in _dicts(entry.get("messaging"))
+        for entry in entries_of(raw_body, page_id)
+        for event in dicts(entry.get("messaging"))
         for receipt in _read(event)
     ]
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _read(event: Mapping[str, Any]) -> Iterator[Receipt]:
