@@ -39,10 +39,13 @@ if TYPE_CHECKING:
 
 class ChannelSettings(BaseModel):
     """What connects one account. Fields of type `SecretStr` are credentials: stored encrypted,
-    never shown. Everything else is plain and shown to the owner."""
+    never shown. Everything else is plain and shown to the owner. `page_fields`: those that name
+    the page, where a second account of it would publish everything there twice."""
 
     # Input that is refused may hold a credential in the wrong place: no error repeats it.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    page_fields: ClassVar[tuple[str, ...]] = ()
 
 
 S = TypeVar("S", bound=ChannelSettings)

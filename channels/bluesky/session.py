@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import jwt
 from pydantic import Field, SecretStr
@@ -32,6 +32,8 @@ Address = Annotated[str, Field(pattern=r"^https?://[^\s?#]+[^\s?#/]$")]
 class BlueskySettings(ChannelSettings):
     """One account. `identifier`: handle or DID. `service`: the server that holds the account.
     `did`, `access_jwt`, `refresh_jwt`: the last session, so that a restart opens no new one."""
+
+    page_fields: ClassVar[tuple[str, ...]] = ("identifier", "service")
 
     identifier: Annotated[str, Field(min_length=3, max_length=253)]
     app_password: SecretStr

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -41,6 +41,8 @@ class GraphSettings(ChannelSettings):
     With `app_id` and `app_secret`, calls are signed (`appsecret_proof`) and a probe can tell a
     vanished page from a dead token, and knows when the token ends.
     """
+
+    page_fields: ClassVar[tuple[str, ...]] = ("page_id", "base_url")
 
     page_id: Annotated[str, Field(pattern=r"^\d{5,20}$")]
     access_token: SecretStr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import AwareDatetime, Field, SecretStr
@@ -27,6 +27,8 @@ class LinkedInSettings(ChannelSettings):
     `r_organization_social`); by default only when it has reserved characters, which are what
     LinkedIn is known to cut at. `follower_edge`: what LinkedIn calls following a page.
     """
+
+    page_fields: ClassVar[tuple[str, ...]] = ("organization_id", "api_url")
 
     organization_id: Annotated[str, Field(pattern=r"^\d{1,20}$")]
     access_token: SecretStr

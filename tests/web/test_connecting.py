@@ -47,6 +47,25 @@ async def test_every_practice_account_is_found_well_and_saved(
     assert len(connected) == len(practice.accounts())
 
 
+@pytest.mark.parametrize("adapter", ["facebook", "linkedin", "messenger", "bluesky"])
+async def test_a_page_is_connected_once(
+    client: Client, practice: PracticeServer, adapter: str
+) -> None:
+    """A second account of it would publish everything there twice."""
+    body = wanted(practice, adapter)
+    made = await ask(client, "POST", "/accounts", body, status=201)
+    again = {**body, "name": "The same page", "check": False}
+    problem = await ask(client, "POST", "/accounts", again, status=409)
+    (error,) = problem["errors"]
+    assert body["name"] in error["detail"]
+    assert made["id"] in error["remedy"]
+    renewed = {"name": "Renamed", "settings": body["settings"]}
+    assert (await ask(client, "PUT", f"/accounts/{made['id']}", renewed))["name"] == "Renamed"
+    assert len((await ask(client, "GET", "/accounts"))["accounts"]) == 1
+    await client.delete(f"/api/v1/accounts/{made['id']}")
+    await ask(client, "POST", "/accounts", body, status=201)
+
+
 @pytest.mark.parametrize(
     ("fault", "status"),
     [

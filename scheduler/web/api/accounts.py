@@ -24,14 +24,14 @@ from scheduler.web.api.account_answers import (
     account_answer,
     channel_answer,
 )
-from scheduler.web.api.connecting import Check, adapter_of, looked_at, settings_of
+from scheduler.web.api.connecting import Check, adapter_of, looked_at, refuse_twin, settings_of
 from scheduler.web.api.shapes import ById, Query
 from scheduler.web.endpoint import Call, Endpoints
 
 endpoints = Endpoints("accounts")
 
 _ONE = (Refusal.NOT_FOUND,)
-_LOOKED_AT = (Refusal.UNAVAILABLE,)
+_LOOKED_AT = (Refusal.UNAVAILABLE, Refusal.CONFLICT)
 
 
 class Connecting(Strict):
@@ -89,6 +89,7 @@ async def connect(call: Call, body: Connecting) -> AccountAnswer:
     services = call.services
     channel = adapter_of(services, body.adapter)
     settings = settings_of(channel, body.settings)
+    await refuse_twin(services, channel, settings)
     expires_at = await looked_at(channel, settings, body.name, check=body.check)
     async with services.database.write() as connection:
         now = services.clock.micros()
@@ -120,6 +121,7 @@ async def reconnect(call: Call, path: ById, body: Reconnecting) -> AccountAnswer
     row = await _row(services, path.id)
     channel = services.registry[row["adapter"]]
     settings = settings_of(channel, body.settings)
+    await refuse_twin(services, channel, settings, path.id)
     expires_at = await looked_at(channel, settings, body.name, check=body.check)
     async with services.database.write() as connection:
         now = services.clock.micros()

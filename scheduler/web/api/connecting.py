@@ -11,7 +11,7 @@ from channels.base import Channel, ChannelSettings
 from channels.registry import UnknownChannelError, adapter_named
 from scheduler.admission import admit
 from scheduler.clock import micros
-from scheduler.refusals import FieldError, Refusal, RefusedError, invalid
+from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid
 from scheduler.services import Services
 from scheduler.web import problems
 
@@ -63,6 +63,25 @@ async def looked_at(
         return None
     health = await admit(channel, settings, name)
     return None if health.expires_at is None else micros(health.expires_at)
+
+
+async def refuse_twin(
+    services: Services, channel: Channel, settings: ChannelSettings, account_id: str = ""
+) -> None:
+    """Error: RefusedError when another account than this one is of the same page."""
+    fields = settings.page_fields
+    if not fields:
+        return
+    page = [getattr(settings, name) for name in fields]
+    for member in (await services.roster.everyone()).values():
+        if member.channel.name != channel.name or member.id == account_id:
+            continue
+        if [getattr(member.account.settings, name) for name in fields] == page:
+            raise conflict(
+                f"this page is connected already, as {member.account.name}",
+                f"reconnect that account: PUT /api/v1/accounts/{member.id}",
+                f"settings.{fields[0]}",
+            )
 
 
 def _below(field: str) -> str:
