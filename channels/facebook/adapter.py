@@ -60,7 +60,7 @@ class FacebookSettings(GraphSettings):
 
 class FacebookAdapter:
     """See `channels.base`: `Publishes`; `channels.abilities`: `Edits`, `Withdraws`, `Connects`,
-    `Receives`, `Counts` and `HasPage`."""
+    `Counts` and `HasPage`; `channels.receipts`: `Receives`."""
 
     name: ClassVar[str] = "facebook"
     channel: ClassVar[str] = "facebook"
@@ -102,12 +102,7 @@ class FacebookAdapter:
         return ended.outcome
 
     async def find(
-        self,
-        message: Message,
-        account: Account[Any],
-        *,
-        key: str,
-        since: datetime,
+        self, message: Message, account: Account[Any], *, key: str, since: datetime
     ) -> Delivered | Finding:
         return await look_for(self._graph, road(account.settings), message, since=since)
 
