@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -151,6 +152,12 @@ class Publishes(Channel, Protocol):
     ) -> Delivered | Finding:
         """Look for what may have been written at or after `since` (UTC)."""
         ...
+
+
+def letter_number(key: str) -> str:
+    """What a mail with this key is called before the @ of its Message-ID: says nothing to others,
+    and to us whose it is."""
+    return blake2b(key.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from channels.base import Broadcasts
 from channels.outcome import AccessLost, Unavailable
 from scheduler.audience.returns import Kind, Returned, read, slot_of
 from scheduler.clock import Clock
-from scheduler.returned import Returns
+from scheduler.returned import RELAY, Returns
 from scheduler.roster import Member, Roster
 from scheduler.store import accounts
 from scheduler.store import returns as store
@@ -67,7 +67,7 @@ class Collector:
                     told += await self.returns.apply(
                         connection,
                         Returned(Kind.REFUSED, row["contact_id"], row["code"], row["detail"]),
-                        slot=sha256(named.encode()).hexdigest(), source="relay", now=now,
+                        slot=sha256(named.encode()).hexdigest(), source=RELAY, now=now,
                     )  # fmt: skip
         return told
 

@@ -166,7 +166,9 @@ class Taker:
         failed = receipt.kind is ReceiptKind.FAILED
         kind = kind_of(receipt.status, receipt.text) if failed else Kind.COMPLAINT
         await self.returns.apply(
-            connection, Returned(kind, person["id"], receipt.status, receipt.text),
+            connection, Returned(
+                kind, person["id"], receipt.status, receipt.text, receipt.remote_id or ""
+            ),
             slot=sha256(f"{member.channel.name} {receipt.id}".encode()).hexdigest(),
             source="webhook", now=now,
         )  # fmt: skip

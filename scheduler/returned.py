@@ -5,17 +5,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from channels.base import letter_number
 from scheduler import metrics
 from scheduler.audience.returns import Kind, Returned
 from scheduler.audience.suppression import fingerprint
 from scheduler.decide import SECOND
-from scheduler.store import audience, contacts
+from scheduler.store import afterwards, audience, contacts
 from scheduler.store import returns as store
+from scheduler.store.afterwards import Later
 from scheduler.store.db import Connection, Database
 from scheduler.store.recipients import suppress
 
 DAY = 24 * 3600 * SECOND
 TOO_OFTEN = "refused-too-often"
+RELAY = "relay"  # as a report's source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,7 @@ class Returns:
         ):
             return False
         metrics.RETURNS.labels(returned.kind).inc()
+        await self._of_mailing(connection, returned, source, now)
         reason: str | None = None
         if returned.kind in {Kind.GONE, Kind.COMPLAINT}:
             reason = returned.kind
@@ -66,6 +70,26 @@ class Returns:
                 connection, contact_id=returned.contact_id, source="complaint", now=now
             )
         return True
+
+    async def _of_mailing(
+        self, connection: Connection, returned: Returned, source: str, now: int
+    ) -> None:
+        """Its mailing's figures say it too. What the relay itself said is among them already."""
+        if returned.kind is Kind.DELAYED or source == RELAY:
+            return
+        complaint = returned.kind is Kind.COMPLAINT
+        number = returned.about.strip("<>").partition("@")[0]
+        words = f"{returned.kind}: {returned.status} {returned.detail}".strip(" :")
+        await afterwards.note(
+            connection,
+            returned.contact_id,
+            Later.COMPLAINED if complaint else Later.BOUNCED,
+            detail=words,
+            names=lambda delivery_id: (
+                bool(number) and letter_number(f"{delivery_id}/{returned.contact_id}") == number
+            ),
+            now=now,
+        )
 
     async def _too_often(self, connection: Connection, returned: Returned, now: int) -> bool:
         """Several in one day are one: a server that was down for an evening is no dead mailbox."""

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from channels.abilities import Collects, Haul
+from channels.base import letter_number
 from scheduler.admission import admit
 from scheduler.audience.exporting import person
 from scheduler.audience.returns import Kind, tag_of
@@ -30,6 +31,7 @@ from scheduler.store.alert_tables import alerts
 from scheduler.store.audience_tables import recipients, suppressions
 from scheduler.store.return_tables import mailboxes, returns
 from scheduler.store.tables import deliveries, posts
+from scheduler.web.api.mailings import figures
 from scheduler.web.public import key_of
 from tests.audience.test_returns import _bounce, _complaint
 from tests.channels.newsletter.support import practice
@@ -313,6 +315,38 @@ async def test_mailboxes_that_a_relay_called_full_count_like_bounces(bench: Benc
         bench.clock.ahead += DAY
     assert await bench.reasons() == [TOO_OFTEN]
     assert {row.source for row in await bench.rows(returns)} == {"relay"}
+
+
+async def test_what_came_back_later_is_told_of_the_mailing_that_it_belonged_to(
+    bench: Bench,
+) -> None:
+    now, (ann, bob) = bench.services.clock.micros(), bench.readers
+    for name, at in (("first", now - DAY), ("second", now - DAY // 2)):
+        await mailed(bench, name, at, {ann: "250", bob: "250"})
+    async with bench.services.database.write() as connection:
+        await connection.execute(update(recipients).values(state="accepted"))
+    await mailed(bench, "third", now, {ann: "4.2.2"})
+    number = f"<{letter_number(f'first/{ann}')}@shop.example.org>".encode()
+    subject = b"Subject: Our letter\r\n"
+    named = _bounce("5.2.2", tag=bench.tag(0)).replace(
+        subject, subject + b"Message-ID: " + number + b"\r\n"
+    )
+    bench.box.arrive(named)
+    bench.box.arrive(_complaint(tag=bench.tag(1)))  # names no mail of ours: the last they got
+    bench.box.arrive(_bounce("4.4.1", action="delayed", tag=bench.tag(1)))
+    assert await bench.round() == 3
+    await collector_of(bench.services).count_full(0)  # the relay's own word came no later
+    rows = {(row.delivery_id, row.contact_id): row for row in await bench.rows(recipients)}
+    assert {key: row.later for key, row in rows.items() if row.later} == {
+        ("first", ann): "bounced",
+        ("second", bob): "complained",
+    }
+    assert "5.2.2" in rows["first", ann].detail
+    said = await figures(bench.services, "first")
+    names = ("selected", "accepted", "delivered", "bounced", "complained")
+    assert [said[name] for name in names] == [2, 2, 1, 1, 0]  # type: ignore[literal-required]
+    said = await figures(bench.services, "second")
+    assert [said[name] for name in names] == [2, 2, 2, 0, 1]  # type: ignore[literal-required]
 
 
 async def mailed(bench: Bench, name: str, now: int, refused: dict[str, str]) -> None:

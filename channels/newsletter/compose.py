@@ -17,7 +17,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from channels.base import Recipient
+from channels.base import Recipient, letter_number
 from channels.newsletter.dkim import Signer
 from channels.newsletter.headers import UnsafeHeaderError, envelope, field, mailbox, phrase
 from channels.newsletter.holes import Hole, holes
@@ -115,7 +115,7 @@ class Letter:
     def to(self, recipient: Recipient, *, key: str) -> Mail:
         """This letter for one person. Error: UnsafeHeaderError when they cannot be written to."""
         address = envelope(recipient.address)
-        number = blake2b(key.encode(), digest_size=16).hexdigest()
+        number = letter_number(key)
         message_id = f"{number}@{self._domain}"
         mailto = f"mailto:{self._mailto}?subject=unsubscribe%20{number}"
         unsubscribe = recipient.unsubscribe_url

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from base64 import b32decode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage, Message
 from enum import StrEnum
@@ -44,12 +44,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A report about one reader, whose tag was ours. `status`: RFC 3463, empty for complaints."""
+    """A report about one reader, whose tag was ours. `status`: RFC 3463, empty for complaints.
+    `about`: the Message-ID of the mail that it is about, as far as it says."""
 
     kind: Kind
     contact_id: str
     status: str = ""
     detail: str = ""
+    about: str = ""
 
 
 def tag_of(key: bytes, contact_id: str) -> str:
@@ -99,10 +101,12 @@ def read(key: bytes, mail: bytes) -> Returned | None:
     if contact_id is None or not report:
         return None
     if kind == "feedback-report":
-        return _complaint(message, contact_id)
-    if kind != "delivery-status" or not _from_nobody(message):
+        found = _complaint(message, contact_id)
+    elif kind == "delivery-status" and _from_nobody(message):
+        found = _bounce(message, contact_id)
+    else:
         return None
-    return _bounce(message, contact_id)
+    return None if found is None else replace(found, about=_about(message))
 
 
 def slot_of(mail: bytes, returned: Returned) -> str:
@@ -137,6 +141,13 @@ def _reader(key: bytes, message: EmailMessage) -> str | None:
             if (found := _tagged(key, str(sender))) is not None:
                 return found
     return None
+
+
+def _about(message: EmailMessage) -> str:
+    for part in message.walk():
+        if part.get_content_type() in {"message/rfc822", "text/rfc822-headers"}:
+            return str(_inside(part).get("Message-ID", "")).strip()[:300]
+    return ""
 
 
 def _tagged(key: bytes, text: str) -> str | None:

@@ -208,5 +208,7 @@ recipients = Table(
     Column("code", String(64), nullable=False, server_default=""),
     Column("detail", Text, nullable=False, server_default=""),
     Column("updated_at", Moment, nullable=False),
+    # What became of a mail that was accepted (`scheduler.store.afterwards`).
+    Column("later", String(16), nullable=False, server_default=""),
     Index("ix_recipients_todo", "delivery_id", "state", "next_at"),
 )

@@ -183,7 +183,7 @@ async def recipients_of(
     """Who it was for and what became of it, by contact id."""
     statement = select(
         recipients.c.contact_id, recipients.c.address, recipients.c.state, recipients.c.code,
-        recipients.c.detail, recipients.c.tries, recipients.c.updated_at,
+        recipients.c.detail, recipients.c.tries, recipients.c.updated_at, recipients.c.later,
     ).where(recipients.c.delivery_id == delivery_id)  # fmt: skip
     if state is not None:
         statement = statement.where(recipients.c.state == state)

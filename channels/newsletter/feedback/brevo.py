@@ -36,10 +36,13 @@ def _receipt(event: Mapping[str, Any]) -> Receipt | None:
         return None
     seconds = event.get("ts_event") or event.get("ts")
     event_id = f"{kind} {address} {event.get('message-id')} {seconds}"
+    about = common.text(event.get("message-id"))
     at, words = common.at(seconds), common.text(event.get("reason"))
     if kind in _COMPLAINED:
-        return common.complained(event_id, at, address)
+        return common.complained(event_id, at, address, about=about)
     if kind == "unsubscribed":
         return common.left(event_id, at, address)
     status = _FAILED.get(kind)
-    return None if status is None else common.failed(event_id, at, address, status(words), words)
+    if status is None:
+        return None
+    return common.failed(event_id, at, address, status(words), words, about=about)

@@ -40,17 +40,24 @@ def soft(words: str) -> str:
     return status_in(words) or GAVE_UP
 
 
-def failed(event_id: str, at: datetime, address: str, status: str, words: str) -> Receipt:
+def failed(
+    event_id: str, at: datetime, address: str, status: str, words: str, *, about: str = ""
+) -> Receipt:
+    """`about`: the mail's Message-ID, where the provider tells it."""
     return Receipt(
         kind=ReceiptKind.FAILED, id=event_id, at=at, address=address, status=status,
-        text=" ".join(words.split())[:300],
+        text=" ".join(words.split())[:300], remote_id=about or None,
     )  # fmt: skip
 
 
-def complained(event_id: str, at: datetime, address: str, words: str = "") -> Receipt:
+def complained(
+    event_id: str, at: datetime, address: str, words: str = "", *, about: str = ""
+) -> Receipt:
+    """As `failed`."""
     return Receipt(
-        kind=ReceiptKind.COMPLAINED, id=event_id, at=at, address=address, text=words[:300]
-    )
+        kind=ReceiptKind.COMPLAINED, id=event_id, at=at, address=address, text=words[:300],
+        remote_id=about or None,
+    )  # fmt: skip
 
 
 def left(event_id: str, at: datetime, address: str) -> Receipt:

@@ -47,9 +47,11 @@ def receipts(raw: bytes) -> Sequence[Receipt]:
         return []
     at, reason = common.at(event.get("timestamp")), common.text(event.get("reason"))
     name = event.get("event")
+    headers = common.mapping(common.mapping(event.get("message")).get("headers"))
+    about = common.text(headers.get("message-id"))
     lasting = name == "failed" and event.get("severity") == "permanent"
     if name == "complained" or (lasting and reason in _COMPLAINED):
-        return [common.complained(event_id, at, address, reason)]
+        return [common.complained(event_id, at, address, reason, about=about)]
     if name == "unsubscribed" or (lasting and reason in _LEFT):
         return [common.left(event_id, at, address)]
     if not lasting:
@@ -61,4 +63,6 @@ def receipts(raw: bytes) -> Sequence[Receipt]:
         or common.status_in(common.text(said.get("enhanced-code")))
         or common.hard(words)
     )
-    return [common.failed(event_id, at, address, status, f"{said.get('code')} {words}")]
+    return [
+        common.failed(event_id, at, address, status, f"{said.get('code')} {words}", about=about)
+    ]

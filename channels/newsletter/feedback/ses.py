@@ -126,16 +126,18 @@ def receipts(raw: bytes) -> Sequence[Receipt]:
         return []
     event_id = common.text(outer.get("MessageId"))
     inner = common.an_object(common.text(outer.get("Message")).encode())
+    headers = common.mapping(common.mapping(inner.get("mail")).get("commonHeaders"))
+    about = common.text(headers.get("messageId"))
     match inner.get("notificationType") or inner.get("eventType"):
         case "Bounce":
-            return list(_bounced(common.mapping(inner.get("bounce")), event_id))
+            return list(_bounced(common.mapping(inner.get("bounce")), event_id, about))
         case "Complaint":
-            return list(_complained(common.mapping(inner.get("complaint")), event_id))
+            return list(_complained(common.mapping(inner.get("complaint")), event_id, about))
         case _:
             return []
 
 
-def _bounced(bounce: Mapping[str, Any], event_id: str) -> Iterator[Receipt]:
+def _bounced(bounce: Mapping[str, Any], event_id: str, about: str) -> Iterator[Receipt]:
     at, subtype = _moment(bounce), common.text(bounce.get("bounceSubType"))
     for person in _people(bounce.get("bouncedRecipients")):
         address = common.text(person.get("emailAddress"))
@@ -149,16 +151,18 @@ def _bounced(bounce: Mapping[str, Any], event_id: str) -> Iterator[Receipt]:
             case _:
                 status = own
         if status:
-            yield common.failed(f"{event_id} {address}", at, address, status, words)
+            yield common.failed(f"{event_id} {address}", at, address, status, words, about=about)
 
 
-def _complained(complaint: Mapping[str, Any], event_id: str) -> Iterator[Receipt]:
+def _complained(complaint: Mapping[str, Any], event_id: str, about: str) -> Iterator[Receipt]:
     said = common.text(complaint.get("complaintFeedbackType"))
     if said == "not-spam":
         return
     for person in _people(complaint.get("complainedRecipients")):
         address = common.text(person.get("emailAddress"))
-        yield common.complained(f"{event_id} {address}", _moment(complaint), address, said)
+        yield common.complained(
+            f"{event_id} {address}", _moment(complaint), address, said, about=about
+        )
 
 
 def _people(listed: object) -> list[Mapping[str, Any]]:

@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 from scheduler.answers import Row, stamp
 from scheduler.refusals import Refusal, not_found
 from scheduler.services import Services
-from scheduler.store import mailings, posts, recipients, traces
+from scheduler.store import afterwards, mailings, posts, recipients, traces
+from scheduler.store.afterwards import Later
 from scheduler.store.recipients import RecipientState
 from scheduler.store.tokens import Scope
 from scheduler.web.api.shapes import ById, Query
@@ -39,7 +40,9 @@ class LinkAnswer(TypedDict):
 class MailingAnswer(TypedDict):
     """`selected` = `accepted` + `refused` + `suppressed` + `uncertain` + `waiting` + `unreached` +
     `rerouted` + `covered`; the last three on channels with a window: who could not be written to,
-    who got it at another address instead, who has it by another delivery. `unsubscribed`: left the
+    who got it at another address instead, who has it by another delivery. `bounced`, `complained`:
+    of the accepted, whose mail came back later, and who called it spam; `delivered`: accepted, and
+    has not come back. `unsubscribed`: left the
     list with this as the last mailing they got. `clicks`: of people as far as programs say what
     they are, counted where the list wants it, without who. `clicked_by`, `opened_by`: how many of
     those who agreed that it be noted; of everybody else nothing is known. `page`: its page in the
@@ -56,6 +59,9 @@ class MailingAnswer(TypedDict):
     unreached: int
     rerouted: int
     covered: int
+    bounced: int
+    complained: int
+    delivered: int
     unsubscribed: int
     clicks: int
     clicked_by: int
@@ -65,12 +71,14 @@ class MailingAnswer(TypedDict):
 
 
 class ReachedAnswer(TypedDict):
-    """One recipient. `address` is empty when they had themselves erased; `clicks`, `opens`: null
-    but of who agreed that they be noted, and did."""
+    """One recipient. `later`: `bounced` or `complained`, after they were accepted. `address` is
+    empty when they had themselves erased; `clicks`, `opens`: null but of who agreed that they be
+    noted, and did."""
 
     contact_id: str
     address: str
     state: str
+    later: str
     code: str
     detail: str
     tries: int
@@ -109,6 +117,7 @@ async def reached(call: Call, path: ById, query: ReachedQuery) -> ReachedPage:
                 "contact_id": row["contact_id"],
                 "address": row["address"],
                 "state": row["state"],
+                "later": row["later"],
                 "code": row["code"],
                 "detail": row["detail"],
                 "tries": row["tries"],
@@ -135,6 +144,7 @@ async def figures(services: Services, delivery_id: str) -> MailingAnswer:
             raise not_found("delivery", delivery_id)
         account_id = row["account_id"]
         counts = await recipients.tally(connection, delivery_id)
+        later = await afterwards.counts(connection, delivery_id)
         left = await mailings.left_after(connection, delivery_id, account_id)
         links = await mailings.clicks_of(connection, delivery_id)
         clicked, opened = await traces.people(connection, delivery_id)
@@ -156,6 +166,9 @@ async def figures(services: Services, delivery_id: str) -> MailingAnswer:
         "unreached": of(RecipientState.UNREACHED),
         "rerouted": of(RecipientState.REROUTED),
         "covered": of(RecipientState.COVERED),
+        "bounced": later.get(Later.BOUNCED, 0),
+        "complained": later.get(Later.COMPLAINED, 0),
+        "delivered": max(0, of(RecipientState.ACCEPTED) - later.get(Later.BOUNCED, 0)),
         "unsubscribed": left,
         "clicks": sum(link["count"] for link in links),
         "clicked_by": clicked,

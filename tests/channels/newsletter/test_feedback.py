@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from channels.base import Account, Tools
 from channels.http import HttpClient
 from channels.newsletter.adapter import Newsletter
-from channels.newsletter.feedback import ses
+from channels.newsletter.feedback import desk, ses
 from channels.newsletter.feedback.ses import SNS, Certificates
+from channels.newsletter.feedback.settings import Feedback
 from channels.receipts import ReceiptKind
 from scheduler.audience.returns import kind_of
 from tests.channels.newsletter.support import account
@@ -205,3 +206,26 @@ def test_only_snss_own_addresses_are_its_own(url: str, *, is_sns: bool) -> None:
 def test_settings_that_could_not_work_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         account(feedback=wrong)
+
+
+@pytest.mark.parametrize(
+    ("settings", "body"),
+    [
+        ("mailgun", {"event-data": {
+            "event": "complained", "id": "1", "recipient": "ann@x.org",
+            "message": {"headers": {"message-id": "abc@shop.example.org"}},
+        }}),
+        ("brevo", {"event": "spam", "email": "ann@x.org", "message-id": "<abc@shop.example.org>"}),
+        ("amazon-ses", {
+            "Type": "Notification", "MessageId": "1", "Message": json.dumps({
+                "notificationType": "Complaint",
+                "mail": {"commonHeaders": {"messageId": "<abc@shop.example.org>"}},
+                "complaint": {"complainedRecipients": [{"emailAddress": "ann@x.org"}]},
+            }),
+        }),
+    ],
+)  # fmt: skip
+def test_the_mail_that_it_is_about_is_named(settings: str, body: Any) -> None:
+    chosen = TypeAdapter[Any](Feedback).validate_python(SETTINGS[settings])
+    (told,) = desk.receipts(chosen, json.dumps(body).encode())
+    assert (told.remote_id or "").strip("<>") == "abc@shop.example.org"
