@@ -14,6 +14,7 @@ from channels.posts import Kind, Part
 from scheduler import tracing
 from scheduler.changes import event
 from scheduler.clock import Clock
+from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery, State
 from scheduler.digest import slot_after, week_of
 from scheduler.limits import FOREVER
@@ -26,6 +27,12 @@ from scheduler.store.alerts import tell
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import append
 from scheduler.store.recipients import RecipientState, hold_post, lease_of, tally
+
+# So long the readers of one page wait for those of another to join them: an account carries a post
+# to others once.
+PATIENCE = 600 * SECOND
+WAITS = "for readers who could not be reached on their own channel, once all of them are known"
+_FOR = "for readers who could not be reached on their own channel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +55,12 @@ class StandIns:
             if await lease_of(self.database, connection, delivery.id, token) is None:
                 return None
             before = (await tally(connection, delivery.id)).get(RecipientState.UNREACHED, 0)
+            pages = [one.id for one in everyone.values() if _has_addresses(one)]
+            busy = await store.others_busy(connection, delivery, pages, before=now + PATIENCE)
             if before:
-                await self._place(connection, delivery, before, everyone, now)
+                await self._place(connection, delivery, before, everyone, now, busy=busy)
+            if not busy:
+                await store.hasten(connection, delivery.post_id, WAITS, now=now)
             return await tally(connection, delivery.id)
 
     async def _place(
@@ -59,6 +70,8 @@ class StandIns:
         unreached: int,
         everyone: Mapping[str, Member],
         now: int,
+        *,
+        busy: bool,
     ) -> None:
         carriers = await store.carriers(connection, delivery)
         covered = await store.note_covered(connection, delivery, carriers, now=now)
@@ -67,12 +80,16 @@ class StandIns:
         rerouted: dict[str, int] = {}
         if route.mode(Kind(row["kind"])) in {Mode.AT_ONCE, Mode.DIGEST}:
             due_at = _due_at(route, Kind(row["kind"]), delivery, now, self.zone)
+            waits = busy and due_at < now + PATIENCE
+            due_at = now + PATIENCE if waits else due_at
             for account_id in route.fallbacks:
                 target = everyone.get(account_id)
                 if target is None or not _can_write(target):
                     continue
                 name = target.account.name
-                count = await self._hand_over(connection, delivery, target, route, due_at, now)
+                count = await self._hand_over(
+                    connection, delivery, target, route, due_at, now, waits=waits
+                )
                 if count:
                     rerouted[name] = rerouted.get(name, 0) + count
         left = unreached - covered - sum(rerouted.values())
@@ -106,6 +123,8 @@ class StandIns:
         route: Route,
         due_at: int,
         now: int,
+        *,
+        waits: bool,
     ) -> int:
         """Give this account those it may write to; how many."""
         by_email = target.channel.capabilities.address == "email"
@@ -124,7 +143,7 @@ class StandIns:
                 delivery,
                 target.id,
                 now=now,
-                cause="for readers who could not be reached on their own channel",
+                cause=WAITS if waits else _FOR,
                 part=Part.STAND_IN,
                 due_at=due_at,
                 trace=tracing.here(),
@@ -134,6 +153,12 @@ class StandIns:
         return await store.hand_over(
             self.database, connection, delivery, child_id, target.id, by_email=by_email, now=now
         )
+
+
+def _has_addresses(page: Member) -> bool:
+    """Whether it writes to people at an address they have with it alone, and may not reach some."""
+    able = page.channel.capabilities
+    return able.addressed and able.address == "account"
 
 
 def _can_write(target: Member) -> bool:

@@ -5,7 +5,7 @@ Set by set, never one by one: a page may have thousands of people whose window i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import CursorResult, exists, func, literal, or_, select, update
 from sqlalchemy.sql import ColumnElement, Select
@@ -165,6 +165,40 @@ async def hand_over(
         child.c.delivery_id == child_id, child.c.contact_id == recipients.c.contact_id
     )
     return await _mark(connection, delivery, taken, RecipientState.REROUTED, now=now)
+
+
+async def others_busy(
+    connection: Connection, delivery: Delivery, account_ids: Collection[str], *, before: int
+) -> bool:
+    """Whether one of these accounts, due by then, still writes this post to its own readers: who
+    it will not have reached is not known yet."""
+    theirs = recipients.c.delivery_id == deliveries.c.id
+    open_ = recipients.c.state.in_((RecipientState.PENDING, RecipientState.SENDING))
+    statement = select(deliveries.c.id).where(
+        deliveries.c.post_id == delivery.post_id,
+        deliveries.c.id != delivery.id,
+        deliveries.c.account_id.in_(sorted(account_ids)),
+        deliveries.c.part == Part.POST,
+        deliveries.c.state.in_(_COMING),
+        deliveries.c.due_at <= before,
+        or_(~exists().where(theirs), exists().where(theirs, open_)),
+    )
+    return (await connection.execute(statement.limit(1))).first() is not None
+
+
+async def hasten(connection: Connection, post_id: str, cause: str, *, now: int) -> None:
+    """Stand-ins with this post that only waited (their cause says so) go now."""
+    await connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.post_id == post_id,
+            deliveries.c.part == Part.STAND_IN,
+            deliveries.c.state == State.SCHEDULED,
+            deliveries.c.cause == cause,
+            deliveries.c.due_at > now,
+        )
+        .values(due_at=now, planned_at=now, cause="", updated_at=now)
+    )
 
 
 async def stand_in_of(connection: Connection, post_id: str, account_id: str) -> Delivery | None:

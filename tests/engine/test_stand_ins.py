@@ -15,10 +15,12 @@ from sqlalchemy import insert, select, update
 from channels.posts import Part
 from channels.sandbox.server import PracticeServer
 from scheduler.broadcast import broadcaster
+from scheduler.decide import SECOND
 from scheduler.deliveries import State
 from scheduler.mailing import mailing
 from scheduler.settings import Settings
 from scheduler.store import reroutes
+from scheduler.store.accounts import connect
 from scheduler.store.audience_tables import (
     addresses,
     contacts,
@@ -181,6 +183,50 @@ async def test_a_newsletter_that_takes_the_post_later_leaves_them_out(readers: R
             await reroutes.add_child(connection, parent, readers.newsletter, now=now, cause="t")
         await readers.engine.settled(post, "delivered", "delivered", "delivered")
     assert readers.mails == Counter(f"{name}@example.org" for name in ("awa", "emma", "gone"))
+
+
+async def test_readers_of_another_page_that_ends_later_are_reached_too(readers: Readers) -> None:
+    """Who reads both pages gets no second mail."""
+    services = readers.engine.services
+    (page,) = [one for one in readers.engine.practice.accounts() if one.adapter == "messenger"]
+    channel = services.registry["messenger"]
+    now = services.clock.micros()
+    async with readers.database.write() as connection:
+        second = await connect(
+            connection, services.vault, channel=channel, name="The other page", now=now,
+            settings=channel.settings_type.model_validate(dict(page.settings)),
+        )  # fmt: skip
+        row = {"created_at": now, "updated_at": now, "attributes": {}, "tags": []}
+        await connection.execute(insert(contacts).values(id="zoe", email="zoe@example.org", **row))
+        await connection.execute(
+            insert(memberships).values(
+                list_id=readers.newsletter, contact_id="zoe", state="subscribed", since=now
+            )
+        )
+        for name in ("zoe", "emma"):
+            await connection.execute(
+                insert(addresses).values(
+                    id=f"{name}-2", contact_id=name, channel="messenger", account_id=second,
+                    address=f"55000000000{len(name)}", writable_until=now - 1, created_at=now,
+                )
+            )  # fmt: skip
+    post = await readers.engine.post("messenger")
+    async with readers.database.write() as connection:
+        (row,) = await readers.engine.rows(post)
+        parent = await reroutes.delivery(connection, row.id)
+        assert parent is not None
+        # Later than the first page's readers are all done: its stand-in has to wait for it.
+        soon = services.clock.micros() + 3 * SECOND
+        later = await reroutes.add_child(
+            connection, parent, second, now=services.clock.micros(), cause="t", due_at=soon
+        )
+    async with readers.worker():
+        await readers.engine.settled(post, *["delivered"] * 3)
+    fates = await readers.fates(later)
+    assert fates["zoe"] == "rerouted"
+    # Whichever page ends first, one of them hands her over and the other knows it.
+    assert {fates["emma"], (await readers.fates(row.id))["emma"]} == {"rerouted", "covered"}
+    assert readers.mails == Counter(f"{name}@example.org" for name in ("emma", "gone", "zoe"))
 
 
 async def test_promotion_is_counted_and_not_taken_elsewhere(readers: Readers) -> None:
