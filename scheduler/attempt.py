@@ -61,8 +61,8 @@ class Attempted:
     late_us: int
     action: str = "send"
 
-    def row(self, worker: str, *, stale: bool) -> dict[str, Any]:
-        """The attempt as the store keeps it."""
+    def row(self, worker: str) -> dict[str, Any]:
+        """The attempt as the store keeps it, but for whether it was stale."""
         return {
             "delivery_id": self.armed.delivery.id,
             "number": self.armed.delivery.attempt,
@@ -76,7 +76,6 @@ class Attempted:
             "decision": type(self.decision).__name__.lower(),
             "detail": detail_of(self.outcome),
             "evidence": evidence_json(self.outcome.evidence),
-            "stale": stale,
         }
 
 

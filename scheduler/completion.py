@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -16,16 +16,18 @@ from scheduler.clock import Clock
 from scheduler.decide import Again, Done, Hold, Look, Move, Wait
 from scheduler.deliveries import Delivery
 from scheduler.journal import Journal
-from scheduler.limits import AccountSign, Sign, gravest
+from scheduler.limits import AccountSign, Sign
 from scheduler.store.alerts import raise_alert, resolve
-from scheduler.store.completions import write_attempts, write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
+from scheduler.store.outcomes import Ended, Outcomes, open_outcomes, write_in
 from scheduler.store.roster import apply_signs
 
 log = structlog.get_logger()
 
-_FLUSH_EVERY = 0.005
+# Seconds between two commits: twice what the last one took, within these, so that a slow
+# database gets larger groups.
+_SHORTEST, _LONGEST = 0.005, 0.03
 _FLUSH_AT = 200
 _RETRY_AFTER = 0.5
 
@@ -58,6 +60,10 @@ class Completer:
     _moves: list[tuple[Attempted, Move]] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _outcomes: Outcomes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._outcomes = open_outcomes(self.database)
 
     def add(self, attempted: Attempted) -> None:
         self._pending.append(attempted)
@@ -76,15 +82,19 @@ class Completer:
 
     async def run(self) -> None:
         """Commit until cancelled; what is left then is what could not be committed."""
+        time = asyncio.get_running_loop().time
+        pause = _SHORTEST
         while True:
             await self._wake.wait()
             if len(self._pending) < _FLUSH_AT:
-                await asyncio.sleep(_FLUSH_EVERY)
+                await asyncio.sleep(pause)
+            begun = time()
             batch = self._pending[:_FLUSH_AT]
             try:
                 if batch:
                     await self._commit(batch)
                     del self._pending[: len(batch)]
+                pause = min(max(2 * (time() - begun), _SHORTEST), _LONGEST)
                 await self._move()
             except Exception:  # whatever the database's driver raises: try again, lose nothing
                 log.exception("completion.failed", outcomes=len(self._pending))
@@ -94,6 +104,10 @@ class Completer:
             if not self.pending:
                 self._wake.clear()
                 self._idle.set()
+
+    async def close(self) -> None:
+        """Once `run` has ended. Errors: the driver's own."""
+        await self._outcomes.close()
 
     async def _move(self) -> None:
         """The other roads: each leaves the list once it is taken, so that a failure repeats
@@ -111,33 +125,38 @@ class Completer:
 
     async def _commit(self, batch: Sequence[Attempted]) -> None:
         now = self.clock.micros()
-        changes: list[Change] = []
-        for attempted in batch:
-            delivery = attempted.armed.delivery
-            new = decided(delivery, attempted.decision, attempted.started_at, now)
-            if new is not None:
-                changes.append(Change(delivery, attempted.armed.token, new))
-        signs = gravest((a.armed.member.id, a.sign) for a in batch if a.sign is not None)
+        ended = [self._ended(attempted, now) for attempted in batch]
+        signs = {a.armed.member.id: a.sign for a in batch if a.sign is not None}
+        if signs:
+            changed = await self._with_signs(ended, signs, now)
+        else:
+            changed = await self._outcomes.write(ended, now)
+        _count(batch)
+        for attempted, one in zip(batch, ended, strict=True):
+            self._after(attempted, stale=one.stale(changed))
+
+    def _ended(self, attempted: Attempted, now: int) -> Ended:
+        armed = attempted.armed
+        new = decided(armed.delivery, attempted.decision, attempted.started_at, now)
+        return Ended(
+            None if new is None else Change(armed.delivery, armed.token, new),
+            attempted.row(self.worker),
+            self._line(attempted, now),
+        )
+
+    async def _with_signs(
+        self, ended: Sequence[Ended], signs: Mapping[str, AccountSign], now: int
+    ) -> set[str]:
+        """What the outcomes say of accounts is written with them."""
         async with self.database.write() as connection:
             # Accounts before deliveries, as whoever judges a probe: else the two could deadlock.
-            changed = await apply_signs(connection, signs, now)
-            applied = await write_changes(connection, changes, now)
-            rows = []
-            lines: list[Event] = []
-            for attempted in batch:
-                delivery = attempted.armed.delivery
-                stale = delivery.id not in applied and not isinstance(attempted.decision, Move)
-                rows.append(attempted.row(self.worker, stale=stale))
-                lines.append(self._line(attempted, now, stale=stale))
-            await write_attempts(connection, rows)
-            await append(connection, lines)
-            for account_id in changed:
+            told = await apply_signs(connection, signs, now)
+            changed = await write_in(connection, ended, now)
+            for account_id in told:
                 sign = signs[account_id]
                 await append(connection, [_sign_line(account_id, sign, now, self.worker)])
                 await self._sign_alert(connection, account_id, sign, now)
-        _count(batch)
-        for attempted in batch:
-            self._after(attempted, stale=attempted.armed.delivery.id not in applied)
+        return changed
 
     def _after(self, attempted: Attempted, *, stale: bool) -> None:
         """What follows the commit; another road is taken next."""
@@ -161,7 +180,7 @@ class Completer:
             metrics.LEASES_LOST.inc()
             log.warning("lease.lost", delivery=delivery.id, saw=outcome_name(attempted.outcome))
 
-    def _line(self, attempted: Attempted, now: int, *, stale: bool) -> Event:
+    def _line(self, attempted: Attempted, now: int) -> Event:
         kind = _EVENT_KINDS.get(type(attempted.decision), "delivery.refused")
         data: dict[str, object] = {"outcome": outcome_name(attempted.outcome)}
         if isinstance(attempted.decision, Done | Wait):
@@ -170,13 +189,7 @@ class Completer:
             data["detail"] = detail_of(attempted.outcome)
         if isinstance(attempted.decision, Again):
             data["again_at"] = attempted.decision.at
-        return event(
-            "delivery.stale" if stale else kind,
-            attempted.armed.delivery,
-            now,
-            f"worker:{self.worker}",
-            data,
-        )
+        return event(kind, attempted.armed.delivery, now, f"worker:{self.worker}", data)
 
     async def _sign_alert(
         self, connection: Connection, account_id: str, sign: AccountSign, now: int

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:  # encrypts: only where copies are asked for
 log = structlog.get_logger()
 
 _RETIRES_WITHIN = 1.0
+_CLOSES_WITHIN = 0.5
 
 
 class Worker:
@@ -147,6 +148,8 @@ class Worker:
                 await self.dispatcher.stop(self._services.settings.grace)
             finally:
                 await end(loops)
+                with suppress(Exception):  # a connection that is broken is closed
+                    await within(_CLOSES_WITHIN, self._completer.close())
                 await self._retire()
                 if self._completer.pending or self._journal.in_doubt:
                     self._journal.abandon()

@@ -30,18 +30,18 @@ class Rows:
         taken = ", ".join(
             f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names)
         )
-        self._sqlite = f"(SELECT {taken} FROM json_each(?))"  # noqa: S608 -- columns of ours
+        self.sqlite = f"(SELECT {taken} FROM json_each(?))"  # noqa: S608 -- columns of ours
         self._table = table
 
     @cached_property
     def _postgresql(self) -> str:
-        kinds = [_kind(self._table, name) for name in self.names]
+        kinds = [kind_of(self._table, name) for name in self.names]
         arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(kinds, 1))
         return f"unnest({arrays}) AS n({', '.join(self.names)})"
 
     def source(self, connection: AsyncConnection) -> str:
         """What stands after FROM; its rows are called `n`."""
-        return self._postgresql if _is_postgresql(connection) else f"{self._sqlite} AS n"
+        return self._postgresql if _is_postgresql(connection) else f"{self.sqlite} AS n"
 
     def parameters(self, connection: AsyncConnection, rows: Sequence[Row]) -> tuple[Any, ...]:
         """The rows as the statement takes them."""
@@ -65,11 +65,17 @@ class Inserts:
     async def __call__(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
         if not rows:
             return
-        taken = self._postgresql if _is_postgresql(connection) else self._sqlite
+        if not _is_postgresql(connection):
+            await connection.exec_driver_sql(*self.sqlite(rows))
+            return
         await connection.exec_driver_sql(
-            f"{self._head} {taken} FROM {self._rows.source(connection)}",
+            f"{self._head} {self._postgresql} FROM {self._rows.source(connection)}",
             self._rows.parameters(connection, rows),
         )
+
+    def sqlite(self, rows: Sequence[Row]) -> tuple[str, tuple[str]]:
+        """The statement and its parameters, for SQLite's own driver."""
+        return f"{self._head} {self._sqlite} FROM {self._rows.sqlite} AS n", (json.dumps(rows),)
 
 
 class FencedUpdates:
@@ -87,7 +93,16 @@ class FencedUpdates:
         given = [f"{name} = n.{name}" for name in names]
         cast = [f"{name} = {_cast(table, name)}" for name in names]
         ends = [fixed] if fixed else []
-        self._sqlite = f"UPDATE {table.name} AS d SET {', '.join([*given, *ends])}"  # noqa: S608 -- columns of ours
+        # SQLite hands RETURNING out row by row, each with a wait for the interpreter's lock. The
+        # writer's lock is ours: what the first statement sees, the second finds.
+        ours = f"d.id = n.id AND d.token IS n.token AND {only}"
+        source = f"{self._rows.sqlite} AS n"
+        self.sqlite_held = (
+            f"SELECT json_group_array(d.id) FROM {source} CROSS JOIN {table.name} d ON {ours}"  # noqa: S608 -- names of ours
+        )
+        self.sqlite_update = (
+            f"UPDATE {table.name} AS d SET {', '.join([*given, *ends])} FROM {source} WHERE {ours}"  # noqa: S608 -- names of ours
+        )
         self._postgresql = f"UPDATE {table.name} AS d SET {', '.join([*cast, *ends])}"  # noqa: S608 -- columns of ours
         self._table = table.name
 
@@ -107,18 +122,10 @@ class FencedUpdates:
                 f"{self._postgresql} FROM {source} WHERE {ours} RETURNING d.id", parameters
             )
             return {row[0] for row in changed}
-        # SQLite hands RETURNING out row by row, each with a wait for the interpreter's lock. The
-        # writer's lock is ours: what the first statement sees, the second finds.
-        ours = f"d.id = n.id AND d.token IS n.token AND {self._only}"
-        held = await connection.exec_driver_sql(
-            f"SELECT json_group_array(d.id) FROM {source} CROSS JOIN {self._table} d ON {ours}",  # noqa: S608 -- names of ours
-            parameters,
-        )
+        held = await connection.exec_driver_sql(self.sqlite_held, parameters)
         found: set[str] = set(json.loads(held.scalar_one()))
         if found:
-            await connection.exec_driver_sql(
-                f"{self._sqlite} FROM {source} WHERE {ours}", parameters
-            )
+            await connection.exec_driver_sql(self.sqlite_update, parameters)
         return found
 
 
@@ -135,7 +142,8 @@ def _is_json(table: Table, name: str) -> bool:
     return isinstance(table.c[name].type, JSON)
 
 
-def _kind(table: Table, name: str) -> str:
+def kind_of(table: Table, name: str) -> str:
+    """The column's type in PostgreSQL; JSON travels as text."""
     return "text" if _is_json(table, name) else table.c[name].type.compile(_dialect())
 
 

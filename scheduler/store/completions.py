@@ -9,35 +9,34 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.changes import Change, Columns
-from scheduler.store.bulk import FencedUpdates, Inserts, columns_of
+from scheduler.store.bulk import FencedUpdates, Inserts, Row, columns_of
 from scheduler.store.tables import attempts, deliveries
 
-_NEW = tuple(Columns.__annotations__)
-_complete = FencedUpdates(
-    deliveries, (*_NEW, "updated_at"), fixed="token = NULL, worker = NULL, lease_until = NULL"
+NEW = tuple(Columns.__annotations__)
+fences = FencedUpdates(
+    deliveries, (*NEW, "updated_at"), fixed="token = NULL, worker = NULL, lease_until = NULL"
 )
-_ATTEMPT = (
+ATTEMPT = (
     "delivery_id", "number", "token", "worker", "action", "started_at", "finished_at", "late_us",
     "outcome", "decision", "detail", "evidence", "stale",
 )  # fmt: skip
-_insert_attempts = Inserts(attempts, _ATTEMPT)
+inserts = Inserts(attempts, ATTEMPT)
 
 
 async def write_changes(
     connection: AsyncConnection, changes: Sequence[Change], now: int
 ) -> set[str]:
     """Apply the changes whose token still holds; the ids of those that were applied."""
-    return await _complete(
-        connection,
-        [
-            (change.delivery.id, change.token, *(change.columns[name] for name in _NEW), now)  # type: ignore[literal-required]
-            for change in changes
-        ],
-    )
+    return await fences(connection, [fenced(change, now) for change in changes])
+
+
+def fenced(change: Change, now: int) -> Row:
+    """The change as a row of `fences`."""
+    return (change.delivery.id, change.token, *(change.columns[name] for name in NEW), now)  # type: ignore[literal-required]
 
 
 async def write_attempts(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
-    await _insert_attempts(connection, columns_of(rows, _ATTEMPT))
+    await inserts(connection, columns_of(rows, ATTEMPT))
 
 
 async def mark_sending(

@@ -57,10 +57,10 @@ class Database:
             **options,
         )
         if not self.is_postgresql:
-            event.listen(self._writing.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self._writing.sync_engine, "connect", prepare_sqlite)
             event.listen(self._writing.sync_engine, "begin", _begin_sqlite)
             event.listen(self._writing.sync_engine, "handle_error", _roll_back_when_cancelled)
-            event.listen(self._reading.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self._reading.sync_engine, "connect", prepare_sqlite)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -75,8 +75,8 @@ class Database:
         async with self._reading.connect() as connection:
             yield connection
 
-    async def reader(self) -> AsyncConnection:
-        """A connection for reading, for its caller to keep and close."""
+    async def kept(self) -> AsyncConnection:
+        """A connection for its caller to keep and close; each statement commits by itself."""
         return await self._reading.connect()
 
     def insert(self, table: Table) -> Insert:
@@ -141,7 +141,15 @@ def texts_as_json(column: ColumnElement[str], *, postgresql: bool) -> ColumnElem
     return cast(func.json_agg(column), Text) if postgresql else func.json_group_array(column)
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+async def lost(connection: AsyncConnection) -> bool:
+    """Whether PostgreSQL's server closed this connection meanwhile (a restart)."""
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    return driver is None or bool(driver.is_closed())
+
+
+def prepare_sqlite(connection: Any, _record: object = None) -> None:
+    """A new connection of SQLite's driver as all of ours are."""
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
     _use_wal(cursor)

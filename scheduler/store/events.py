@@ -27,13 +27,16 @@ class Event(TypedDict):
     data: dict[str, Any]
 
 
-_COLUMNS = tuple(Event.__annotations__)
-_insert = Inserts(events, _COLUMNS)
+COLUMNS = tuple(Event.__annotations__)
+# Of an attempt whose lease was lost meanwhile.
+STALE = "delivery.stale"
+
+inserts = Inserts(events, COLUMNS)
 
 
 async def append(connection: AsyncConnection, rows: Sequence[Event]) -> None:
     """Add to the journal, in the transaction of what happened."""
-    await _insert(connection, columns_of(rows, _COLUMNS))
+    await inserts(connection, columns_of(rows, COLUMNS))
 
 
 async def note_account(

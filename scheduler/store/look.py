@@ -87,7 +87,7 @@ class _PostgresLook:
 
     async def seen(self, ids: Sequence[str]) -> dict[str, Seen]:
         if self._connection is None:
-            self._connection = await self._database.reader()
+            self._connection = await self._database.kept()
         try:
             rows = await self._connection.execute(self._STATEMENT, {"ids": list(ids)})
         except Exception:
