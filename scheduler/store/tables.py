@@ -220,7 +220,6 @@ events = Table(
     Column("account_id", Id),
     Column("data", JSON, nullable=False),
     Index("ix_events_post", "post_id", "seq"),
-    Index("ix_events_account", "account_id", "seq"),
 )
 
 workers = Table(
