@@ -33,6 +33,8 @@ log = structlog.get_logger()
 LOOK_AT_ONCE = 500
 # A look older than this is repeated before the request leaves.
 LOOK_HOLDS = SECOND
+# So long a send's task may take to begin: what is about to be too old then looks again at once.
+TO_BEGIN = SECOND // 5
 LONGEST_SLEEP = 0.25
 DB_PAUSE = 0.25
 # An article that a text waits for is looked for again after so long.
@@ -227,7 +229,7 @@ class Firing:
             return
         now = self._clock.micros()
         for lane, armed in self._lanes.take(self._room):
-            if armed.looked_at < max(now - LOOK_HOLDS, lane.look_after):
+            if armed.looked_at < max(now - LOOK_HOLDS + TO_BEGIN, lane.look_after):
                 lane.ended()
                 self._push(armed)
                 self._timer.set()
