@@ -33,6 +33,7 @@ from scheduler.store import recipients as store
 from scheduler.store.audience_tables import contacts, memberships, recipients, suppressions
 from scheduler.store.choosing import choose
 from scheduler.store.db import Database
+from scheduler.store.return_tables import returns
 from scheduler.store.tables import accounts
 from scheduler.verdicts import Pace
 from tests.channels.newsletter.support import adapter, post, practice
@@ -226,6 +227,33 @@ async def test_what_would_hit_everyone_stops_the_run(
     assert isinstance(await rig.run(replace(delivery, token="token-2")), Delivered)
     assert max(rig.received.values()) == 1
     assert rig.received.total() == 60
+
+
+async def test_a_policy_refusal_is_never_held_against_the_reader(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(12))
+    rig.relay.faults.add(Fault(FaultName.REJECTED, times=1))
+    assert isinstance(await rig.run(delivery), Delivered)
+    assert Counter((await states(rig.database)).values()) == {"accepted": 11, "refused": 1}
+    async with rig.database.read() as connection:
+        of = (await connection.execute(select(memberships.c.state))).scalars().all()
+        assert of == ["subscribed"] * 12
+        assert (await connection.execute(select(suppressions.c.hash))).all() == []
+        assert (await connection.execute(select(returns.c.id))).all() == []
+
+
+async def test_a_relay_that_our_dns_records_displease_is_left_for_the_next(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(40))
+    rig.relay.faults.add(Fault(FaultName.ROLE_LOST))
+    async with practice() as (other, theirs):
+        both = (*rig.account.settings.relays, *theirs.settings.relays)
+        settings = rig.account.settings.model_copy(update={"relays": both})
+        rig.account = replace(rig.account, settings=settings)
+        assert isinstance(await rig.run(delivery), Delivered)
+        mails = other.ledger.entries("newsletter")
+        assert {str(mail.payload["recipient"]) for mail in mails} == set(_addresses(40))
+        assert len(mails) == 40
+    assert not rig.received
+    assert Counter((await states(rig.database)).values()) == {"accepted": 40}
 
 
 async def test_no_relay_means_nobody_counts_as_sent(rig: Rig) -> None:
