@@ -87,13 +87,12 @@ def _kinds(whole: Schema, schema: Schema) -> list[Schema]:
 
 
 def _value(kind: Schema, text: str) -> Any:
-    """Text where the setting is text: an identifier of digits is one. Else JSON, if it parses."""
-    if kind.get("type") == "string":
-        return text
+    """JSON, if it parses; but text where the setting is text: an identifier of digits is one."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    return text if kind.get("type") == "string" and not isinstance(value, str) else value
 
 
 def _ask(whole: Schema, schema: Schema, settings: dict[str, Any], above: str) -> None:
