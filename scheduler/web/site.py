@@ -23,7 +23,9 @@ from scheduler.web.site_views import (
     PREVIEW_WIDTH,
     SiteInfo,
     article_of,
+    open_graph_locale,
     preview_path,
+    preview_size,
     printable,
     words_of,
 )
@@ -121,6 +123,7 @@ class Site:
             article=article,
             canonical=article.url,
             preview=preview,
+            size=preview_size(first) if first is not None and first.sha256 else None,
         )
 
     async def feed(self, request: web.Request) -> web.StreamResponse:
@@ -240,4 +243,5 @@ _templates = jinja2.Environment(
     lstrip_blocks=True,
 )
 _templates.filters["printable"] = printable
+_templates.filters["open_graph_locale"] = open_graph_locale
 _templates.filters["rfc3339"] = lambda moment: moment.isoformat(timespec="seconds")

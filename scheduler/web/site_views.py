@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import uuid
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
+from babel.core import get_global
 from babel.dates import format_date
 
 from channels.posts import Media
@@ -146,7 +148,10 @@ def picture_of(media: Media) -> Picture:
     widths = offered_widths(media.width)
     return Picture(
         src=picture_path(media.sha256, widths[-1]),
-        srcset=", ".join(f"{picture_path(media.sha256, width)} {width}w" for width in widths),
+        srcset=", ".join(
+            f"{picture_path(media.sha256, width)} {min(width, media.width or width)}w"
+            for width in widths
+        ),
         alt=media.alt,
         width=media.width,
         height=media.height,
@@ -154,9 +159,12 @@ def picture_of(media: Media) -> Picture:
 
 
 def offered_widths(width: int | None) -> Sequence[int]:
-    """The widths worth offering of a picture that wide: none much larger than itself."""
-    smaller = [offered for offered in PICTURE_WIDTHS if width is None or offered <= width]
-    return smaller or PICTURE_WIDTHS[:1]
+    """The widths worth offering of a picture that wide: up to the first that shows all it has,
+    since no variant is wider than the picture itself."""
+    if width is None:
+        return PICTURE_WIDTHS
+    whole = bisect_left(PICTURE_WIDTHS, width)
+    return PICTURE_WIDTHS[: whole + 1]
 
 
 def picture_path(sha256: str, width: int) -> str:
@@ -166,6 +174,14 @@ def picture_path(sha256: str, width: int) -> str:
 def preview_path(sha256: str) -> str:
     """The picture that other sites show beside a link here: JPEG, which all of them read."""
     return f"{SITE_PATH}/media/{sha256}/{PREVIEW_WIDTH}.jpg"
+
+
+def preview_size(media: Media) -> tuple[int, int] | None:
+    """Width and height of that picture; None when not known."""
+    if not (media.width and media.height):
+        return None
+    width = min(PREVIEW_WIDTH, media.width)
+    return width, round(media.height * width / media.width)
 
 
 def long_date(moment: datetime, language: str, zone: str) -> str:
@@ -179,6 +195,18 @@ def _locale(language: str) -> Locale:
         return Locale.parse(language, sep="-")
     except (ValueError, UnknownLocaleError):
         return Locale("en")
+
+
+def open_graph_locale(language: str) -> str:
+    """`fr_FR`, `pt_BR`: Open Graph wants a territory, the likeliest where none is said. Empty when
+    nobody knows one."""
+    try:
+        locale = Locale.parse(language, sep="-")
+    except (ValueError, UnknownLocaleError):
+        return ""
+    likely: str = get_global("likely_subtags").get(locale.language, "")
+    territory = locale.territory or likely.rpartition("_")[2]
+    return f"{locale.language}_{territory}" if territory else ""
 
 
 def printable(text: str) -> str:

@@ -23,7 +23,7 @@ from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
 from scheduler.store.pages import PageStore
 from scheduler.web.site import setup_site
-from scheduler.web.site_views import SiteInfo, long_date, offered_widths
+from scheduler.web.site_views import SiteInfo, long_date, offered_widths, open_graph_locale
 
 NOON = datetime(2026, 5, 2, 12, 0, tzinfo=UTC)
 INFO = SiteInfo(
@@ -146,8 +146,8 @@ async def test_every_size_of_a_picture_that_a_page_offers_exists(
     assert shown["alt"] == "The <old> oven"
     assert (shown["width"], shown["height"]) == ("1200", "800")
     sizes = re.findall(r"(\S+) (\d+)w", shown["srcset"])
-    assert [width for _, width in sizes] == ["480", "960"]
-    for path, width in [*sizes, (shown["src"], "960")]:
+    assert [width for _, width in sizes] == ["480", "960", "1200"]
+    for path, width in [*sizes, (shown["src"], "1200")]:
         response = await client.get(path)
         assert response.content_type == "image/webp"
         assert "immutable" in response.headers["Cache-Control"]
@@ -157,6 +157,8 @@ async def test_every_size_of_a_picture_that_a_page_offers_exists(
     response = await client.get(preview)
     with Image.open(io.BytesIO(await response.read())) as image:
         assert image.format == "JPEG"
+        size = outline.meta("og:image:width"), outline.meta("og:image:height")
+        assert size == (str(image.width), str(image.height)) == ("1200", "800")
 
 
 @pytest.mark.parametrize(
@@ -312,10 +314,22 @@ def test_dates_are_those_of_the_place_and_the_language() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "offered"), [(None, 3), (200, 1), (480, 1), (1000, 2), (4000, 3)]
+    ("width", "offered"), [(None, 3), (200, 1), (480, 1), (900, 2), (960, 2), (1000, 3), (4000, 3)]
 )
-def test_no_picture_is_offered_larger_than_it_is(width: int | None, offered: int) -> None:
+def test_a_picture_is_offered_up_to_all_that_it_has(width: int | None, offered: int) -> None:
     assert len(offered_widths(width)) == offered
+
+
+def test_open_graph_wants_a_territory() -> None:
+    spoken = ("fr", "en-GB", "pt", "zh-Hant-TW", "tlh", "not a language")
+    assert [open_graph_locale(one) for one in spoken] == [
+        "fr_FR",
+        "en_GB",
+        "pt_BR",
+        "zh_TW",
+        "",
+        "",
+    ]
 
 
 def _luminance(colour: str) -> float:
