@@ -23,6 +23,10 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "“{post}” takes another road than {account}",
         "Nothing to do; you may undo it while it has not left.",
     ),
+    "recipients.cancelled": (
+        "Readers who waited for “{post}” on {account} do not get it any more",
+        "Nothing to do: it was cancelled. Publish it again to reach them.",
+    ),
     "recipients.unreached": (
         "Some readers of “{post}” could not be written to on {account}",
         "Nothing to do: who agreed to another address gets it there.",
@@ -113,6 +117,10 @@ FRENCH: Final[Mapping[str, tuple[str, str]]] = {
     "delivery.rerouted": (
         "« {post} » prend un autre chemin que {account}",
         "Rien à faire ; vous pouvez annuler ce détour tant qu’il n’est pas parti.",
+    ),
+    "recipients.cancelled": (
+        "Les lecteurs qui attendaient « {post} » par {account} ne le recevront plus",
+        "Rien à faire : l’envoi a été annulé. Publiez à nouveau pour les joindre.",
     ),
     "recipients.unreached": (
         "Des lecteurs de « {post} » n’ont pas pu être joints par {account}",

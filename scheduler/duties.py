@@ -23,6 +23,7 @@ from scheduler.collecting import Collector
 from scheduler.decide import SECOND
 from scheduler.dispatch import Dispatcher
 from scheduler.foresight import Foresight
+from scheduler.forsaken import Forsaken
 from scheduler.health import Doctor
 from scheduler.historian import Historian
 from scheduler.recurring import Recurring
@@ -52,6 +53,7 @@ FORESIGHT_FIRST = 60
 RENEW_LOOK = 30.0
 RENEW_TERM = 60 * SECOND
 MAILBOX_LOOK = 5.0
+FORSAKEN_LOOK = 15.0
 MAILBOX_TERM = 120 * SECOND  # longer than reading all of them may take
 COPY_LOOK = 30.0
 COPY_TERM = 3600 * SECOND  # a copy of millions takes minutes; a dead leader's lease ends with it
@@ -83,6 +85,7 @@ class Duties:
     scales: Scales
     collector: Collector
     copyist: Copyist | None
+    forsaken: Forsaken
 
     async def heartbeat(self) -> None:
         """Say that this worker lives, and learn how many others do."""
@@ -209,6 +212,15 @@ class Duties:
                 await self.mailer.expire()
 
         await _forever("service-mails", SWEEP, write)
+
+    async def settle_cancelled(self) -> None:
+        """The leader's word to who waits for a mailing that was cancelled."""
+
+        async def settle() -> None:
+            if await self._leads("forsaken", WATCH_TERM):
+                await self.forsaken.round()
+
+        await _forever("forsaken", FORSAKEN_LOOK, settle)
 
     async def renew(self) -> None:
         """The leader's renewal of credentials that are about to end."""

@@ -32,6 +32,7 @@ from scheduler.duties import Duties
 from scheduler.ending import end, within
 from scheduler.firing import Pace
 from scheduler.foresight import Foresight
+from scheduler.forsaken import Forsaken
 from scheduler.garbage import rarely_collected
 from scheduler.historian import Historian
 from scheduler.journal import Journal, left_behind
@@ -112,6 +113,7 @@ class Worker:
             census=census_of(services), scales=scales_of(services),
             collector=collector_of(services), copyist=_copyist(services),
             renewer=renewer_of(services, f"worker:{self.id}"),
+            forsaken=Forsaken(database=services.database, clock=services.clock),
         )  # fmt: skip
 
     @asynccontextmanager
@@ -130,6 +132,7 @@ class Worker:
                 self._duties.sweep(),
                 self._duties.watch(),
                 self._duties.write_to_readers(),
+                self._duties.settle_cancelled(),
                 self._duties.collect_returns(),
                 self._duties.tell(),
                 self._duties.renew(),

@@ -17,6 +17,7 @@ from channels.sandbox.server import PracticeServer
 from scheduler.broadcast import broadcaster
 from scheduler.decide import SECOND
 from scheduler.deliveries import State
+from scheduler.forsaken import Forsaken
 from scheduler.mailing import mailing
 from scheduler.settings import Settings
 from scheduler.store import reroutes
@@ -243,6 +244,32 @@ async def test_what_can_wait_goes_at_the_hour_of_the_digest(readers: Readers) ->
         rows = await readers.engine.settled(post, "delivered", "scheduled")
     assert rows[1].due_at % (3600 * 1_000_000) == 0
     assert readers.mails == Counter()
+
+
+async def test_who_waited_for_a_stand_in_that_is_cancelled_is_told_apart_and_the_person_told(
+    readers: Readers,
+) -> None:
+    services = readers.engine.services
+    async with readers.worker():
+        post = await readers.engine.post("messenger", kind="ordinary", deadline=None)
+        first, stand_in = await readers.engine.settled(post, "delivered", "scheduled")
+    round_of = Forsaken(database=services.database, clock=services.clock).round
+    assert await round_of() == 0
+    await services.desk.cancel(stand_in.id, "user:ann")
+    assert await round_of() == 2
+    assert await round_of() == 0
+    fates = await readers.fates(stand_in.id)
+    assert set(fates.values()) == {"suppressed"}
+    assert {
+        name for name, fate in (await readers.fates(first.id)).items() if fate == "unreached"
+    } == {"emma", "gone", "chloe", "driss"}
+    async with readers.database.read() as connection:
+        codes = select(recipients.c.code).where(recipients.c.delivery_id == stand_in.id)
+        assert set((await connection.execute(codes)).scalars()) == {"cancelled"}
+        kinds = (await connection.execute(select(events.c.kind))).scalars().all()
+    assert kinds.count("recipients.cancelled") == 1
+    told = [one for one in await readers.engine.alerts() if one.kind == "recipients.cancelled"]
+    assert [one.data["count"] for one in told] == [2]
 
 
 async def test_two_runs_that_end_at_once_hand_over_once(readers: Readers) -> None:
