@@ -16,6 +16,7 @@ _LOCALE = Path(__file__).parent / "locale"
 _HOLE = "{}"
 _COLON: Mapping[str, str] = {"fr": "\u00a0: "}
 _LONGEST = 2000
+_SENTENCES = re.compile(r"[.!?] ")
 
 
 @cache
@@ -43,7 +44,8 @@ def _translated(text: str, language: str) -> str:
     if whole is not None:
         return whole
     head, colon, rest = text.partition(": ")
-    if colon and (said := _whole(rest, language)) is not None:
+    one = not _SENTENCES.search(head)
+    if colon and one and (said := _whole(rest, language)) is not None:
         return f"{head}{_COLON.get(language, colon)}{said}"
     # Several sentences: the longest beginning that we know, then the rest.
     for gap in reversed([match.start() for match in re.finditer(r" ", text)]):

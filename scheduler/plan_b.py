@@ -159,7 +159,7 @@ class PlanB:
     ) -> State | None:
         """A digest that cannot go out either: each of its posts looks for its own next road."""
         parents = await digests.parents_of(connection, digest.id)
-        cause = f"{move.cause}; its posts look for other roads"
+        cause = _then(move.cause, "its posts look for other roads")
         new = columns(digest, State.REROUTED, survey.now, cause=cause)
         if not await write_changes(connection, [Change(digest, digest.token, new)], survey.now):
             return None
@@ -215,6 +215,13 @@ class PlanB:
         )
 
 
+def _then(cause: str, more: str) -> str:
+    """A cause that is a sentence of its own is followed by another one."""
+    if cause.endswith((".", "!", "?")):
+        return f"{cause} {more[0].upper()}{more[1:]}"
+    return f"{cause}; {more}"
+
+
 def _ended(delivery: Delivery, move: Move, found: Found, everyone: Mapping[str, Member]) -> Ended:
     """What the choice means for the delivery. Pure."""
     match found.choice:
@@ -222,12 +229,12 @@ def _ended(delivery: Delivery, move: Move, found: Found, everyone: Mapping[str, 
             name = everyone[account_id].account.name
             how = "goes out by" if isinstance(found.choice, Taken) else "is carried already by"
             data = {"cause": move.cause, "to_account": account_id, "to_name": name}
-            return Ended(State.REROUTED, f"{move.cause}; {how} {name}", data)
+            return Ended(State.REROUTED, _then(move.cause, f"{how} {name}"), data)
         case Unplaced(why, ask):
             data = {"cause": move.cause, "why": why}
             if delivery.part in _FOLLOWS:
                 return Ended(State.CANCELLED, "the post that it comments on went elsewhere", data)
-            cause = f"{move.cause}; no other road: {why}"
+            cause = _then(move.cause, f"no other road: {why}")
             if move.problem is not None or delivery.part is not Part.POST:
                 return Ended(State.FAILED, cause, data)
             hold = HoldReason.APPROVAL if ask else HoldReason.NO_ROAD

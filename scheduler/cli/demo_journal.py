@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scheduler.cli.demo_ledger import Cast, Told
+from scheduler.cli.output import counted
 
 
 class Telling:
@@ -69,6 +70,6 @@ class Telling:
         self._published[channel] += 1
         if gathered is not None:
             titles = "; ".join(gathered)
-            self._say(f"{channel}: one mail for {len(gathered)} posts: {titles}", "cyan")
+            self._say(f"{channel}: one mail for {counted(len(gathered), 'post')}: {titles}", "cyan")
         elif told is not None and event["delivery_id"] in self._instead:
             self._say(f"{channel}, instead of the page: {told.line.title}", "cyan")

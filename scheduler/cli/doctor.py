@@ -18,6 +18,7 @@ from scheduler.cli.database import make_data_dir
 from scheduler.cli.exits import Exit
 from scheduler.cli.output import Json, print_json, print_rows
 from scheduler.cli.place import load_settings, noted
+from scheduler.logs import configure
 from scheduler.services import open_services
 from scheduler.settings import Settings
 from scheduler.store.db import Database
@@ -44,6 +45,7 @@ def doctor(
     """Check settings, database, Redis, clock, DNS, workers, accounts and whether mails arrive.
 
     Exit code 1: an error."""
+    configure("warning")  # what is found is the answer, not how it was looked for
     settings = load_settings()
     make_data_dir(settings)
     found = asyncio.run(_all(_quick(settings, role) if quick else _whole(settings)))
@@ -81,6 +83,8 @@ async def _whole(settings: Settings) -> AsyncIterator[Check]:
     place = noted(settings.data_dir)
     if place is not None and place.practice_url:
         settings = settings.model_copy(update={"private_addresses_ok": True})
+    if place is not None and not settings.public_url:
+        settings = settings.model_copy(update={"public_url": place.url})
     try:
         async with open_services(settings) as services:
             yield (connected := await checks.database(services.database))

@@ -8,7 +8,7 @@ import typer
 
 from scheduler.cli.client import Api, talk
 from scheduler.cli.exits import CommandError
-from scheduler.cli.output import Json, print_json, print_rows
+from scheduler.cli.output import Json, counted, print_json, print_rows
 from scheduler.cli.place import find_place
 
 _LINES = {"Due": "due_at", "Post": "title", "Road": "road", "To": "to", "At": "at", "Why": "why"}
@@ -51,7 +51,9 @@ def drill(
         f" another road, {report['held']} would be held."
     )
     for digest in report["digests"]:
-        typer.echo(f"Digest of {digest['posts']} posts by {digest['to']} at {digest['at']}:")
+        typer.echo(
+            f"Digest of {counted(digest['posts'], 'post')} by {digest['to']} at {digest['at']}:"
+        )
         typer.echo(f"  {digest['title']}")
     typer.echo(_reach(report["reach"]))
 

@@ -35,6 +35,11 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=width, emoji=False, highlight=False, soft_wrap=soft)
 
 
+def counted(number: int, what: str) -> str:
+    """`1 post`, `2 posts`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 

@@ -12,7 +12,7 @@ import typer
 from scheduler.audience.filters import asleep, to_json
 from scheduler.cli.client import Api, talk
 from scheduler.cli.exits import CommandError
-from scheduler.cli.output import Json, console, print_json, print_rows
+from scheduler.cli.output import Json, console, counted, print_json, print_rows
 from scheduler.cli.place import find_place
 
 app = typer.Typer(help="Whom posts are for: saved filters over readers.", no_args_is_help=True)
@@ -65,7 +65,7 @@ def add(
         print_json(made)
     else:
         print_rows([_row(made)], _LIST, empty="")
-        console().print(f"{made['count']} people now.")
+        console().print(f"{counted(made['count'], 'reader')} now.")
 
 
 @app.command()
@@ -80,7 +80,7 @@ def count(
         print_json(found)
     else:
         print_rows(found["contacts"], _PEOPLE, empty="Nobody.")
-        console().print(f"{found['count']} people now.")
+        console().print(f"{counted(found['count'], 'reader')} now.")
 
 
 @app.command()

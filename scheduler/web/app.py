@@ -47,7 +47,7 @@ from scheduler.web.feed import Feed
 from scheduler.web.hooks import setup_hooks
 from scheduler.web.keys import SERVICES
 from scheduler.web.letters import setup_letters
-from scheduler.web.pages import setup_pages
+from scheduler.web.pages import lost, setup_pages
 from scheduler.web.preferences import setup_preferences
 from scheduler.web.proof_page import setup_proofs
 from scheduler.web.public import Press
@@ -100,6 +100,7 @@ def create_app(services: Services) -> web.Application:
         middlewares=[
             measure.middleware,
             problems.middleware,
+            lost,
             auth.middleware,
             *([measure.traced] if services.settings.tracing else []),
         ],

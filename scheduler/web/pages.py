@@ -4,15 +4,16 @@ rehearsal, the basket."""
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import jinja2
 from aiohttp import web
 from babel.dates import format_date, format_datetime, format_time
+from babel.numbers import format_decimal
 
 from scheduler.clock import moment
-from scheduler.refusals import Refusal, RefusedError
+from scheduler.refusals import Refusal, RefusedError, not_found
 from scheduler.store.tokens import Scope
 from scheduler.times import zone_named
 from scheduler.web import glance, session
@@ -30,9 +31,23 @@ from scheduler.web.road_phrases import ROADS
 _OWN_PAGE = re.compile(r"/(?:posts/[0-9a-f-]{36})?")
 
 
+@web.middleware
+async def lost(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A page for people whose address leads nowhere; programs get a problem document."""
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        wants_page = "text/html" in request.headers.get("Accept", "")
+        if not wants_page or request.path.startswith(("/api/", "/hooks/")):
+            raise
+        nothing = not_found("page", request.path)
+        return request.app[PAGES].page(request, "refused.html", status=404, problem=nothing)
+
+
 def setup_pages(app: web.Application) -> None:
     """Serve the pages, and the forms' target `/decide`."""
     pages = Pages(environment())
+    app[PAGES] = pages
     app.router.add_get("/", pages.told(pages.overview))
     app.router.add_get("/posts/{id}", pages.told(pages.post))
     app.router.add_get("/drills/{id}", pages.told(pages.drill))
@@ -155,6 +170,8 @@ class Pages:
             at=lambda value: format_datetime(local(value), "EEE d MMM y, HH:mm", locale=language),
             day=lambda value: format_date(local(value), "EEEE d MMMM", locale=language),
             clock=lambda value: format_time(local(value), "HH:mm", locale=language),
+            number=lambda value: format_decimal(value, "#,##0.##", locale=language),
+            date=lambda value: format_date(date.fromisoformat(value), locale=language),
             iso=lambda value: local(value).isoformat(timespec="minutes"),
             **shown,
         )
@@ -165,3 +182,6 @@ class Pages:
 def _language(request: web.Request) -> str:
     settings = request.app[SERVICES].settings
     return language_of(request.headers.get("Accept-Language", ""), settings.language)
+
+
+PAGES: web.AppKey[Pages] = web.AppKey("pages", Pages)

@@ -108,7 +108,7 @@ def response(
     return document(
         status=refused.refusal.status,
         code=refused.refusal.code,
-        title=refused.refusal.title,
+        title=in_language(refused.refusal.title, language),
         detail=in_language(refused.detail, language),
         errors=errors,
         headers=headers,

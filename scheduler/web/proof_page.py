@@ -61,8 +61,8 @@ _COUNTS = (
 _FRAMES = {
     **PAGE_HEADERS,
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self';"
-        " base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self';"
+        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
 }

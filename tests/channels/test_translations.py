@@ -41,6 +41,8 @@ def test_every_translation_puts_in_as_much_and_says_something_else() -> None:
          "le jeton d’accès a expiré. Reconnectez le compte."),
         ("ordinary posts are not rerouted from here",
          "les publications ordinaires ne sont pas déroutées d’ici"),
+        ("Change the words. No other road: its plan B asks a person first",
+         "Changez les mots. Pas d’autre chemin\u00a0: son plan B demande d’abord à une personne"),
         ("Something that only the platform says.", "Something that only the platform says."),
         ("", ""),
     ],

@@ -213,7 +213,7 @@ def test_a_segment_is_named_by_a_post_and_stays_while_it_waits(command: Command)
     assert "“For few”" in refused.stderr
     asleep = command.json("segments", "add", "Ask again", "--asleep", "12")
     assert "not_for_months" in str(asleep["filter"])
-    assert "0 people now" in command("segments", "count", asleep["id"]).stdout
+    assert "0 readers now" in command("segments", "count", asleep["id"]).stdout
     assert command("segments", "remove", asleep["id"]).returncode == 0
     assert [one["name"] for one in command.json("segments", "list")] == ["VIP"]
     assert command("segments", "add", "None").returncode == 2

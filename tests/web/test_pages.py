@@ -140,3 +140,21 @@ async def test_a_reader_decides_nothing_and_a_sign_out_ends(
     answer = await browser.post("/logout", data={"word": _word(page)})
     assert answer.url.path == "/login"
     assert (await browser.get("/")).url.path == "/login"
+
+
+async def test_an_address_that_leads_nowhere_is_told_as_who_asks_reads(
+    browser: Client, services: Services
+) -> None:
+    person = {"Accept": "text/html,*/*;q=0.8", "Accept-Language": "fr"}
+    answer = await browser.get("/nothing", headers=person)
+    assert (answer.status, answer.content_type) == (404, "text/html")
+    page = await answer.text()
+    assert "il n’y a pas de page" in page
+    assert "Retour à la vue d’ensemble" in page
+    for path in ("/api/v1/nothing", "/hooks/nothing"):
+        answer = await browser.get(path, headers=person)
+        assert (answer.status, answer.content_type) == (404, "application/problem+json"), path
+    answer = await browser.get("/nothing")
+    assert answer.content_type == "application/problem+json"
+    answer = await browser.get("/api/v1/nothing", headers={"Accept-Language": "fr"})
+    assert (await answer.json())["title"] == "Cela n’existe pas"
