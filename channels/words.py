@@ -11,6 +11,7 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
+from itertools import takewhile
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 import nh3
@@ -87,6 +88,14 @@ def to_plain(markdown: str, *, rewrite: Rewrite | None = None) -> str:
     the same; list items keep a bullet or their number; the other markers go."""
     text = _blocks(_tree(markdown).children, rewrite or str)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def lead(markdown: str) -> str:
+    """The first paragraphs on one line, up to a heading, a list or a table: what a summary may be
+    made of. All of the text when it begins with one of these."""
+    nodes = _tree(markdown).children
+    first = list(takewhile(lambda node: node.type == "paragraph", nodes))
+    return " ".join(_blocks(first or nodes, str).split())
 
 
 def _blocks(nodes: Iterable[SyntaxTreeNode], rewrite: Rewrite, gap: str = "\n\n") -> str:

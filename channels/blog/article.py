@@ -10,7 +10,7 @@ from channels.base import Capabilities
 from channels.outcome import Problem, Severity
 from channels.posts import Action, Media, Message, Part, Poll, Post
 from channels.sentences import reroute_note
-from channels.words import shorten, slugify, to_html, to_plain
+from channels.words import lead, shorten, slugify, to_html, to_plain
 
 SUMMARY_LENGTH = 200
 TITLE_LENGTH = 70
@@ -29,7 +29,7 @@ def article(post: Post, *, part: Part = Part.POST) -> Message:
         title=title,
         text=plain,
         html="\n".join(filter(None, _blocks(post))),
-        summary=post.summary or shorten(" ".join(plain.split()), SUMMARY_LENGTH),
+        summary=post.summary or shorten(lead(post.body), SUMMARY_LENGTH),
         slug=slugify(title),
         link=post.link,
         media=post.media,

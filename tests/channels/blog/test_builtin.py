@@ -160,6 +160,14 @@ def test_a_post_without_a_title_is_named_by_its_first_sentence() -> None:
     assert message.summary == "We are open again. Come in! More."
 
 
+def test_a_summary_is_made_of_prose() -> None:
+    body = "We are **open** again.\nCome in!\n\n## Hours\n\n- Monday: 9"
+    assert article(Post(id="p", title="t", body=body)).summary == "We are open again. Come in!"
+    assert (
+        article(Post(id="p", title="t", body="- Monday\n- Friday")).summary == "• Monday • Friday"
+    )
+
+
 def test_what_else_the_post_carries_is_in_the_article() -> None:
     message = article(
         Post(

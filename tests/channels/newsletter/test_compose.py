@@ -220,6 +220,16 @@ def test_a_picture_without_public_address_travels_inside(tmp_path: Path) -> None
     )
 
 
+def test_one_picture_leads_and_the_others_follow_the_text() -> None:
+    two = tuple(
+        Media(id=name, content_type="image/png", alt=name, url=f"https://shop.example/{name}.png")
+        for name in ("first", "second")
+    )
+    page = adapter().render(post(body="The words.", media=two), account()).html
+    order = [page.index(said) for said in ("first.png", "The words.</p>", "second.png")]
+    assert order == sorted(order)
+
+
 def test_a_rerouted_post_says_where_it_comes_from() -> None:
     rerouted = Reroute(from_channel="facebook", from_name="Librairie des Quais")
     mail = _parsed(_letter(settings(), rerouted=rerouted).to(reader(), key="k").content)
