@@ -88,19 +88,19 @@ async def place(kind: str) -> AsyncIterator[tuple[Services, str, Path, Sequence[
         yield services, url, directory, await support.connect(services, platform.settings, 50)
 
 
-async def due_soon(services: Services, ids: Sequence[str]) -> int:
+async def due_soon(services: Services, ids: Sequence[str], count: int) -> int:
     """Many deliveries due at one instant, for workers that are there already; the instant."""
     due = time.time_ns() // 1000 + int(AHEAD * support.SECOND)
-    await support.schedule(services.database, ids, [due] * COUNT, per_post=1)
+    await support.schedule(services.database, ids, [due] * count, per_post=1)
     return due
 
 
-async def restart(kind: str) -> dict[str, float]:
+async def restart(kind: str, count: int) -> dict[str, float]:
     """Deliveries in doubt, and seconds until all the others were delivered."""
     async with place(kind) as (services, url, directory, ids):
         async with worker(directory / "one", url) as first:
-            await due_soon(services, ids)
-            await support.delivered(services.database, COUNT // 4, every=0.02)
+            await due_soon(services, ids, count)
+            await support.delivered(services.database, count // 4, every=0.02)
             first.kill()
             await first.wait()
         killed = time.time()
@@ -111,7 +111,7 @@ async def restart(kind: str) -> dict[str, float]:
     return {"in_doubt": doubtful, "in_flight_at_most": CONCURRENCY, "seconds": ended - killed}
 
 
-async def elsewhere() -> dict[str, float]:
+async def elsewhere(count: int) -> dict[str, float]:
     """Seconds from the kill until the other worker had taken up everything of the dead one: what
     was due is then looked for, and sent when the platform proves that it is absent."""
     async with (
@@ -119,8 +119,8 @@ async def elsewhere() -> dict[str, float]:
         worker(directory / "one", url) as first,
         worker(directory / "two", url),
     ):
-        await due_soon(services, ids)
-        await support.delivered(services.database, COUNT // 4, every=0.02)
+        await due_soon(services, ids, count)
+        await support.delivered(services.database, count // 4, every=0.02)
         first.kill()
         await first.wait()
         killed = time.time()
@@ -131,7 +131,7 @@ async def elsewhere() -> dict[str, float]:
                 "lease": services.settings.lease}  # fmt: skip
 
 
-async def emptied(kind: str, *, flush: bool) -> float:
+async def emptied(kind: str, count: int, *, flush: bool) -> float:
     """Seconds from the due instant to the last delivery."""
     async with place(kind) as (services, url, directory, ids):
         with (
@@ -139,12 +139,12 @@ async def emptied(kind: str, *, flush: bool) -> float:
             redis_server(Path(name)) as redis_url,
         ):
             async with worker(directory / "one", url, redis_url):
-                due = await due_soon(services, ids)
-                await support.delivered(services.database, COUNT // 4, every=0.02)
+                due = await due_soon(services, ids, count)
+                await support.delivered(services.database, count // 4, every=0.02)
                 if flush:
                     with redis.Redis.from_url(redis_url) as client:
                         client.flushall()
-                await support.delivered(services.database, COUNT)
+                await support.delivered(services.database, count)
         return (await support.last_commit(services.database) - due) / support.SECOND
 
 
@@ -167,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
     parser.add_argument("--what", choices=["restart", "elsewhere", "redis"], action="append")
+    parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args(arguments)
     configure("error", "json")
@@ -180,14 +181,18 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     wanted = args.what or ["restart", "elsewhere", "redis"]
     for kind in args.database or ["sqlite", "postgresql"]:
         if "restart" in wanted:
-            tell("restart", kind, **_worst([uvloop.run(restart(kind)) for _ in range(args.runs)]))
+            tell(
+                "restart",
+                kind,
+                **_worst([uvloop.run(restart(kind, args.count)) for _ in range(args.runs)]),
+            )
         if "elsewhere" in wanted and kind == "postgresql":
-            tell("elsewhere", kind, **_worst([uvloop.run(elsewhere())]))
+            tell("elsewhere", kind, **_worst([uvloop.run(elsewhere(args.count))]))
         if "redis" in wanted:
             found: dict[bool, list[float]] = {False: [], True: []}
             for _ in range(args.runs):
                 for flush, took in found.items():
-                    took.append(uvloop.run(emptied(kind, flush=flush)))
+                    took.append(uvloop.run(emptied(kind, args.count, flush=flush)))
             alone, beside = (statistics.median(found[flush]) for flush in (False, True))
             tell("redis", kind, later_s=beside - alone, seconds=beside, seconds_without=alone)
     return lines

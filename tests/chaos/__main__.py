@@ -1,4 +1,8 @@
-"""`make chaos`: many kills on both databases. `python -m tests.chaos --kills 200 --seed 7`."""
+"""`make chaos`: many kills on both databases. `python -m tests.chaos --kills 200 --seed 7`.
+
+How late posts are while workers are restarted in turn: `--only rolling --kills 10`, and beside it
+while nothing happens: `--only calm --kills 10`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from pathlib import Path
 import uvloop
 
 from tests.chaos.run import Plan, Report, run
-from tests.chaos.script import OTHERS
+from tests.chaos.script import CALM, OTHERS
 
 NOTABLE = ("lost", "doubled", "silent", "rude")
 
@@ -22,7 +26,12 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--lost-every", type=int, default=0, help="lose each n-th write's answer")
-    parser.add_argument("--only", choices=sorted(OTHERS), default="", help="this, --kills times")
+    parser.add_argument(
+        "--only",
+        choices=[*sorted(OTHERS), CALM],
+        default="",
+        help="this, --kills times; calm: nothing, to compare lateness with",
+    )
     parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
     parser.add_argument("--logs", action="store_true", help="count what the processes logged")
     args = parser.parse_args()
@@ -36,14 +45,14 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="e-", dir="/tmp", ignore_cleanup_errors=True) as to:
             report = uvloop.run(run(Path(to), plan))
         print(report.line(plan), flush=True)
+        if not args.only and not report.done["disk"]:
+            print("  no disk was filled: none planned, or none may be mounted", file=sys.stderr)
         _explain(report, logs=args.logs)
         kept = kept and report.kept
     return 0 if kept else 1
 
 
 def _explain(report: Report, *, logs: bool) -> None:
-    if not report.done["disk"]:
-        print("  no disk was filled: none planned, or none may be mounted here", file=sys.stderr)
     for name in NOTABLE:
         for what in getattr(report, name)[:10]:
             print(f"  {name}: {what}", file=sys.stderr)

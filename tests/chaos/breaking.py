@@ -56,6 +56,8 @@ class Breaker:
                 return await self._fill_disk(step.seconds)
             case "fault":
                 return await self._fault(step)
+            case "calm":
+                await asyncio.sleep(step.seconds)
             case "term" | "rolling" | "freeze":
                 await self._trouble_workers(step)
             case victim:

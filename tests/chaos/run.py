@@ -27,16 +27,16 @@ from scheduler.store.db import Database
 from scheduler.store.faults import StoreError
 from scheduler.store.migrate import migrate
 from scheduler.store.tables import accounts as account_table
-from scheduler.store.tables import attempts, deliveries, posts
+from scheduler.store.tables import deliveries, posts
 from scheduler.store.tokens import Scope
 from tests.chaos.arena import Arena, alive, arena
 from tests.chaos.breaking import Breaker
+from tests.chaos.lateness import Lateness, lateness
 from tests.chaos.script import CHANNELS, script
 
 SETTLE_WITHIN = 180.0
 # Seconds; a practice LinkedIn takes as few posts a day as the real one.
 POST_GAP = 1.5
-LATE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of it. `lost`, `doubled`, `silent` and `rude` are what must be empty; `late`
-    counts sends that began more than a second after their time, `latest` is in seconds."""
+    """What came of it. `lost`, `doubled`, `silent` and `rude` are what must be empty."""
 
     accepted: int
     delivered: int
     held: int
-    late: int
-    latest: float
+    lateness: Lateness
     lost: Sequence[str]
     doubled: Sequence[str]
     silent: Sequence[str]
@@ -86,7 +84,7 @@ class Report:
                 "accepted": self.accepted, "delivered": self.delivered, "held": self.held,
                 "lost": len(self.lost), "doubled": len(self.doubled),
                 "silent": len(self.silent), "rude": len(self.rude), "refused": self.refused,
-                "late": self.late, "latest_s": round(self.latest, 1),
+                **self.lateness.figures(),
                 "seconds": round(self.seconds, 1),
             }
         )  # fmt: skip
@@ -114,7 +112,7 @@ async def run(directory: Path, plan: Plan) -> Report:
             database = Database(stage.store.url)
             rows = await _settled(database)
             silent = await _untold(database, rows)
-            late = await _late(database)
+            late = await lateness(database)
             await database.close()
             texts = {name: await _markers(stage, session, name) for name in CHANNELS}
     lost, doubled = _compare(client.accepted, rows, texts)
@@ -122,7 +120,7 @@ async def run(directory: Path, plan: Plan) -> Report:
         accepted=len(client.accepted),
         delivered=sum(row.state == State.DELIVERED for row in rows),
         held=sum(row.state == State.HELD for row in rows),
-        late=sum(each > LATE for each in late), latest=max(late, default=0) / 1e6,
+        lateness=late,
         lost=lost, doubled=doubled, silent=silent, rude=client.rude, refused=client.refused,
         done=breaker.done, seconds=time.monotonic() - started, complaints=stage.complaints(),
     )  # fmt: skip
@@ -278,12 +276,6 @@ async def _settled(database: Database) -> Sequence[Any]:
         if all(row.state in quiet for row in rows):
             break
     return rows
-
-
-async def _late(database: Database) -> list[int]:
-    statement = select(attempts.c.late_us).where(attempts.c.action == "send")
-    async with database.read() as connection:
-        return list((await connection.execute(statement)).scalars())
 
 
 async def _untold(database: Database, rows: Sequence[Any]) -> list[str]:

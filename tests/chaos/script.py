@@ -19,7 +19,7 @@ KILLS = {
     },
 }  # fmt: skip
 OTHERS = {"fault": 8, "flush": 2, "restore": 2, "disk": 2, "term": 2, "rolling": 1, "freeze": 1}
-ROLLING = {"rolling": 1}
+CALM = "calm"  # do nothing, for as long as a step may last
 KILL_SHARE = 0.6
 
 # As `Fault` takes them; `times` ends each by itself.
