@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from arq.connections import ArqRedis, RedisSettings, create_pool
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -53,8 +54,11 @@ def _patient() -> Retry:
 
 
 def redis_settings(url: str) -> RedisSettings:
-    """Arq's connection settings."""
+    """Arq's connection settings. Arq forgets what the URL says of TLS (`?ssl_ca_certs=…`)."""
     base = RedisSettings.from_dsn(url)
+    for name, value in parse_url(url).items():
+        if name.startswith("ssl_") and hasattr(base, name):
+            setattr(base, name, value)
     base.retry = _patient()
     base.retry_on_error = _PASSING
     base.retry_on_timeout = True

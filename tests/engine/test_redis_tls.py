@@ -1,0 +1,84 @@
+"""Redis by TLS, with a certificate authority of its owner's own that the URL names."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from redis.exceptions import RedisError
+
+from scheduler.queue import open_pool
+from scheduler.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For 127.0.0.1, vouching for itself; with its key in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "redis.pem"
+    path.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + made.public_bytes(Encoding.PEM)
+    )
+    return path
+
+
+@pytest.fixture
+async def address(redis_url: str, certificate: Path) -> AsyncIterator[str]:
+    """The bundled Redis speaks no TLS: what stands before it does, as stunnel would."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = redis_url.removeprefix("unix://")
+        behind_reader, behind_writer = await asyncio.open_unix_connection(path)
+        await asyncio.gather(
+            pipe(reader, behind_writer), pipe(behind_reader, writer), return_exceptions=True
+        )
+
+    server = await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=context)
+    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+
+
+@pytest.mark.parametrize("further", ["", "&ssl_check_hostname=true"])
+async def test_an_authority_of_ones_own_is_named_in_the_url(
+    address: str, certificate: Path, further: str
+) -> None:
+    url = f"rediss://{address}/0?ssl_ca_certs={certificate}{further}"
+    pool = await open_pool(url, Settings(redis_url=url))
+    assert await pool.ping()
+    await pool.aclose()
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(address: str) -> None:
+    url = f"rediss://{address}/0"
+    with pytest.raises(RedisError, match="CERTIFICATE_VERIFY_FAILED"):
+        await open_pool(url, Settings(redis_url=url))
