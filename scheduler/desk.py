@@ -31,6 +31,8 @@ from scheduler.store.faults import ConstraintError
 COMMIT_TIME = 250_000  # microseconds
 
 _WAITS = frozenset({State.SCHEDULED, State.ARMED, State.HELD})
+# A comment, and what is for those readers alone whom their own channel could not reach.
+_NOT_THE_POST = frozenset({Part.FIRST_COMMENT, Part.STAND_IN})
 _DOUBTFUL = frozenset({State.UNCONFIRMED, State.ACCEPTED})
 
 
@@ -139,6 +141,11 @@ class Desk:
                 delivery = await self._taken(held, delivery_id, or_failed=True)
                 if in_doubt(delivery):
                     raise _settle_first(delivery)
+                if delivery.part in _NOT_THE_POST:
+                    raise conflict(
+                        "it is no post for everybody: elsewhere all would read what some have read",
+                        "try it again or cancel it",
+                    )
                 child = await self._redirect(held, delivery, account_id, actor)
         except ConstraintError as error:
             raise conflict(

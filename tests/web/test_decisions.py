@@ -199,6 +199,21 @@ async def test_a_redirected_delivery_has_one_child_elsewhere(
     assert sorted(leg["state"] for leg in read["deliveries"]) == ["rerouted", "scheduled"]
 
 
+@pytest.mark.parametrize("part", ["first-comment", "stand-in"])
+async def test_what_is_not_for_everybody_is_not_sent_to_everybody_elsewhere(
+    client: Client, services: Services, blog: str, part: str
+) -> None:
+    """The other account would have published the whole post, to those who have it, too."""
+    other = await connect(services, "Second site")
+    one = (await post(client, accounts=[blog]))["deliveries"][0]["id"]
+    await put(services, one, state="failed", part=part)
+    refused = await ask(
+        client, "POST", f"/deliveries/{one}/redirect", {"account_id": other}, status=409
+    )
+    assert refused["errors"][0]["remedy"] == "try it again or cancel it"
+    assert (await ask(client, "GET", f"/deliveries/{one}"))["state"] == "failed"
+
+
 async def test_a_post_is_not_redirected_where_it_already_goes(
     client: Client, services: Services, blog: str
 ) -> None:
