@@ -203,10 +203,21 @@ class Story:
                     await self._digest_ended(digest)
         except TimeoutError as error:
             raise CommandError(
-                "not every delivery ended within two minutes: see `estafette posts list`",
+                f"not every delivery ended within two minutes: {await self._open_still()}",
                 Exit.FAILED,
             ) from error
         await self._read_on()
+
+    async def _open_still(self) -> str:
+        posts = [await self._post(one) for one in self._told]
+        found = [one for post in posts for one in post["deliveries"]]
+        for digest in self._seen.gathered:
+            found.append(await self._ask(partial(self._api.get, f"/deliveries/{digest}")))
+        return "; ".join(
+            f"{one['id']} to {one['account']} is {one['state']} {one['cause']}".strip()
+            for one in found
+            if one["state"] not in _ENDED or _waits(one)
+        )
 
     async def _ended(self, post_id: str) -> Sequence[Mapping[str, Any]]:
         while True:
