@@ -30,7 +30,7 @@ from scheduler.recurring import Recurring
 from scheduler.renewal import Renewer
 from scheduler.returned import DAY
 from scheduler.settings import Settings
-from scheduler.store import claims, rescue
+from scheduler.store import absences, claims, rescue
 from scheduler.store import duties as store
 from scheduler.store.db import Database
 from scheduler.teller import Teller
@@ -142,6 +142,8 @@ class Duties:
                 return
             await self.doctor.look_at_suspects()
             await self.doctor.finish_plan_b()
+            if await absences.release_strays(self.database, self.clock.micros()):
+                self.dispatcher.wake()
             if rounds % DEPTH_EVERY == 0:
                 await self.doctor.look_at_everyone()
             if rounds % FORESIGHT_EVERY == FORESIGHT_FIRST:

@@ -210,9 +210,11 @@ class Story:
 
     async def _open_still(self) -> str:
         posts = [await self._post(one) for one in self._told]
-        found = [one for post in posts for one in post["deliveries"]]
-        for digest in self._seen.gathered:
-            found.append(await self._ask(partial(self._api.get, f"/deliveries/{digest}")))
+        digests = [
+            await self._ask(partial(self._api.get, f"/deliveries/{one}"))
+            for one in self._seen.gathered
+        ]
+        found = [*(one for post in posts for one in post["deliveries"]), *digests]
         return "; ".join(
             f"{one['id']} to {one['account']} is {one['state']} {one['cause']}".strip()
             for one in found

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, RowMapping, exists, func, or_, select
+from sqlalchemy import ColumnElement, RowMapping, exists, func, or_, select, update
 
 from channels.outcome import HealthStatus
 from scheduler.deliveries import HoldReason, State
 from scheduler.store.alerts import amend, tell
 from scheduler.store.db import Connection, Database
 from scheduler.store.tables import accounts, deliveries, posts
+
+_AT_ONCE = 500
 
 
 async def vanished_with_queue(database: Database) -> list[str]:
@@ -21,6 +23,39 @@ async def vanished_with_queue(database: Database) -> list[str]:
     )
     async with database.read() as connection:
         return list((await connection.execute(statement)).scalars())
+
+
+async def release_strays(database: Database, now: int) -> bool:
+    """Let go on what is held for an account that is well: a batch that had read the account before
+    it came back was committed after that. Whether there was any."""
+    well = exists().where(
+        accounts.c.id == deliveries.c.account_id,
+        accounts.c.archived_at.is_(None),
+        accounts.c.suspected_at.is_(None),
+        accounts.c.status.not_in((HealthStatus.VANISHED, HealthStatus.ACCESS_LOST)),
+        func.coalesce(accounts.c.paused_until, 0) <= now,
+    )
+    statement = select(deliveries.c.id).where(
+        deliveries.c.state == State.HELD,
+        deliveries.c.hold_reason.in_(
+            (HoldReason.SUSPECTED, HoldReason.ACCESS_LOST, HoldReason.BY_HAND)
+        ),
+        well,
+    )
+    async with database.read() as connection:
+        strays = list((await connection.execute(statement.limit(_AT_ONCE))).scalars())
+    if not strays:
+        return False
+    async with database.write() as connection:
+        await connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id.in_(strays), deliveries.c.state == State.HELD, well)
+            .values(
+                state=State.SCHEDULED, hold_reason=None, look_at=None, token=None,
+                cause="its account is back", updated_at=now,
+            )
+        )  # fmt: skip
+    return True
 
 
 async def tell_return(connection: Connection, row: RowMapping, now: int) -> None:

@@ -1,7 +1,11 @@
 """What waits for a person goes on when the person has acted."""
 
+import pytest
+from sqlalchemy import update
+
 from channels.sandbox.faults import FaultName
-from scheduler.store import accounts
+from scheduler.store import absences, accounts
+from scheduler.store.tables import deliveries
 from tests.engine.conftest import Engine
 from tests.engine.test_late import outage
 
@@ -70,3 +74,38 @@ async def test_resuming_does_not_publish_what_has_grown_stale_meanwhile(engine: 
         await engine.settled(dropped, "failed")
     assert row.state == "held"
     assert engine.ledger("facebook") == []
+
+
+@pytest.mark.parametrize("reason", ["suspected", "access-lost", "by-hand"])
+async def test_what_is_held_for_an_account_that_is_well_goes_on(
+    engine: Engine, reason: str
+) -> None:
+    """As a batch leaves it that read the account before it came back, and was committed after."""
+    post = await engine.post("facebook")
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            update(deliveries)
+            .where(deliveries.c.post_id == post)
+            .values(state="held", hold_reason=reason)
+        )
+    async with engine.worker():
+        await engine.settled(post, "delivered")
+    assert len(engine.ledger("facebook")) == 1
+
+
+async def test_what_waits_for_a_person_or_for_its_page_is_no_stray(engine: Engine) -> None:
+    asked = await engine.post("facebook", seconds=1)
+    engine.fault("linkedin", FaultName.TOKEN_DEAD)
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            update(deliveries)
+            .where(deliveries.c.post_id == asked)
+            .values(state="held", hold_reason="approval")
+        )
+    async with engine.worker():
+        waiting = await engine.post("linkedin")
+        await engine.settled(waiting, "held")
+        now = engine.services.clock.micros()
+        assert not await absences.release_strays(engine.services.database, now)
+    for post in (asked, waiting):
+        assert [row.state for row in await engine.rows(post)] == ["held"]
