@@ -15,6 +15,9 @@ CLIPPED_AT = 102 * 1024
 _FEW_LETTERS = 60
 _FRAME = frozenset({"preheader", "top", "foot"})
 _HOST = re.compile(r"(?:https?://)?((?:[a-z0-9-]+\.)+[a-z]{2,})(?:[/?#:]\S*)?", re.IGNORECASE)
+_PICTURE = re.compile("<img", re.IGNORECASE)
+_LINK = re.compile("<a[^a-z>][^>]*>(.*?)</a", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile("<[^>]*>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ def faults(raw: bytes) -> list[Fault]:
 
 def html_faults(html: str) -> list[Fault]:
     """What is wrong with the words and links of an HTML part."""
+    if not _worth_reading(html):
+        return []
     reader = _Reader()
     reader.feed(html)
     reader.close()
@@ -54,6 +59,15 @@ def html_faults(html: str) -> list[Fault]:
     if reader.pictures and reader.letters < _FEW_LETTERS:
         found.append(Fault("only-image"))
     return found
+
+
+def _worth_reading(html: str) -> bool:
+    """Whether there is a picture, or a link whose words may be an address: reading a mail for
+    faults takes 300 us, looking for these 7, and each accepted post pays."""
+    if _PICTURE.search(html):
+        return True
+    said = (_TAG.sub("", link[1]).strip() for link in _LINK.finditer(html))
+    return any("&" in words or ("." in words and " " not in words) for words in said)
 
 
 def _said(part: MIMEPart) -> str:

@@ -275,6 +275,10 @@ def test_a_providers_term_is_proposed_beside_what_is_there() -> None:
     [
         ("<a href='https://evil.example/x'>www.shop.example.org</a>", "link-differs"),
         ("<a href='https://evil.example/x'>https://shop.example.org/new</a>", "link-differs"),
+        ("<A HREF='https://evil.example/x'><b>shop</b>.example\n<i>.org</i></A>", None),
+        ("<A HREF='https://evil.example/x'><b>shop</b>.example<i>.org</i></A>", "link-differs"),
+        ("<a href='https://evil.example/x'>shop&#46;example&#46;org</a>", "link-differs"),
+        ("<IMG src='cid:1'>", "only-image"),
         ("<a href='https://www.shop.example.org/x'>shop.example.org</a>", None),
         ("<a href='https://evil.example/x'>Our shop. It is open</a>", None),
         ("<a href='mailto:x@shop.example.org'>x@shop.example.org</a>", None),
