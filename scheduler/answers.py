@@ -11,6 +11,7 @@ from channels.outcome import Problem
 from channels.translations import in_language
 from scheduler.clock import moment
 from scheduler.times import zone_named
+from scheduler.withdrawal import NOTHING_STANDS, Withdrawal
 
 Row = Mapping[Any, Any]  # a row of SQLAlchemy, or a dict with its columns
 
@@ -43,7 +44,8 @@ class AttemptAnswer(TypedDict):
 
 
 class DeliveryAnswer(TypedDict):
-    """One post to one account. Times are RFC 3339, UTC."""
+    """One post to one account. Times are RFC 3339, UTC. `withdrawn_at`: when it was taken down;
+    its state stays `delivered`, so that it is never sent again."""
 
     id: str
     post_id: str
@@ -64,6 +66,7 @@ class DeliveryAnswer(TypedDict):
     remote_id: str | None
     url: str | None
     finished_at: str | None
+    withdrawn_at: str | None
 
 
 class DeliveryDetail(DeliveryAnswer):
@@ -107,6 +110,34 @@ class PostDetail(PostAnswer):
     attempts: dict[str, list[AttemptAnswer]]
 
 
+class WithdrawalAnswer(TypedDict):
+    """What taking one delivery down came to.
+
+    `fate`: `withdrawn`, `already` (it was). Nobody was asked: `waiting`, `unsettled` (may be
+    there), `never` (was not published there), `impossible` (its channel cannot), `out-of-reach`.
+    What the platform answered: `throttled`, `unavailable`, `access-lost`, `gone`, `refused`,
+    `unconfirmed` (nobody knows)."""
+
+    delivery_id: str
+    account_id: str
+    account: str
+    channel: str
+    part: str
+    fate: str
+    detail: str
+    remedy: str
+    url: str | None
+    withdrawn_at: str | None
+
+
+class WithdrawnAnswer(TypedDict):
+    """`complete`: nothing of the post that was published stands any more."""
+
+    post_id: str
+    complete: bool
+    deliveries: list[WithdrawalAnswer]
+
+
 def stamp(value: int) -> str:
     """RFC 3339, UTC, of microseconds since 1970."""
     return moment(value).isoformat().replace("+00:00", "Z")
@@ -139,6 +170,7 @@ def delivery_answer(row: Row) -> DeliveryAnswer:
         "remote_id": get("remote_id"),
         "url": get("url"),
         "finished_at": stamp_or_none(get("finished_at")),
+        "withdrawn_at": stamp_or_none(get("withdrawn_at")),
     }
 
 
@@ -196,6 +228,28 @@ def translated(problems: Iterable[ProblemAnswer], language: str) -> list[Problem
         }
         for one in problems
     ]
+
+
+def withdrawn_answer(post_id: str, done: Sequence[Withdrawal], language: str) -> WithdrawnAnswer:
+    return {
+        "post_id": post_id,
+        "complete": all(one.fate in NOTHING_STANDS for one in done),
+        "deliveries": [
+            {
+                "delivery_id": one.delivery.id,
+                "account_id": one.delivery.account_id,
+                "account": one.account,
+                "channel": one.channel,
+                "part": one.delivery.part.value,
+                "fate": one.fate.value,
+                "detail": in_language(one.detail, language),
+                "remedy": in_language(one.remedy, language),
+                "url": one.delivery.url,
+                "withdrawn_at": stamp_or_none(one.withdrawn_at),
+            }
+            for one in done
+        ],
+    }
 
 
 def problem_answer(account_id: str, account: str, problem: Problem) -> ProblemAnswer:

@@ -30,6 +30,7 @@ class Refusal(Enum):
     INVALID = (422, "invalid", "Something in the request is not right")
     KEY_REUSED = (422, "idempotency-key-reused", "This Idempotency-Key was used before")
     TOO_MANY = (429, "too-many-requests", "That is too often")
+    PLATFORM = (502, "platform", "The platform did not do it")
     UNAVAILABLE = (503, "unavailable", "The service cannot answer now")
 
     @property

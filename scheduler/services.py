@@ -21,6 +21,7 @@ from scheduler.settings import Settings
 from scheduler.store.db import Database
 from scheduler.store.pages import PageStore
 from scheduler.vault import Vault, key_file_keys
+from scheduler.withdraw import Withdrawer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Services:
     intake: Intake
     desk: Desk
     reviser: Reviser
+    withdrawer: Withdrawer
     campaigner: Campaigner
 
 
@@ -78,6 +80,14 @@ async def open_services(
             database=database, roster=roster, clock=time, settings=settings, doorbell=bell
         )
         stack.push_async_callback(intake.close)
+        desk = Desk(
+            database=database,
+            roster=roster,
+            zone=settings.zone,
+            clock=time,
+            doorbell=bell,
+            grace_us=int(settings.default_deadline_hours * 3_600_000_000),
+        )
         yield Services(
             settings=settings,
             clock=time,
@@ -89,16 +99,16 @@ async def open_services(
             pages=pages,
             doorbell=bell,
             intake=intake,
-            desk=Desk(
-                database=database,
-                roster=roster,
-                zone=settings.zone,
-                clock=time,
-                doorbell=bell,
-                grace_us=int(settings.default_deadline_hours * 3_600_000_000),
-            ),
+            desk=desk,
             reviser=Reviser(
                 database=database, roster=roster, clock=time, settings=settings, doorbell=bell
+            ),
+            withdrawer=Withdrawer(
+                database=database,
+                roster=roster,
+                clock=time,
+                desk=desk,
+                timeout=settings.send_timeout,
             ),
             campaigner=Campaigner(
                 database=database, roster=roster, clock=time, settings=settings, doorbell=bell

@@ -25,6 +25,8 @@ _WORDS: Mapping[str, str] = {
     "delivery.held": "held",
     "delivery.rerouted": "rerouted",
     "delivery.failed": "failed",
+    "delivery.withdrawn": "taken down",
+    "delivery.withdrawal_failed": "not taken down",
 }
 _MARKS: Mapping[str, str] = {"delivered": "green", "rerouted": "cyan", "failed": "red",
                              "held": "yellow", "in doubt": "yellow"}  # fmt: skip

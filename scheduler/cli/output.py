@@ -22,7 +22,7 @@ _STYLES = {
     "delivered": "green", "healthy": "green", "ok": "green", "active": "green",
     "held": "yellow", "unconfirmed": "yellow", "warning": "yellow", "paused": "yellow",
     "failed": "red", "error": "red", "gone": "red", "access-lost": "red",
-    "rerouted": "cyan", "cancelled": "dim",
+    "rerouted": "cyan", "cancelled": "dim", "withdrawn": "green", "already": "green",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.cli.client import Api, talk
+from scheduler.cli.exits import Exit
 from scheduler.cli.output import Json, console, print_fields, print_json, print_rows
 from scheduler.cli.place import find_place
 from scheduler.cli.post import DELIVERIES
@@ -17,6 +18,8 @@ _POST = {"Post": "id", "Title": "title", "Kind": "kind", "At": "at", "Zone": "zo
 _LIST = {"Due": "at", "Title": "title", "Deliveries": "summary", "ID": "id"}
 _ATTEMPTS = {"Account": "account", "Try": "number", "At": "started_at", "Outcome": "outcome",
              "Decision": "decision", "Late (ms)": "late_ms", "Detail": "detail"}  # fmt: skip
+_WITHDRAWN = {"Account": "account", "Channel": "channel", "Outcome": "fate", "Why": "detail",
+              "Remedy": "remedy", "Link": "url"}  # fmt: skip
 _EVENTS = {"At": "at", "What": "kind", "Who": "actor", "Detail": "detail"}
 PostId = Annotated[str, typer.Argument(metavar="POST", help="A post's ID.")]
 DeliveryId = Annotated[str, typer.Argument(metavar="DELIVERY", help="A delivery's ID.")]
@@ -83,6 +86,32 @@ def publish(context: typer.Context, post_id: PostId, *, as_json: Json = False) -
 
 
 @app.command()
+def withdraw(
+    context: typer.Context,
+    post_id: PostId,
+    delivery_id: Annotated[
+        str | None,
+        typer.Option("--delivery", metavar="DELIVERY", help="Only this delivery of it."),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Take down what was published, where its channel can; the exit code is 1 when something of it
+    still stands."""
+    place = find_place(*context.obj)
+    if delivery_id is not None:
+        _decide(context, f"/deliveries/{delivery_id}/withdraw", None, as_json=as_json)
+        return
+    found = talk(place, lambda api: api.post(f"/posts/{post_id}/withdraw"))
+    if as_json:
+        print_json(found)
+    else:
+        print_rows(found["deliveries"], _WITHDRAWN, empty="It went nowhere.")
+    if not found["complete"]:
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command()
 def retry(context: typer.Context, delivery_id: DeliveryId, *, as_json: Json = False) -> None:
     """Try a held or failed delivery again."""
     _decide(context, f"/deliveries/{delivery_id}/retry", None, as_json=as_json)
@@ -131,7 +160,7 @@ def _decide(
     if as_json:
         print_json(found)
     else:
-        print_rows([found], DELIVERIES, empty="")
+        print_rows([{**found, "state": _state(found)}], DELIVERIES, empty="")
 
 
 def _print_post(found: dict[str, Any], *, as_json: bool) -> None:
@@ -139,7 +168,8 @@ def _print_post(found: dict[str, Any], *, as_json: bool) -> None:
         print_json(found)
         return
     print_fields(found, _POST)
-    print_rows(found["deliveries"], DELIVERIES, empty="It goes nowhere.")
+    legs = [{**delivery, "state": _state(delivery)} for delivery in found["deliveries"]]
+    print_rows(legs, DELIVERIES, empty="It goes nowhere.")
     accounts = {delivery["id"]: delivery["account"] for delivery in found["deliveries"]}
     tries = [
         {**attempt, "account": accounts.get(delivery_id)}
@@ -154,8 +184,13 @@ def _print_post(found: dict[str, Any], *, as_json: bool) -> None:
 def _summary(post: dict[str, Any]) -> str:
     states: dict[str, int] = {}
     for delivery in post["deliveries"]:
-        states[delivery["state"]] = states.get(delivery["state"], 0) + 1
+        state = _state(delivery)
+        states[state] = states.get(state, 0) + 1
     return ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+
+
+def _state(delivery: dict[str, Any]) -> str:
+    return "withdrawn" if delivery["withdrawn_at"] else str(delivery["state"])
 
 
 def _headline(post: dict[str, Any]) -> str:

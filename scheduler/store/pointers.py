@@ -22,7 +22,7 @@ _COMING = frozenset(_STANDS[:3]) | {State.ACCEPTED, State.UNCONFIRMED}
 async def articles_of(
     database: Database, post_ids: Iterable[str], adapters: Sequence[str]
 ) -> list[Delivery]:
-    """The posts' deliveries to accounts of these adapters that went out or are on their way."""
+    """The posts' deliveries to accounts of these adapters that stand or are on their way."""
     wanted = sorted(set(post_ids))
     found: list[Delivery] = []
     async with database.read() as connection:
@@ -34,6 +34,7 @@ async def articles_of(
                     deliveries.c.post_id.in_(wanted[start : start + CHUNK]),
                     deliveries.c.part == Part.POST,
                     deliveries.c.state.in_(_STANDS),
+                    deliveries.c.withdrawn_at.is_(None),
                     accounts.c.adapter.in_(adapters),
                 )
                 .order_by(deliveries.c.due_at, deliveries.c.id)
@@ -55,7 +56,7 @@ async def articles_now(database: Database, delivery_ids: Collection[str]) -> dic
     if not delivery_ids:
         return {}
     statement = select(deliveries.c.id, deliveries.c.state).where(
-        deliveries.c.id.in_(sorted(delivery_ids))
+        deliveries.c.id.in_(sorted(delivery_ids)), deliveries.c.withdrawn_at.is_(None)
     )
     async with database.read() as connection:
         rows = (await connection.execute(statement)).all()

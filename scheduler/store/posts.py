@@ -27,9 +27,12 @@ FEW = 2000
 
 Row = Mapping[str, Any]
 
-_WITH_ACCOUNT = select(deliveries, accounts.c.name.label("account_name"), accounts.c.channel).join(
-    accounts, accounts.c.id == deliveries.c.account_id
-)
+_WITH_ACCOUNT = select(
+    deliveries,
+    accounts.c.name.label("account_name"),
+    accounts.c.channel,
+    accounts.c.archived_at.label("account_archived_at"),
+).join(accounts, accounts.c.id == deliveries.c.account_id)
 
 
 async def add(connection: AsyncConnection, rows: Sequence[Row], legs: Sequence[Row]) -> None:

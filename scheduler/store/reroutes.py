@@ -153,7 +153,7 @@ async def rerouted_since(
 
 async def missed_by(connection: Connection, account_id: str) -> list[tuple[Delivery, str | None]]:
     """What the account's followers missed and nobody has told them yet: deliveries that went out
-    by another road, in order, with where each stands."""
+    by another road and were not taken down there, in order, with where each stands."""
     child, digest = deliveries.alias("child"), deliveries.alias("digest")
     told = (
         select(digest_items.c.parent_id)
@@ -163,12 +163,17 @@ async def missed_by(connection: Connection, account_id: str) -> list[tuple[Deliv
     statement = (
         select(deliveries, func.coalesce(child.c.url, digest.c.url).label("stands_at"))
         .outerjoin(
-            child, (child.c.parent_id == deliveries.c.id) & (child.c.state == State.DELIVERED)
+            child,
+            (child.c.parent_id == deliveries.c.id)
+            & (child.c.state == State.DELIVERED)
+            & child.c.withdrawn_at.is_(None),
         )
         .outerjoin(digest_items, digest_items.c.parent_id == deliveries.c.id)
         .outerjoin(
             digest,
-            (digest.c.id == digest_items.c.delivery_id) & (digest.c.state == State.DELIVERED),
+            (digest.c.id == digest_items.c.delivery_id)
+            & (digest.c.state == State.DELIVERED)
+            & digest.c.withdrawn_at.is_(None),
         )
         .where(
             deliveries.c.account_id == account_id,

@@ -138,6 +138,8 @@ deliveries = Table(
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Column("finished_at", Moment),
+    # Taken down since: the state stays, so that it is never sent again.
+    Column("withdrawn_at", Moment),
     # Small partial indexes: the due query stays as fast after ten million finished deliveries.
     index_where("ix_deliveries_due", "due_at", "id", where="state = 'scheduled'"),
     index_where(

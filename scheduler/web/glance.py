@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from channels.abilities import Proofs
+from channels.abilities import Proofs, Withdraws
 from channels.inspection import Inspects
 from scheduler.alert_words import ENGLISH, FRENCH
 from scheduler.care import scales_of
@@ -25,6 +25,7 @@ from scheduler.times import zone_named
 from scheduler.undo import WINDOW
 from scheduler.web.api.account_answers import account_answer
 from scheduler.web.readiness import look
+from scheduler.withdrawal import Fate, Withdrawal
 
 _STUCK = (State.HELD, State.FAILED, State.UNCONFIRMED)
 _SHOWN = 50
@@ -75,13 +76,38 @@ async def post(services: Services, post_id: str) -> Shown:
         connected = await accounts.listed(connection, archived=True)
     names = {one["id"]: one["name"] for one in connected}
     timeline = await events.of_post(services.database, post_id)
+    able = _abilities(services, connected)
     return {
         "post": row,
         "legs": [{**leg, **_able(leg, now)} for leg in legs],
         "waits": any(_waits(leg, now) for leg in legs),
+        "stands": sum(
+            _able(leg, now)["stands"] and leg["account_id"] in able["withdraws"] for leg in legs
+        ),
         "timeline": [{**one, "account": names.get(one["account_id"], "")} for one in timeline],
         "places": [(one["id"], one["name"]) for one in connected if not one["archived_at"]],
-        **_abilities(services, connected),
+        **able,
+    }
+
+
+async def withdrawal(services: Services, post_id: str, delivery_id: str) -> Shown:
+    """What taking down a post, or one delivery of it, would come to. Error: RefusedError."""
+    ahead = await services.withdrawer.foreseen(post_id)
+    chosen = [one for one in ahead if not delivery_id or one.delivery.id == delivery_id]
+    if not chosen:
+        raise not_found("delivery", delivery_id)
+    return await withdrawn(services, post_id, chosen)
+
+
+async def withdrawn(services: Services, post_id: str, done: Sequence[Withdrawal]) -> Shown:
+    """What became, or would become, of each."""
+    async with services.database.read() as connection:
+        row = await posts.get(connection, post_id)
+    return {
+        "post": row,
+        "done": done,
+        "possible": [one for one in done if one.fate is Fate.POSSIBLE],
+        "others": [one for one in done if one.fate is not Fate.POSSIBLE],
     }
 
 
@@ -104,6 +130,11 @@ def _abilities(services: Services, connected: Sequence[Mapping[Any, Any]]) -> Sh
     """Accounts whose mails may be looked at first, and whose arrival can be inspected."""
     channels = {row["id"]: services.registry.get(row["adapter"]) for row in connected}
     return {
+        "withdraws": {
+            one
+            for one, channel in channels.items()
+            if isinstance(channel, Withdraws) and not channel.capabilities.addressed
+        },
         "mailing": {one for one, channel in channels.items() if isinstance(channel, Proofs)},
         "inspected": {one for one, channel in channels.items() if isinstance(channel, Inspects)},
     }
@@ -192,6 +223,7 @@ def _able(leg: Any, now: int) -> Shown:
         "failed": delivery.state is State.FAILED,
         "waits": _waits(leg, now) and not doubtful,
         "rerouted": delivery.state is State.REROUTED,
+        "stands": delivery.state is State.DELIVERED and leg["withdrawn_at"] is None,
     }
 
 

@@ -26,6 +26,8 @@ from scheduler.web.phrases import PHRASES, language_of
 from scheduler.web.reading import Handler, form_of, to
 from scheduler.web.road_pages import setup_roads
 from scheduler.web.road_phrases import ROADS
+from scheduler.web.withdraw_pages import setup_withdrawals
+from scheduler.web.withdraw_phrases import WITHDRAWALS
 
 # Where a form may send its reader back to: our own pages.
 _OWN_PAGE = re.compile(r"/(?:posts/[0-9a-f-]{36})?")
@@ -57,6 +59,7 @@ def setup_pages(app: web.Application) -> None:
     app.router.add_post("/logout", pages.told(pages.sign_out))
     app.router.add_post("/decide", pages.told(pages.decide))
     setup_roads(app, pages)
+    setup_withdrawals(app, pages)
 
 
 class Pages:
@@ -166,7 +169,12 @@ class Pages:
         text = self._templates.get_template(name).render(
             language=language,
             zone=settings.zone,
-            say={**PHRASES[language], **DESK[language], **ROADS[language]},
+            say={
+                **PHRASES[language],
+                **DESK[language],
+                **ROADS[language],
+                **WITHDRAWALS[language],
+            },
             at=lambda value: format_datetime(local(value), "EEE d MMM y, HH:mm", locale=language),
             day=lambda value: format_date(local(value), "EEEE d MMMM", locale=language),
             clock=lambda value: format_time(local(value), "HH:mm", locale=language),

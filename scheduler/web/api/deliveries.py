@@ -25,6 +25,7 @@ from scheduler.web.endpoint import Call, Endpoints
 endpoints = Endpoints("deliveries")
 
 _DECISIONS = (Refusal.NOT_FOUND, Refusal.CONFLICT)
+_WITHDRAWALS = (*_DECISIONS, Refusal.PLATFORM)
 
 
 class DeliveriesQuery(Page):
@@ -106,6 +107,15 @@ async def settle(call: Call, path: ById, body: Settlement) -> DeliveryDetail:
     await call.services.desk.settle(
         path.id, published=body.published, url=body.url, actor=call.caller.actor
     )
+    return await detail(call.services, path.id)
+
+
+@endpoints.post("/deliveries/{id}/withdraw", scope=Scope.WRITE, refusals=_WITHDRAWALS)
+async def withdraw(call: Call, path: ById) -> DeliveryDetail:
+    """Take down what was published; again, without harm. 409 when it is not published, or its
+    account refuses us; 422 when its channel cannot; 502 when the platform did not do it, or does
+    not say: ask again."""
+    await call.services.withdrawer.one(path.id, call.caller.actor)
     return await detail(call.services, path.id)
 
 

@@ -1,4 +1,4 @@
-"""Posts: accept, preview, read, list, change, cancel, publish now."""
+"""Posts: accept, preview, read, list, change, cancel, publish now, take down."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from scheduler.answers import (
     PostAnswer,
     PostDetail,
     ProblemAnswer,
+    WithdrawnAnswer,
     attempts_by_delivery,
     post_answer,
     stamp,
     stamp_or_none,
     translated,
+    withdrawn_answer,
 )
 from scheduler.clock import micros
 from scheduler.deliveries import State
@@ -206,6 +208,15 @@ async def publish(call: Call, path: ById) -> PostDetail:
     """Publish now what is scheduled for later."""
     await call.services.desk.publish_now(path.id, call.caller.actor)
     return await detail(call.services, path.id)
+
+
+@endpoints.post("/posts/{id}/withdraw", scope=Scope.WRITE, refusals=_CHANGES)
+async def withdraw(call: Call, path: ById) -> WithdrawnAnswer:
+    """Take down everything of a post that was published, where its channel can; what became of
+    each, in French when `Accept-Language` asks for it. Refused when there is nothing to ask a
+    platform for. What waits is left: cancel it. May be repeated without harm."""
+    done = await call.services.withdrawer.post(path.id, call.caller.actor)
+    return withdrawn_answer(path.id, done, call.language)
 
 
 async def detail(services: Services, post_id: str) -> PostDetail:
