@@ -11,7 +11,7 @@ from channels.outcome import Problem
 from channels.translations import in_language
 from scheduler.clock import moment
 from scheduler.times import zone_named
-from scheduler.withdrawal import NOTHING_STANDS, Withdrawal
+from scheduler.withdrawal import NOTHING_STANDS, Fate, Withdrawal
 
 Row = Mapping[Any, Any]  # a row of SQLAlchemy, or a dict with its columns
 
@@ -116,7 +116,7 @@ class WithdrawalAnswer(TypedDict):
     `fate`: `withdrawn`, `already` (it was). Nobody was asked: `waiting`, `unsettled` (may be
     there), `never` (was not published there), `impossible` (its channel cannot), `out-of-reach`.
     What the platform answered: `throttled`, `unavailable`, `access-lost`, `gone`, `refused`,
-    `unconfirmed` (nobody knows)."""
+    `unconfirmed` (nobody knows). Of an edit: `edited`, `impossible` (keeps the old words)."""
 
     delivery_id: str
     account_id: str
@@ -128,6 +128,14 @@ class WithdrawalAnswer(TypedDict):
     remedy: str
     url: str | None
     withdrawn_at: str | None
+
+
+class EditedAnswer(TypedDict):
+    """`complete`: nobody reads the old words any more, but in what was taken down."""
+
+    post_id: str
+    complete: bool
+    deliveries: list[WithdrawalAnswer]
 
 
 class WithdrawnAnswer(TypedDict):
@@ -234,22 +242,34 @@ def withdrawn_answer(post_id: str, done: Sequence[Withdrawal], language: str) ->
     return {
         "post_id": post_id,
         "complete": all(one.fate in NOTHING_STANDS for one in done),
-        "deliveries": [
-            {
-                "delivery_id": one.delivery.id,
-                "account_id": one.delivery.account_id,
-                "account": one.account,
-                "channel": one.channel,
-                "part": one.delivery.part.value,
-                "fate": one.fate.value,
-                "detail": in_language(one.detail, language),
-                "remedy": in_language(one.remedy, language),
-                "url": one.delivery.url,
-                "withdrawn_at": stamp_or_none(one.withdrawn_at),
-            }
-            for one in done
-        ],
+        "deliveries": _became(done, language),
     }
+
+
+def edited_answer(post_id: str, done: Sequence[Withdrawal], language: str) -> EditedAnswer:
+    return {
+        "post_id": post_id,
+        "complete": all(one.fate in {Fate.EDITED, Fate.WAITING} for one in done),
+        "deliveries": _became(done, language),
+    }
+
+
+def _became(done: Sequence[Withdrawal], language: str) -> list[WithdrawalAnswer]:
+    return [
+        {
+            "delivery_id": one.delivery.id,
+            "account_id": one.delivery.account_id,
+            "account": one.account,
+            "channel": one.channel,
+            "part": one.delivery.part.value,
+            "fate": one.fate.value,
+            "detail": in_language(one.detail, language),
+            "remedy": in_language(one.remedy, language),
+            "url": one.delivery.url,
+            "withdrawn_at": stamp_or_none(one.withdrawn_at),
+        }
+        for one in done
+    ]
 
 
 def problem_answer(account_id: str, account: str, problem: Problem) -> ProblemAnswer:

@@ -141,6 +141,21 @@ class Draft(Words):
     ] = None
 
 
+class NewWords(Strict):
+    """The new words of what was published: only the fields sent. Pictures and links stay."""
+
+    title: Annotated[Text, Field(max_length=300)] | None = None
+    body: Annotated[Text, Field(max_length=MAX_BODY)] | None = None
+    summary: Annotated[Text, Field(max_length=1000)] | None = None
+    version: Annotated[
+        int | None, Field(description="Refused if the post has another version by now.")
+    ] = None
+
+    def revision(self) -> Revision:
+        """The same, as a change of the post."""
+        return Revision.model_validate(self.model_dump(include=self.model_fields_set))
+
+
 class Revision(Strict):
     """What to change of a post: only the fields sent. Where it goes is changed by cancelling or
     redirecting its deliveries."""

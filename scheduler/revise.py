@@ -68,12 +68,12 @@ class Reviser:
             waiting = _waiting([*every, *gathered], now)
             held.taken.extend(waiting)
             waiting = [one for one in waiting if one.post_id == post_id]
-            draft = _applied(revision, row)
+            draft = applied(revision, row)
             when = _when(draft, revision, row, now, self.settings)
-            changed = await self._changed_row(connection, dict(row), draft, when)
+            changed = await self.changed_row(connection, dict(row), draft, when)
             if "at" in revision.changed and row["campaign_id"] is not None:
                 changed["placement"] = unplaced(row)
-            post = await self._read(connection, changed, now)
+            post = await self.read(connection, changed, now)
             plan = refuse_unfit(make_plan(post, _members_of(waiting, members), {}, now), named=True)
             values = {**changed, "version": row["version"] + 1, "updated_at": now}
             await desk.update_post(connection, post_id, values)
@@ -87,9 +87,10 @@ class Reviser:
         await self.doorbell.ring(when.due_at)
         return problems_of(plan)
 
-    async def _changed_row(
+    async def changed_row(
         self, connection: Connection, row: dict[str, Any], draft: Draft, when: When
     ) -> dict[str, Any]:
+        """The post's row with what the draft says."""
         ids = media_ids(draft)
         uploads = await media.described(connection, ids) if ids else {}
         return row | {
@@ -102,7 +103,7 @@ class Reviser:
             "deadline_at": when.deadline_at,
         }
 
-    async def _read(self, connection: Connection, row: Mapping[str, Any], now: int) -> Post:
+    async def read(self, connection: Connection, row: Mapping[str, Any], now: int) -> Post:
         """The post as channels see it, its campaign's placeholders filled."""
         post = replace(
             to_post(row, self.settings.data_dir / "media"), own_hosts=self.settings.own_hosts
@@ -188,7 +189,8 @@ def _members_of(waiting: Sequence[Delivery], members: Mapping[str, Member]) -> l
     ]
 
 
-def _applied(revision: Revision, row: Mapping[Any, Any]) -> Draft:
+def applied(revision: Revision, row: Mapping[Any, Any]) -> Draft:
+    """The post as it reads with this revision. Error: RefusedError."""
     if not revision.changed:
         raise invalid("body", "there is nothing to change", "send the fields that change")
     try:

@@ -14,7 +14,9 @@ from scheduler.campaigner import Campaigner
 from scheduler.clock import Clock
 from scheduler.desk import Desk
 from scheduler.doorbell import Doorbell, SilentDoorbell
+from scheduler.editing import Editor
 from scheduler.posts import Intake
+from scheduler.rendering import Renderer
 from scheduler.revise import Reviser
 from scheduler.roster import Roster
 from scheduler.settings import Settings
@@ -41,6 +43,7 @@ class Services:
     desk: Desk
     reviser: Reviser
     withdrawer: Withdrawer
+    editor: Editor
     campaigner: Campaigner
 
 
@@ -88,6 +91,9 @@ async def open_services(
             doorbell=bell,
             grace_us=int(settings.default_deadline_hours * 3_600_000_000),
         )
+        reviser = Reviser(
+            database=database, roster=roster, clock=time, settings=settings, doorbell=bell
+        )
         yield Services(
             settings=settings,
             clock=time,
@@ -100,8 +106,19 @@ async def open_services(
             doorbell=bell,
             intake=intake,
             desk=desk,
-            reviser=Reviser(
-                database=database, roster=roster, clock=time, settings=settings, doorbell=bell
+            reviser=reviser,
+            editor=Editor(
+                database=database,
+                roster=roster,
+                clock=time,
+                reviser=reviser,
+                renderer=Renderer(
+                    database=database,
+                    roster=roster,
+                    media_dir=settings.data_dir / "media",
+                    own_hosts=settings.own_hosts,
+                ),
+                timeout=settings.send_timeout,
             ),
             withdrawer=Withdrawer(
                 database=database,

@@ -144,7 +144,7 @@ class Withdrawer:
         if isinstance(outcome, Delivered):
             await self._note_withdrawn(delivery, outcome, now, actor)
             return _of(row, delivery, Fate.WITHDRAWN, detail=outcome.note, at=now)
-        fate, detail, remedy = _verdict(outcome)
+        fate, detail, remedy = verdict(outcome)
         data = {
             "cause": detail,
             "outcome": fate.value,
@@ -212,7 +212,7 @@ def refused(done: Sequence[Withdrawal], detail: str) -> RefusedError:
     return RefusedError(refusal, detail, errors)
 
 
-def _verdict(outcome: Outcome) -> tuple[Fate, str, str]:
+def verdict(outcome: Outcome) -> tuple[Fate, str, str]:
     """(fate, detail, remedy) of what is not taken down."""
     again = "nothing was changed there; try again in a while"
     match outcome:

@@ -16,15 +16,16 @@ from scheduler.deliveries import Delivery, State
 class Fate(StrEnum):
     """What became of it.
 
-    `WITHDRAWN`: readers no longer see it; `ALREADY`: that was known. Nobody was asked: `POSSIBLE`
-    (would be), `WAITING` (not published yet), `UNSETTLED` (may be there, or will in a moment),
-    `NEVER` (was not published there), `IMPOSSIBLE` (its channel cannot), `OUT_OF_REACH` (its
-    account, or which post it is there, is not known any more). The platform's answer: the rest;
-    after `UNCONFIRMED` nobody knows.
+    `WITHDRAWN`: readers no longer see it; `EDITED`: they read the new words; `ALREADY`: it was
+    down. Nobody was asked: `POSSIBLE` (would be), `WAITING` (not published yet), `UNSETTLED` (may
+    be there, or will in a moment), `NEVER` (was not published there), `IMPOSSIBLE` (its channel
+    cannot), `OUT_OF_REACH` (its account, or which post it is there, is not known any more). The
+    platform's answer: the rest; after `UNCONFIRMED` nobody knows.
     """
 
     POSSIBLE = "possible"
     WITHDRAWN = "withdrawn"
+    EDITED = "edited"
     ALREADY = "already"
     WAITING = "waiting"
     UNSETTLED = "unsettled"

@@ -26,6 +26,8 @@ _WORDS: Mapping[str, str] = {
     "delivery.rerouted": "rerouted",
     "delivery.failed": "failed",
     "delivery.withdrawn": "taken down",
+    "delivery.edited": "corrected",
+    "delivery.edit_failed": "not corrected",
     "delivery.withdrawal_failed": "not taken down",
 }
 _MARKS: Mapping[str, str] = {"delivered": "green", "rerouted": "cyan", "failed": "red",

@@ -18,8 +18,8 @@ _POST = {"Post": "id", "Title": "title", "Kind": "kind", "At": "at", "Zone": "zo
 _LIST = {"Due": "at", "Title": "title", "Deliveries": "summary", "ID": "id"}
 _ATTEMPTS = {"Account": "account", "Try": "number", "At": "started_at", "Outcome": "outcome",
              "Decision": "decision", "Late (ms)": "late_ms", "Detail": "detail"}  # fmt: skip
-_WITHDRAWN = {"Account": "account", "Channel": "channel", "Outcome": "fate", "Why": "detail",
-              "Remedy": "remedy", "Link": "url"}  # fmt: skip
+_BECAME = {"Account": "account", "Channel": "channel", "Outcome": "fate", "Why": "detail",
+           "Remedy": "remedy", "Link": "url"}  # fmt: skip
 _EVENTS = {"At": "at", "What": "kind", "Who": "actor", "Detail": "detail"}
 PostId = Annotated[str, typer.Argument(metavar="POST", help="A post's ID.")]
 DeliveryId = Annotated[str, typer.Argument(metavar="DELIVERY", help="A delivery's ID.")]
@@ -102,13 +102,24 @@ def withdraw(
     if delivery_id is not None:
         _decide(context, f"/deliveries/{delivery_id}/withdraw", None, as_json=as_json)
         return
-    found = talk(place, lambda api: api.post(f"/posts/{post_id}/withdraw"))
-    if as_json:
-        print_json(found)
-    else:
-        print_rows(found["deliveries"], _WITHDRAWN, empty="It went nowhere.")
-    if not found["complete"]:
-        raise typer.Exit(Exit.FAILED)
+    _print_became(talk(place, lambda api: api.post(f"/posts/{post_id}/withdraw")), as_json=as_json)
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    post_id: PostId,
+    title: Annotated[str | None, typer.Option(help="The new title.")] = None,
+    body: Annotated[str | None, typer.Option(help="The new text, Markdown.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Correct the words of what was published, where its channel can; the exit code is 1 when
+    something of it keeps the old ones."""
+    words = {"title": title, "body": body}
+    sent = {name: value for name, value in words.items() if value is not None}
+    found = talk(find_place(*context.obj), lambda api: api.post(f"/posts/{post_id}/edit", sent))
+    _print_became(found, as_json=as_json)
 
 
 @app.command()
@@ -151,6 +162,15 @@ def detail_of(event: dict[str, Any]) -> str:
     data = event["data"]
     words = [str(data[name]) for name in ("cause", "detail", "url") if data.get(name)]
     return "  ".join(words)
+
+
+def _print_became(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+    else:
+        print_rows(found["deliveries"], _BECAME, empty="It went nowhere.")
+    if not found["complete"]:
+        raise typer.Exit(Exit.FAILED)
 
 
 def _decide(

@@ -19,6 +19,8 @@ WITHDRAWALS: Mapping[str, Mapping[str, str]] = {
         "f_unavailable": "still there: no answer", "f_access-lost": "still there: refuses us",
         "f_gone": "the whole page seems to be gone", "f_refused": "still there: refused",
         "f_unconfirmed": "nobody knows whether it is still there",
+        "f_edited": "corrected",
+        "e_delivery.edited": "Corrected", "e_delivery.edit_failed": "Not corrected",
         "e_delivery.withdrawn": "Taken down", "e_delivery.withdrawal_failed": "Not taken down",
     },
     "fr": {
@@ -36,6 +38,8 @@ WITHDRAWALS: Mapping[str, Mapping[str, str]] = {
         "f_access-lost": "toujours là : nous refuse l’accès",
         "f_gone": "la page entière semble avoir disparu", "f_refused": "toujours là : refusé",
         "f_unconfirmed": "personne ne sait si c’est encore là",
+        "f_edited": "corrigé",
+        "e_delivery.edited": "Corrigée", "e_delivery.edit_failed": "Pas corrigée",
         "e_delivery.withdrawn": "Retirée", "e_delivery.withdrawal_failed": "Pas retirée",
     },
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Posts: accept, preview, read, list, change, cancel, publish now, take down."""
+"""Posts: accept, preview, read, list, change, cancel, publish now, take down, correct."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing_extensions import TypedDict
 from channels.posts import Message
 from scheduler.answers import (
     AcceptedAnswer,
+    EditedAnswer,
     PostAnswer,
     PostDetail,
     ProblemAnswer,
     WithdrawnAnswer,
     attempts_by_delivery,
+    edited_answer,
     post_answer,
     stamp,
     stamp_or_none,
@@ -24,7 +26,7 @@ from scheduler.answers import (
 )
 from scheduler.clock import micros
 from scheduler.deliveries import State
-from scheduler.drafts import Draft, Revision
+from scheduler.drafts import Draft, NewWords, Revision
 from scheduler.metrics import POSTS_ACCEPTED
 from scheduler.plan import Planned
 from scheduler.records import problems_of
@@ -217,6 +219,16 @@ async def withdraw(call: Call, path: ById) -> WithdrawnAnswer:
     platform for. What waits is left: cancel it. May be repeated without harm."""
     done = await call.services.withdrawer.post(path.id, call.caller.actor)
     return withdrawn_answer(path.id, done, call.language)
+
+
+@endpoints.post("/posts/{id}/edit", scope=Scope.WRITE, refusals=_CHANGES)
+async def edit(call: Call, path: ById, body: NewWords) -> EditedAnswer:
+    """Correct the words of what was published, where its channel can, and of what still waits;
+    what became of each, in French when `Accept-Language` asks for it. Pictures and links stay.
+    Refused, with nothing changed, when no channel can, or a delivery is in doubt. May be repeated
+    without harm."""
+    done = await call.services.editor.edit(path.id, body, call.caller.actor)
+    return edited_answer(path.id, done, call.language)
 
 
 async def detail(services: Services, post_id: str) -> PostDetail:

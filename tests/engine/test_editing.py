@@ -1,0 +1,152 @@
+"""The words of what was published are corrected: platforms asked for real, each answer told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from channels.sandbox.faults import FaultName
+from channels.sandbox.server import PracticeServer
+from scheduler.settings import Settings
+from tests.engine.conftest import Engine, client_of, opened
+from tests.web.support import ask, put
+
+Api = TestClient[Any, Any]
+EDITABLE = ("facebook", "linkedin", "mastodon", "blog.wordpress", "blog.ghost")
+NEW = {"title": "We reopen on Tuesday", "body": "Not on Monday."}
+
+
+@pytest.fixture
+async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
+    connected = {*EDITABLE, "bluesky", "newsletter"}
+    async with opened(settings, practice, connected=connected) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def api(engine: Engine) -> AsyncIterator[Api]:
+    async with client_of(engine) as client:
+        yield client
+
+
+async def published(engine: Engine, *channels: str) -> str:
+    post = await engine.post(*channels)
+    for row in await engine.rows(post):
+        if row.account_id == engine.accounts["newsletter"]:
+            await put(engine.services, row.id, state="delivered", remote_id="there")
+    async with engine.worker():
+        await engine.settled(post, *["delivered"] * len(channels))
+    return post
+
+
+async def kinds(api: Api, post: str) -> list[str]:
+    said = await ask(api, "GET", f"/posts/{post}/events")
+    return [one["kind"] for one in said["events"] if ".edit" in one["kind"]]
+
+
+async def test_the_words_change_wherever_a_channel_can(engine: Engine, api: Api) -> None:
+    post = await published(engine, *EDITABLE, "blog", "bluesky", "newsletter")
+    said = await ask(api, "POST", f"/posts/{post}/edit", NEW)
+    fates = {one["account_id"]: one["fate"] for one in said["deliveries"]}
+    kept = {engine.accounts["bluesky"], engine.accounts["newsletter"]}
+    assert {one for one, fate in fates.items() if fate == "impossible"} == kept
+    assert {fate for one, fate in fates.items() if one not in kept} == {"edited"}
+    assert said["complete"] is False
+    for platform in ("facebook", "linkedin", "mastodon"):
+        (text,) = engine.ledger(platform)
+        assert "Not on Monday." in text, platform
+        assert "Come and see us." not in text
+    article = next(row.url for row in await engine.rows(post) if "127.0.0.1:1/" in row.url)
+    page = await (await api.get(article.removeprefix("http://127.0.0.1:1"))).text()
+    assert "We reopen on Tuesday" in page
+    read = await ask(api, "GET", f"/posts/{post}")
+    assert (read["title"], read["content"]["body"]) == (NEW["title"], NEW["body"])
+    assert (await kinds(api, post)).count("delivery.edited") == len(EDITABLE) + 1
+    events = (await ask(api, "GET", f"/posts/{post}/events"))["events"]
+    (changed,) = [one for one in events if one["kind"] == "post.changed"]
+    assert changed["data"]["before"] == {"title": "We reopen", "body": "Come and see us."}
+
+
+async def test_a_lost_answer_costs_another_click(engine: Engine, api: Api) -> None:
+    post = await published(engine, "facebook")
+    engine.fault("facebook", FaultName.ANSWER_LOST, times=1)
+    said = await ask(api, "POST", f"/posts/{post}/edit", NEW)
+    assert [one["fate"] for one in said["deliveries"]] == ["unconfirmed"]
+    engine.mend("facebook")
+    said = await ask(api, "POST", f"/posts/{post}/edit", NEW)
+    assert said["complete"] is True
+    assert await kinds(api, post) == ["delivery.edit_failed", "delivery.edited"]
+    assert len(engine.ledger("facebook")) == 1
+
+
+async def test_what_still_waits_goes_out_in_the_new_words(engine: Engine, api: Api) -> None:
+    post = await engine.post("facebook", "mastodon", seconds=3600)
+    first, second = await engine.rows(post)
+    await put(engine.services, first.id, due_at=0)
+    async with engine.worker():
+        await engine.settled(post, "delivered", "scheduled")
+        said = await ask(api, "POST", f"/posts/{post}/edit", NEW)
+        assert sorted(one["fate"] for one in said["deliveries"]) == ["edited", "waiting"]
+        await put(engine.services, second.id, due_at=0)
+        await engine.settled(post, "delivered", "delivered")
+    for platform in ("facebook", "mastodon"):
+        (text,) = engine.ledger(platform)
+        assert "Not on Monday." in text
+
+
+async def test_nothing_changes_while_nobody_knows_what_was_published(
+    engine: Engine, api: Api
+) -> None:
+    post = await published(engine, "facebook", "mastodon")
+    doubtful = (await engine.rows(post))[0]
+    await put(engine.services, doubtful.id, state="unconfirmed")
+    problem = await ask(api, "POST", f"/posts/{post}/edit", NEW, status=409)
+    assert "settle" in problem["errors"][0]["remedy"]
+    assert (await ask(api, "GET", f"/posts/{post}"))["title"] == "We reopen"
+    assert all("Come and see us." in engine.ledger(one)[0] for one in ("facebook", "mastodon"))
+
+
+async def test_where_no_channel_can_nothing_is_changed(engine: Engine, api: Api) -> None:
+    post = await published(engine, "newsletter", "bluesky")
+    path = f"/api/v1/posts/{post}/edit"
+    async with api.post(path, json=NEW, headers={"Accept-Language": "fr"}) as answer:
+        problem = await answer.json()
+        assert answer.status == 422
+    assert "ce qui est envoyé à chacun garde les anciens mots" in {
+        one["detail"] for one in problem["errors"]
+    }
+    assert (await ask(api, "GET", f"/posts/{post}"))["title"] == "We reopen"
+    waiting = await engine.post("facebook", seconds=3600)
+    await ask(api, "POST", f"/posts/{waiting}/edit", NEW, status=409)
+    await ask(api, "POST", "/posts/none/edit", NEW, status=404)
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ({}, 422),
+        ({"body": "", "title": ""}, 422),
+        ({"body": "x" * 100_001}, 422),
+        ({"link": "https://shop.example"}, 422),
+        ({**NEW, "version": 7}, 409),
+    ],
+)
+async def test_what_cannot_be_said_changes_nothing(
+    engine: Engine, api: Api, words: dict[str, Any], status: int
+) -> None:
+    post = await published(engine, "facebook")
+    await ask(api, "POST", f"/posts/{post}/edit", words, status=status)
+    assert (await ask(api, "GET", f"/posts/{post}"))["version"] == 1
+    assert "Come and see us." in engine.ledger("facebook")[0]
+
+
+async def test_what_was_taken_down_stays_down(engine: Engine, api: Api) -> None:
+    post = await published(engine, "facebook", "mastodon")
+    (down, _) = await engine.rows(post)
+    await ask(api, "POST", f"/deliveries/{down.id}/withdraw")
+    said = await ask(api, "POST", f"/posts/{post}/edit", NEW)
+    assert [one["fate"] for one in said["deliveries"]] == ["edited"]
+    assert down.id not in {one["delivery_id"] for one in said["deliveries"]}
