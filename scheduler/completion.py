@@ -16,7 +16,7 @@ from scheduler.clock import Clock
 from scheduler.decide import Again, Done, Hold, Look, Move, Wait
 from scheduler.deliveries import Delivery
 from scheduler.journal import Journal
-from scheduler.limits import AccountSign, Sign
+from scheduler.limits import AccountSign, Sign, gravest
 from scheduler.store.alerts import raise_alert, resolve
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import Event, append
@@ -126,7 +126,7 @@ class Completer:
     async def _commit(self, batch: Sequence[Attempted]) -> None:
         now = self.clock.micros()
         ended = [self._ended(attempted, now) for attempted in batch]
-        signs = {a.armed.member.id: a.sign for a in batch if a.sign is not None}
+        signs = gravest((a.armed.member.id, a.sign) for a in batch if a.sign is not None)
         if signs:
             changed = await self._with_signs(ended, signs, now)
         else:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
 from sqlalchemy import select
 
+from channels.outcome import AccessLost, AccessReason, Throttled
+from channels.posts import Message
 from channels.sandbox.faults import FaultName
-from scheduler.decide import Move
+from scheduler.attempt import Armed, Attempted
+from scheduler.completion import Completer
+from scheduler.decide import SECOND, Move, Rules, decide
 from scheduler.deliveries import Delivery
+from scheduler.ending import end
+from scheduler.journal import Journal
+from scheduler.limits import FOREVER, BreakerPolicy, read_sign
+from scheduler.retry import RetryPolicy
+from scheduler.store import claims
 from scheduler.store.tables import attempts, events
 from tests.engine.conftest import Engine
 
@@ -41,3 +55,37 @@ async def test_a_move_that_fails_is_tried_again_and_repeats_nothing_beside_it(
     assert sorted(row.delivery_id for row in tried) == sorted(ids)
     assert not any(row.stale for row in tried)
     assert "delivery.stale" not in kinds
+
+
+async def test_what_is_committed_together_takes_nothing_back_of_lost_access(
+    engine: Engine, tmp_path: Path
+) -> None:
+    services = engine.services
+    for title in ("Lost", "Slowed"):
+        await engine.post("facebook", title=title)
+    now = services.clock.micros()
+    claimed = await claims.claim_due(
+        services.database, horizon=now, worker="w", token="t", lease_until=now + SECOND, now=now
+    )
+    members = await services.roster.members([engine.accounts["facebook"]])
+    member = members[engine.accounts["facebook"]]
+    lost = AccessLost(reason=AccessReason.TOKEN, detail="revoked", remedy="Reconnect it.")
+    with closing(Journal(tmp_path / "journal", "w")) as journal:
+        completer = Completer(services.database, services.clock, journal, "w", _no_road)
+        for delivery, outcome in zip(claimed, (lost, Throttled(reason="busy")), strict=True):
+            message = Message(post_id=delivery.post_id, text="")
+            armed = Armed(delivery, member, message, now, now + SECOND)
+            decision = decide(outcome, delivery, now, Rules(retry=RetryPolicy()), Random(1))
+            sign = read_sign(outcome, 0, member.status, now, BreakerPolicy())
+            completer.add(Attempted(armed, outcome, decision, sign, now, now, 0))
+        running = asyncio.create_task(completer.run())
+        await completer.drained()
+        await end([running])
+        await completer.close()
+    account = await engine.account("facebook")
+    assert (account.status, account.paused_until) == ("access-lost", FOREVER)
+    assert [alert.kind for alert in await engine.alerts()] == ["account.access-lost"]
+
+
+async def _no_road(_delivery: Delivery, _move: Move) -> None:
+    raise AssertionError("nothing here is moved")
