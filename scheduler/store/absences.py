@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, RowMapping, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, exists, func, or_, select, update
 
 from channels.outcome import HealthStatus
 from scheduler.deliveries import HoldReason, State
 from scheduler.store.alerts import amend, tell
+from scheduler.store.claims import lock
 from scheduler.store.db import Connection, Database
+from scheduler.store.states import WAITING
 from scheduler.store.tables import accounts, deliveries, posts
 
 _AT_ONCE = 500
@@ -35,7 +37,9 @@ async def release_strays(database: Database, now: int) -> bool:
         accounts.c.status.not_in((HealthStatus.VANISHED, HealthStatus.ACCESS_LOST)),
         func.coalesce(accounts.c.paused_until, 0) <= now,
     )
-    statement = select(deliveries.c.id).where(
+    stray = and_(
+        # Nearly always nobody's: the small index leads there, whatever the size of the table.
+        WAITING,
         deliveries.c.state == State.HELD,
         deliveries.c.hold_reason.in_(
             (HoldReason.SUSPECTED, HoldReason.ACCESS_LOST, HoldReason.BY_HAND)
@@ -43,13 +47,16 @@ async def release_strays(database: Database, now: int) -> bool:
         well,
     )
     async with database.read() as connection:
-        strays = list((await connection.execute(statement.limit(_AT_ONCE))).scalars())
+        found = await connection.execute(select(deliveries.c.id).where(stray).limit(_AT_ONCE))
+        strays = list(found.scalars())
     if not strays:
         return False
     async with database.write() as connection:
+        still = and_(stray, deliveries.c.id.in_(strays))
+        await lock(database, connection, still)
         await connection.execute(
             update(deliveries)
-            .where(deliveries.c.id.in_(strays), deliveries.c.state == State.HELD, well)
+            .where(still)
             .values(
                 state=State.SCHEDULED, hold_reason=None, look_at=None, token=None,
                 cause="its account is back", updated_at=now,

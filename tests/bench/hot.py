@@ -112,6 +112,7 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
         "foresight": reading(foresight.due_after, account, now + DAY),
         "account waiting": reading(account_store.waiting, account),
         "plan B queue": lambda: reroutes.queue_of(database, account),
+        "strays": lambda: absences.release_strays(database, now),
         "vanished": lambda: absences.vanished_with_queue(database),
         "moved since": reading(absences._moved_since, account, now - HOUR),
         "left behind": reading(absences._left_behind, account, now - HOUR),
