@@ -8,7 +8,7 @@ goes by the words that it was sent with.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,17 +59,18 @@ class Editor:
         """What became of each delivery that stands or waits. Error: RefusedError, nothing changed:
         nothing of it that a channel could change is published, or one is in doubt."""
         members = await self.roster.everyone()
-        due_at = await self._change(post_id, words, members, actor)
+        due_at, own = await self._change(post_id, words, members, actor)
         await self.reviser.doorbell.ring(due_at)  # what was armed with the old words
         async with self.database.read() as connection:
             rows = await posts.deliveries_of(connection, [post_id])
         shown = [row for row in rows if _stands(row) or State(row["state"]) in _WAITS]
-        return list(await asyncio.gather(*(self._one(row, members, actor) for row in shown)))
+        return list(await asyncio.gather(*(self._one(row, members, own, actor) for row in shown)))
 
     async def _change(
         self, post_id: str, words: NewWords, members: Mapping[str, Member], actor: str
-    ) -> int:
-        """When the first of what waits is due (microseconds), now if nothing does."""
+    ) -> tuple[int, Collection[str]]:
+        """When the first of what waits is due (microseconds), now if nothing does; the channels
+        that have words of their own for all that was sent."""
         async with sitting(self.database, self.clock) as held:
             connection, now = held.connection, held.now
             row = await desk.locked_post(connection, post_id)
@@ -84,7 +85,8 @@ class Editor:
             every = await desk.locked_of_post(connection, post_id)
             gathered = await digests.waiting_with(connection, [post_id])
             _refuse_doubt([*every, *gathered], now)
-            fit = await self._fit(connection, post_id, members)
+            own = _own(row["content"].get("variants", {}), words)
+            fit = await self._fit(connection, post_id, members, own)
             waiting = [one for one in [*every, *gathered] if one.state in _WAITS]
             held.taken.extend(waiting)
             draft = applied(words.revision(), row)
@@ -111,10 +113,14 @@ class Editor:
             }
             line = event("post.changed", every[0], now, actor, data)
             await append(connection, [{**line, "delivery_id": None, "account_id": None}])
-        return min((one.due_at for one in waiting), default=now)
+        return min((one.due_at for one in waiting), default=now), own
 
     async def _fit(
-        self, connection: Connection, post_id: str, members: Mapping[str, Member]
+        self,
+        connection: Connection,
+        post_id: str,
+        members: Mapping[str, Member],
+        own: Collection[str],
     ) -> set[str]:
         """The accounts where what stands can be changed. Error: RefusedError when none."""
         rows = [row for row in await posts.deliveries_of(connection, [post_id]) if _stands(row)]
@@ -123,7 +129,7 @@ class Editor:
                 "nothing of this post is published",
                 f"change what waits: PATCH /api/v1/posts/{post_id}",
             )
-        found = {row["id"]: _hindered(row, members) for row in rows}
+        found = {row["id"]: _hindered(row, members, own) for row in rows}
         if all(found.values()):
             errors = [
                 FieldError(row["account_name"], *(found[row["id"]] or ("", ""))) for row in rows
@@ -134,12 +140,16 @@ class Editor:
         return {row["account_id"] for row in rows if found[row["id"]] is None}
 
     async def _one(
-        self, row: Mapping[Any, Any], members: Mapping[str, Member], actor: str
+        self,
+        row: Mapping[Any, Any],
+        members: Mapping[str, Member],
+        own: Collection[str],
+        actor: str,
     ) -> Withdrawal:
         delivery = to_delivery(row)  # type: ignore[arg-type]
         if delivery.state in _WAITS:
             return _of(row, delivery, Fate.WAITING, "it goes out in the new words")
-        hindered = _hindered(row, members)
+        hindered = _hindered(row, members, own)
         if hindered is not None:
             return _of(row, delivery, Fate.IMPOSSIBLE, *hindered)
         outcome = await self._asked(delivery)
@@ -197,7 +207,18 @@ def _stands(row: Mapping[Any, Any]) -> bool:
     )
 
 
-def _hindered(row: Mapping[Any, Any], members: Mapping[str, Member]) -> tuple[str, str] | None:
+def _own(variants: Mapping[str, Mapping[str, Any]], words: NewWords) -> Collection[str]:
+    sent = words.model_fields_set - {"version"}
+    return {
+        channel
+        for channel, variant in variants.items()
+        if all(variant.get(field) is not None for field in sent)
+    }
+
+
+def _hindered(
+    row: Mapping[Any, Any], members: Mapping[str, Member], own: Collection[str]
+) -> tuple[str, str] | None:
     """(detail, remedy) of why the words that stand there stay; None when they can be changed."""
     member = members.get(row["account_id"])
     if member is None:
@@ -206,6 +227,8 @@ def _hindered(row: Mapping[Any, Any], members: Mapping[str, Member]) -> tuple[st
         return _MAILS, "send them a correction"
     if not isinstance(member.channel, Edits):
         return _CANNOT, _BY_HAND
+    if row["channel"] in own:
+        return "it has words of its own on this channel, and they stay", _BY_HAND
     if row["remote_id"] is None:
         return "nobody knows which post it is there", _BY_HAND
     return None

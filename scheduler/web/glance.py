@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from channels.abilities import Proofs, Withdraws
+from channels.abilities import Edits, Proofs, Withdraws
 from channels.inspection import Inspects
 from scheduler.alert_words import ENGLISH, FRENCH
 from scheduler.care import scales_of
@@ -81,6 +81,9 @@ async def post(services: Services, post_id: str) -> Shown:
         "post": row,
         "legs": [{**leg, **_able(leg, now)} for leg in legs],
         "waits": any(_waits(leg, now) for leg in legs),
+        "corrigible": any(
+            _able(leg, now)["stands"] and leg["account_id"] in able["edits"] for leg in legs
+        ),
         "stands": sum(
             _able(leg, now)["stands"] and leg["account_id"] in able["withdraws"] for leg in legs
         ),
@@ -134,6 +137,11 @@ def _abilities(services: Services, connected: Sequence[Mapping[Any, Any]]) -> Sh
             one
             for one, channel in channels.items()
             if isinstance(channel, Withdraws) and not channel.capabilities.addressed
+        },
+        "edits": {
+            one
+            for one, channel in channels.items()
+            if isinstance(channel, Edits) and not channel.capabilities.addressed
         },
         "mailing": {one for one, channel in channels.items() if isinstance(channel, Proofs)},
         "inspected": {one for one, channel in channels.items() if isinstance(channel, Inspects)},

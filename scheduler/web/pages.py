@@ -21,6 +21,7 @@ from scheduler.web.auth import DOORKEEPER
 from scheduler.web.decisions import DECISIONS, Asked
 from scheduler.web.desk_phrases import DESK
 from scheduler.web.docs import PAGE_HEADERS, environment
+from scheduler.web.edit_pages import setup_edits
 from scheduler.web.keys import SERVICES
 from scheduler.web.phrases import PHRASES, language_of
 from scheduler.web.reading import Handler, form_of, to
@@ -60,6 +61,7 @@ def setup_pages(app: web.Application) -> None:
     app.router.add_post("/decide", pages.told(pages.decide))
     setup_roads(app, pages)
     setup_withdrawals(app, pages)
+    setup_edits(app, pages)
 
 
 class Pages:

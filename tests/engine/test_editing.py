@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -150,3 +151,50 @@ async def test_what_was_taken_down_stays_down(engine: Engine, api: Api) -> None:
     said = await ask(api, "POST", f"/posts/{post}/edit", NEW)
     assert [one["fate"] for one in said["deliveries"]] == ["edited"]
     assert down.id not in {one["delivery_id"] for one in said["deliveries"]}
+
+
+async def test_a_channel_with_words_of_its_own_is_not_called_corrected(
+    engine: Engine, api: Api
+) -> None:
+    post = await engine.post("facebook", "mastodon", variants={"facebook": {"body": "For you."}})
+    async with engine.worker():
+        await engine.settled(post, "delivered", "delivered")
+    said = await ask(api, "POST", f"/posts/{post}/edit", {"body": "Not on Monday."})
+    fates = {one["channel"]: one["fate"] for one in said["deliveries"]}
+    assert fates == {"facebook": "impossible", "mastodon": "edited"}
+    said = await ask(api, "POST", f"/posts/{post}/edit", NEW)  # its title is the post's
+    assert said["complete"] is True
+    (text,) = engine.ledger("facebook")
+    assert "We reopen on Tuesday" in text
+    assert "For you." in text
+
+
+async def test_a_page_corrects_and_says_what_keeps_the_old_words(engine: Engine, api: Api) -> None:
+    post = await published(engine, "facebook", "bluesky")
+    secret = str(api.session.headers["Authorization"]).removeprefix("Bearer ")
+    async with api.post("/login", data={"token": secret}) as answer:
+        found = re.search(r'name="word" value="([^"]+)"', await answer.text())
+    assert found
+    french, path = {"Accept-Language": "fr"}, f"/posts/{post}/edit"
+    async with api.get(f"/posts/{post}", headers=french) as answer:
+        assert f'href="{path}">Corriger les mots' in await answer.text()
+    async with api.get(path, headers=french) as answer:
+        page = await answer.text()
+    assert "Come and see us." in page
+    assert "<script" not in page
+    version = re.search(r'name="version" value="(\d+)"', page)
+    assert version
+    form = {"word": found[1], "version": version[1], "title": "We\u2019re back", "body": "A\r\nB"}
+    async with api.post(path, data={**form, "word": "x"}) as answer:
+        assert answer.status == 403
+    async with api.post(path, data={**form, "title": "", "body": ""}, headers=french) as answer:
+        assert answer.status == 422
+    async with api.post(path, data={**form, "version": "7"}, headers=french) as answer:
+        assert (answer.status, "We\u2019re back" in await answer.text()) == (409, True)
+    async with api.post(path, data=form, headers=french) as answer:
+        said = await answer.text()
+    assert "garde les anciens mots" in said
+    assert "corrigé" in said
+    (text,) = engine.ledger("facebook")
+    assert "A\nB" in text
+    assert (await ask(api, "GET", f"/posts/{post}"))["content"]["body"] == "A\nB"
