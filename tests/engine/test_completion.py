@@ -9,7 +9,7 @@ from random import Random
 
 from sqlalchemy import select
 
-from channels.outcome import AccessLost, AccessReason, Throttled
+from channels.outcome import AccessLost, AccessReason, Outcome, Throttled
 from channels.posts import Message
 from channels.sandbox.faults import FaultName
 from scheduler.attempt import Armed, Attempted
@@ -72,7 +72,8 @@ async def test_what_is_committed_together_takes_nothing_back_of_lost_access(
     lost = AccessLost(reason=AccessReason.TOKEN, detail="revoked", remedy="Reconnect it.")
     with closing(Journal(tmp_path / "journal", "w")) as journal:
         completer = Completer(services.database, services.clock, journal, "w", _no_road)
-        for delivery, outcome in zip(claimed, (lost, Throttled(reason="busy")), strict=True):
+        outcomes: list[Outcome] = [lost, Throttled(reason="busy")]
+        for delivery, outcome in zip(claimed, outcomes, strict=True):
             message = Message(post_id=delivery.post_id, text="")
             armed = Armed(delivery, member, message, now, now + SECOND)
             decision = decide(outcome, delivery, now, Rules(retry=RetryPolicy()), Random(1))
