@@ -56,6 +56,16 @@ class Armer:
     article_us: int
     _failed: list[str] = field(default_factory=list)
 
+    async def warm_up(self) -> None:
+        """What first rounds pay for: load the adapters, have the claim prepared (of what was due
+        in 1970: nothing)."""
+        await self.roster.warm_up()
+        now = self.clock.micros()
+        await claims.claim_due(
+            self.database, horizon=0, worker=self.worker, token="", lease_until=now, now=now,
+            limit=1,
+        )  # fmt: skip
+
     async def arm(
         self, horizon: int, limit: int, crowded: claims.Crowded = claims.NOBODY
     ) -> Batch | None:

@@ -7,7 +7,7 @@ SQL alone; a doorbell tick only makes it look sooner.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from random import Random
 
@@ -15,14 +15,15 @@ import structlog
 
 from scheduler import metrics
 from scheduler.arming import Armer
-from scheduler.attempt import Sender
+from scheduler.attempt import Armed, Sender
 from scheduler.bulkheads import crowded, free
 from scheduler.clock import Clock
 from scheduler.completion import Completer
 from scheduler.decide import SECOND, Move
 from scheduler.deliveries import Delivery
-from scheduler.ending import within
-from scheduler.firing import Firing, Pace
+from scheduler.ending import end, within
+from scheduler.firing import Firing
+from scheduler.pace import Pace
 from scheduler.store import claims
 from scheduler.store.db import Database
 
@@ -33,6 +34,9 @@ MAX_ARMED = 10_000
 RENEWALS = 4
 # What is left to do after the grace gets so long: sends that used it up keep their outcome.
 MOMENT = 0.5
+# A worker that is told to stop still sends what it has armed for the next so many seconds: whoever
+# takes over may be starting just now. Half of the grace at most: their answers take time, too.
+LAST_STRETCH = 2.0
 
 
 class Dispatcher:
@@ -49,7 +53,9 @@ class Dispatcher:
         mover: Callable[[Delivery, Move], Awaitable[None]],
         pace: Pace,
         rng: Random,
+        ring: Callable[[int], Awaitable[None]],
     ) -> None:
+        self._ring = ring
         self._database = database
         self._clock = clock
         self._armer = armer
@@ -64,7 +70,10 @@ class Dispatcher:
         self._bell = asyncio.Event()
         self._stopping = False
         self._returns: list[tuple[str, str]] = []
-        self._rounds: list[asyncio.Task[None]] = []
+        self._returning = asyncio.Lock()
+        self._arming: asyncio.Task[None] | None = None
+        self._firing: asyncio.Task[None] | None = None
+        self._looked = asyncio.Event()
 
     def wake(self) -> None:
         """Look at SQL now (a tick, or a post accepted in this process)."""
@@ -72,14 +81,22 @@ class Dispatcher:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            self._rounds += [
-                group.create_task(self._arm_loop()),
-                group.create_task(self.firing.run()),
-            ]
+            self._arming = group.create_task(self._arm_loop())
+            self._firing = group.create_task(self.firing.run())
             group.create_task(self._renew_loop())
 
+    async def warm_up(self) -> None:
+        """Connect, load and prepare what the first rounds need. Errors: the driver's own."""
+        await self._armer.warm_up()
+        await self.firing.warm_up()
+
+    async def looked(self) -> None:
+        """Returns once `run` has looked for what is due: from then on this worker is of use."""
+        await self._looked.wait()
+
     async def stop(self, grace: float) -> None:
-        """Stop claiming, give back what has not left, finish what is in flight.
+        """Stop claiming; send what is armed and due in a moment, and finish what is in flight; give
+        the rest back at once.
 
         All of it within `grace` seconds and a moment. Sends still under way then are cancelled; the
         journal keeps their doubt.
@@ -87,15 +104,13 @@ class Dispatcher:
         ends_at = asyncio.get_running_loop().time() + grace
         self._stopping = True
         self._bell.set()
+        await self._last_stretch(min(LAST_STRETCH, grace / 2))
         self.firing.stop()
-        if self._rounds:  # what a round has in hand is neither in the heap nor in a lane
-            await asyncio.wait(self._rounds, timeout=grace)
-        self._returns += [(armed.delivery.id, armed.token) for armed in self.firing.take_back()]
-        try:
-            await within(_until(ends_at), self._give_back())
-        except Exception:  # the database is away: the leases end by themselves
-            log.exception("giving-back.failed")
-            metrics.DB_ERRORS.labels("giving-back").inc()
+        rounds = self._rounds()
+        if rounds:  # what a round has in hand is neither in the heap nor in a lane
+            _, hung = await asyncio.wait(rounds, timeout=_until(ends_at))
+            await end(hung)
+        await self._return(self.firing.take_back(), _until(ends_at))
         await self.firing.finish(_until(ends_at))
         with suppress(TimeoutError):  # no database: the journal keeps their doubt, too
             async with asyncio.timeout(_until(ends_at)):
@@ -103,14 +118,43 @@ class Dispatcher:
         with suppress(Exception):  # a connection that is broken is closed
             await self.firing.close(MOMENT)
 
+    async def _last_stretch(self, seconds: float) -> None:
+        """So long at most, until nothing waits: what is due is sent here, all else goes back."""
+        time = asyncio.get_running_loop().time
+        ends_at = time() + seconds
+        until = self._clock.micros() + int(seconds * SECOND)
+        while (rounds := self._rounds()) and (left := ends_at - time()) > 0:
+            await self._return(self.firing.take_back(until), max(left, MOMENT))
+            if self._arming not in rounds:  # nothing comes any more
+                self.firing.end()
+            pause = min(self._pace.sweep_interval, left)
+            await asyncio.wait(rounds, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+
+    def _rounds(self) -> list[asyncio.Task[None]]:
+        """Those that have not ended."""
+        return [one for one in (self._arming, self._firing) if one is not None and not one.done()]
+
+    async def _return(self, some: Sequence[Armed], seconds: float) -> None:
+        """Give these back, and whatever else has not left and is in nobody's hands."""
+        self._returns += [(armed.delivery.id, armed.token) for armed in some]
+        try:
+            await within(seconds, self._give_back())
+        except Exception:  # the database is away: the leases end by themselves
+            log.exception("giving-back.failed")
+            metrics.DB_ERRORS.labels("giving-back").inc()
+            return
+        if some:
+            await self._ring(self._clock.micros())
+
     async def _give_back(self) -> None:
         """What is ours and certainly did not leave is everyone's again."""
-        await self._armer.forget_failed()
-        if self._returns:
-            fences = tuple(self._returns)
-            async with self._database.write() as connection:
-                await claims.release(connection, fences, now=self._clock.micros())
-            del self._returns[: len(fences)]
+        async with self._returning:
+            await self._armer.forget_failed()
+            if self._returns:
+                fences = tuple(self._returns)
+                async with self._database.write() as connection:
+                    await claims.release(connection, fences, now=self._clock.micros())
+                del self._returns[: len(fences)]
 
     async def _arm_loop(self) -> None:
         while not self._stopping:
@@ -121,6 +165,7 @@ class Dispatcher:
                 log.exception("arming.failed")
                 metrics.DB_ERRORS.labels("arming").inc()
                 more = False
+            self._looked.set()
             if more:
                 continue
             jittered = self._pace.sweep_interval * self._rng.uniform(0.8, 1.2)
@@ -133,7 +178,7 @@ class Dispatcher:
     async def _arm(self) -> bool:
         await self._give_back()
         limit = free(self.firing.load, MAX_ARMED, claims.CHUNK)
-        if limit <= 0:
+        if limit <= 0 or self._stopping:
             return False
         horizon = self._clock.micros() + int(self._pace.arm_ahead * SECOND)
         batch = await self._armer.arm(horizon, limit, crowded(self.firing.waiting(), MAX_ARMED))

@@ -10,7 +10,6 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
@@ -22,6 +21,7 @@ from scheduler.clock import Clock
 from scheduler.completion import Completer
 from scheduler.decide import SECOND
 from scheduler.ending import end, within
+from scheduler.pace import Pace
 from scheduler.store import claims
 from scheduler.store.completions import mark_sending
 from scheduler.store.db import Database
@@ -39,18 +39,6 @@ LONGEST_SLEEP = 0.25
 DB_PAUSE = 0.25
 # An article that a text waits for is looked for again after so long.
 ARTICLE_LOOK = SECOND // 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """Durations in seconds, but for `lease_us`. `concurrency`: sends at once of one channel."""
-
-    arm_ahead: float
-    sweep_interval: float
-    lease_us: int
-    send_timeout: float
-    concurrency: int
-    breaker_failures: int
 
 
 class Firing:
@@ -80,7 +68,7 @@ class Firing:
         self._lanes = Lanes(pace.concurrency)
         self._sends: dict[asyncio.Task[None], Armed] = {}
         self._timer = asyncio.Event()
-        self._stopping = False
+        self._ending = self._stopping = False
         self._pump_waits = False
         self.workers_alive = 1
 
@@ -97,10 +85,19 @@ class Firing:
         """All whose lease is ours: those that wait, and those under way."""
         return [*self.waiting(), *self._sends.values()]
 
-    def add(self, some: Iterable[Armed]) -> None:
-        """Fire these at their times."""
+    def add(self, some: Iterable[Armed], *, at: int | None = None) -> None:
+        """Fire these at their times, or then."""
         for armed in some:
-            self._push(armed)
+            self._push(armed, at=at)
+        self._timer.set()
+
+    async def warm_up(self) -> None:
+        """The first look connects: not at a due time. Errors: the driver's own."""
+        await self._look.seen([])
+
+    def end(self) -> None:
+        """`run` returns once nothing waits."""
+        self._ending = True
         self._timer.set()
 
     def stop(self) -> None:
@@ -108,12 +105,18 @@ class Firing:
         self._stopping = True
         self._timer.set()
 
-    def take_back(self) -> list[Armed]:
-        """What has not left, taken out."""
-        waiting = self.waiting()
-        self._heap.clear()
-        self._lanes.clear()
-        return waiting
+    def take_back(self, until: int = 0) -> list[Armed]:
+        """What has not left, taken out. With `until`, only what others had better send: what is due
+        later; broadcasts, which run long; and what has no room now, unless we are alone."""
+        back: list[tuple[int, int, Armed]] = []
+        kept: list[tuple[int, int, Armed]] = []
+        for one in self._heap:
+            stays = one[0] <= until and not one[2].member.channel.capabilities.addressed
+            (kept if stays else back).append(one)
+        heapq.heapify(kept)
+        self._heap = kept
+        alone = until and self.workers_alive == 1
+        return [armed for _, _, armed in back] + ([] if alone else self._lanes.clear())
 
     async def finish(self, seconds: float) -> None:
         """Wait so long for the sends under way; those still there are cancelled."""
@@ -134,7 +137,7 @@ class Firing:
         heapq.heappush(self._heap, (due, next(self._order), armed))
 
     async def run(self) -> None:
-        while not self._stopping:
+        while not self._stopping and (self.load or not self._ending):
             due = self._due()
             if due:
                 try:
@@ -219,14 +222,16 @@ class Firing:
                 await claims.release(connection, fences, now=self._clock.micros())
 
     def _later(self, some: Sequence[Armed]) -> None:
-        """Look again in a moment."""
-        asyncio.get_running_loop().call_later(DB_PAUSE, self.add, some)
+        """Look again in a moment; in the heap meanwhile, where a stop finds them."""
+        self.add(some, at=self._clock.micros() + int(DB_PAUSE * SECOND))
 
     def _pump(self) -> None:
         """Start sends while there is room."""
         self._pump_waits = False
         if self._stopping:
             return
+        if self._ending:
+            self._timer.set()  # this may be the last of what waits
         now = self._clock.micros()
         for lane, armed in self._lanes.take(self._room):
             if armed.looked_at < max(now - LOOK_HOLDS + TO_BEGIN, lane.look_after):

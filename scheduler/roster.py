@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from channels.base import Account, Channel, ChannelSettings
 from channels.registry import UnknownChannelError
 from scheduler.store.db import Database
-from scheduler.store.roster import rows_of
+from scheduler.store.roster import anyone, rows_of
 from scheduler.vault import Vault, VaultError
 
 log = structlog.get_logger()
@@ -62,6 +62,12 @@ class Roster:
         return tuple(
             name for name, channel in self._registry.items() if channel.capabilities.articles
         )
+
+    async def warm_up(self) -> None:
+        """Load the adapters once there is an account: the first post to any would load them all,
+        which takes longer than sending it, and nothing else runs meanwhile."""
+        if await anyone(self._database):
+            _ = self.article_adapters
 
     async def members(self, ids: Iterable[str]) -> dict[str, Member]:
         """The members with these ids as they are now; unknown ids, and accounts that cannot be

@@ -30,7 +30,6 @@ from scheduler.dispatch import Dispatcher
 from scheduler.doubt import LookPolicy
 from scheduler.duties import Duties
 from scheduler.ending import end, within
-from scheduler.firing import Pace
 from scheduler.foresight import Foresight
 from scheduler.forsaken import Forsaken
 from scheduler.garbage import rarely_collected
@@ -38,6 +37,7 @@ from scheduler.historian import Historian
 from scheduler.journal import Journal, left_behind
 from scheduler.late import LateRules
 from scheduler.limits import BreakerPolicy
+from scheduler.pace import Pace
 from scheduler.reconcile import Reconciler
 from scheduler.recurring import Recurring
 from scheduler.rendering import Renderer
@@ -95,6 +95,7 @@ class Worker:
             mover=self._move,
             pace=_pace(settings),
             rng=rng,
+            ring=services.doorbell.ring,
         )
         self._reconciler = Reconciler(
             database=services.database, renderer=renderer, clock=services.clock, worker=self.id,
@@ -118,7 +119,11 @@ class Worker:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
-        """Work until the context ends, then stop in good order within the grace time."""
+        """Work until the context ends, then stop in good order within the grace time.
+
+        Begins once this worker has looked for what is due: who stops another may count on it.
+        """
+        await self.dispatcher.warm_up()
         await self._duties.beat()
         await self._take_over_own_dead()
         loops = [
@@ -139,18 +144,21 @@ class Worker:
                 self._duties.plan_ahead(),
                 self._duties.keep_history(),
                 self._duties.copy_contacts(),
-                *([] if self._redis_url is None else self._with_redis(self._redis_url)),
             )
         ]
+        hearing = [asyncio.create_task(work) for work in self._with_redis(self._redis_url)]
         self._services.doorbell.listen(self.dispatcher.wake)
         try:
             with rarely_collected():
+                await self.dispatcher.looked()
                 yield self
         finally:
+            for task in hearing:
+                task.cancel()  # the ticks are for those who go on
             try:
                 await self.dispatcher.stop(self._services.settings.grace)
             finally:
-                await end(loops)
+                await end(loops + hearing)
                 with suppress(Exception):  # a connection that is broken is closed
                     await within(_CLOSES_WITHIN, self._completer.close())
                 await self._retire()
@@ -179,7 +187,9 @@ class Worker:
     async def _move(self, delivery: Delivery, move: Move) -> None:
         await self.doctor.plan_b.move(delivery, move)
 
-    def _with_redis(self, url: str) -> list[Coroutine[Any, Any, None]]:
+    def _with_redis(self, url: str | None) -> list[Coroutine[Any, Any, None]]:
+        if url is None:
+            return []
         from scheduler.lookout import Lookout
         from scheduler.ticks import Ticks
 

@@ -23,6 +23,13 @@ async def rows_of(database: Database, ids: Sequence[str] | None) -> Sequence[Row
         return (await connection.execute(statement.order_by(accounts.c.id))).mappings().all()
 
 
+async def anyone(database: Database) -> bool:
+    """Whether an account is connected."""
+    statement = select(accounts.c.id).where(accounts.c.archived_at.is_(None)).limit(1)
+    async with database.read() as connection:
+        return (await connection.execute(statement)).first() is not None
+
+
 async def apply_signs(
     connection: AsyncConnection, signs: Mapping[str, AccountSign], now: int
 ) -> list[str]:

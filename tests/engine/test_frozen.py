@@ -11,10 +11,10 @@ from tests.engine.conftest import Engine
 
 
 async def test_no_request_leaves_once_the_lease_has_ended(engine: Engine) -> None:
-    await engine.post("facebook", "linkedin", seconds=1)
-    now = micros(engine.services.clock.now())
     async with engine.worker() as worker:
         await worker.dispatcher.stop(1)  # it would arm them itself
+        await engine.post("facebook", "linkedin", seconds=1)
+        now = micros(engine.services.clock.now())
         sender = worker.dispatcher.firing._sender
         batch = await worker.dispatcher._armer.arm(now + 5 * SECOND, 10)
         assert batch is not None
