@@ -211,4 +211,5 @@ recipients = Table(
     # What became of a mail that was accepted (`scheduler.store.afterwards`).
     Column("later", String(16), nullable=False, server_default=""),
     Index("ix_recipients_todo", "delivery_id", "state", "next_at"),
+    Index("ix_recipients_contact", "contact_id", "delivery_id"),
 )

@@ -13,6 +13,7 @@ from scheduler.store.audience_tables import recipients
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Database
 from scheduler.store.recipients import UNCHOSEN, RecipientState
+from scheduler.store.states import indexed
 from scheduler.store.tables import deliveries
 
 CODE = "cancelled"
@@ -26,7 +27,7 @@ async def cancelled(database: Database, *, since: int, limit: int) -> Sequence[D
     )
     statement = (
         select(deliveries)
-        .where(deliveries.c.state == State.CANCELLED, deliveries.c.updated_at >= since, waiting)
+        .where(*indexed(State.CANCELLED), deliveries.c.updated_at >= since, waiting)
         .order_by(deliveries.c.id)
         .limit(limit)
     )

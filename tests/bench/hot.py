@@ -16,12 +16,15 @@ from scheduler.clock import Clock
 from scheduler.deliveries import State
 from scheduler.store import (
     absences,
+    afterwards,
     agenda,
     alerts,
     baskets,
     claims,
+    contacts,
     events,
     foresight,
+    forsaken,
     look,
     looks,
     notices,
@@ -32,11 +35,12 @@ from scheduler.store import (
     workers,
 )
 from scheduler.store import accounts as account_store
+from scheduler.store.afterwards import Later
 from scheduler.store.db import Database
 from scheduler.store.posts import PostFilter
 from scheduler.store.tables import deliveries
 
-BIG = ("deliveries", "posts", "attempts", "events")
+BIG = ("deliveries", "posts", "attempts", "events", "recipients")
 DAY = 86_400_000_000
 HOUR = 3_600_000_000
 
@@ -113,6 +117,11 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
         "account waiting": reading(account_store.waiting, account),
         "plan B queue": lambda: reroutes.queue_of(database, account),
         "strays": lambda: absences.release_strays(database, now),
+        "forsaken": lambda: forsaken.cancelled(database, since=now - 7 * DAY, limit=20),
+        "what we hold of somebody": reading(contacts.belongings, ["c"]),
+        "mail that came back": reading(
+            afterwards.note, "c", Later.BOUNCED, detail="", names=lambda _: True, now=now
+        ),
         "vanished": lambda: absences.vanished_with_queue(database),
         "moved since": reading(absences._moved_since, account, now - HOUR),
         "left behind": reading(absences._left_behind, account, now - HOUR),
@@ -206,7 +215,9 @@ def scanned(words: str) -> list[str]:
     found = []
     for line in words.splitlines():
         for table in BIG:
-            sqlite = f"SCAN {table}" in line and "USING" not in line
+            # By its own key is whole, too.
+            whole = "USING" not in line or "sqlite_autoindex" in line
+            sqlite = f"SCAN {table}" in line and whole
             if sqlite or f"Seq Scan on {table}" in line:
                 found.append(table)
     return sorted(set(found))
