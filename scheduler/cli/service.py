@@ -7,11 +7,13 @@ role has its own processes.
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -143,7 +145,19 @@ async def _work(settings: Settings, stop: asyncio.Event, metrics_port: int) -> N
         _services(settings, redis_url) as services,
         _worker(services, redis_url).running(),
     ):
+        _tell_systemd("READY=1")
         await stop.wait()
+        _tell_systemd("STOPPING=1")
+
+
+def _tell_systemd(word: str) -> None:
+    """Where it started us and waits for this (`Type=notify`)."""
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with (
+            suppress(OSError),  # to be told is its own concern
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notice,
+        ):
+            notice.sendto(word.encode(), re.sub("^@", "\0", address))
 
 
 def _until_told(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -30,7 +31,7 @@ BEYOND = 10
 
 @asynccontextmanager
 async def working(
-    data_dir: Path, redis_url: str, database_url: str
+    data_dir: Path, redis_url: str, database_url: str, **more: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A worker that has begun its work on this database and this Redis."""
     database = Database(database_url)
@@ -39,7 +40,7 @@ async def working(
         sys.executable, "-m", "scheduler", "worker", cwd=ROOT,
         env=environment(
             data_dir, REDIS_URL=redis_url, ESTAFETTE_DATABASE_URL=database_url,
-            ESTAFETTE_GRACE=str(GRACE), ESTAFETTE_LOG_FORMAT="json",
+            ESTAFETTE_GRACE=str(GRACE), ESTAFETTE_LOG_FORMAT="json", **more,
         ),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
@@ -105,6 +106,23 @@ async def test_it_ends_in_good_order_when_all_is_well(
     assert process.returncode == 0
     assert "did-not-end" not in said
     assert not list((tmp_path / "journal").iterdir())
+
+
+async def test_systemd_hears_that_it_is_there_and_that_it_stops(
+    tmp_path: Path, home: Path, own_redis: str, sqlite_url: str
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(str(home / "notify"))
+        notices.setblocking(False)
+        told = asyncio.get_running_loop().sock_recv
+        async with (
+            working(tmp_path, own_redis, sqlite_url, NOTIFY_SOCKET=str(home / "notify")) as process,
+            asyncio.timeout(60),
+        ):
+            assert await told(notices, 100) == b"READY=1"
+            await told_to_stop(process)
+            assert await told(notices, 100) == b"STOPPING=1"
+    assert process.returncode == 0
 
 
 async def test_a_redis_that_hangs_does_not_keep_it(

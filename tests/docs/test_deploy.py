@@ -70,6 +70,16 @@ def test_pods_are_confined(name: str) -> None:
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
+@pytest.mark.parametrize("name", ["api.yaml", "worker.yaml"])
+def test_a_new_pod_is_there_before_the_old_one_goes(name: str) -> None:
+    (deployment,) = [
+        each for each in documents(f"kubernetes/{name}") if each["kind"] == "Deployment"
+    ]
+    assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert "startupProbe" in container
+
+
 def test_kustomization_lists_files_that_exist() -> None:
     (kustomization,) = documents("kubernetes/kustomization.yaml")
     for resource in kustomization["resources"]:
