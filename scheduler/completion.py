@@ -61,6 +61,7 @@ class Completer:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _outcomes: Outcomes = field(init=False)
+    _group: int = _FLUSH_AT
 
     def __post_init__(self) -> None:
         self._outcomes = open_outcomes(self.database)
@@ -89,11 +90,8 @@ class Completer:
             if len(self._pending) < _FLUSH_AT:
                 await asyncio.sleep(pause)
             begun = time()
-            batch = self._pending[:_FLUSH_AT]
             try:
-                if batch:
-                    await self._commit(batch)
-                    del self._pending[: len(batch)]
+                await self._write()
                 pause = min(max(2 * (time() - begun), _SHORTEST), _LONGEST)
                 await self._move()
             except Exception:  # whatever the database's driver raises: try again, lose nothing
@@ -104,6 +102,22 @@ class Completer:
             if not self.pending:
                 self._wake.clear()
                 self._idle.set()
+
+    async def _write(self) -> None:
+        """Commit the next group; after one that failed, one outcome first, then twice as many
+        each time: what cannot be written comes last, and keeps none of the others waiting."""
+        batch = self._pending[: self._group]
+        if not batch:
+            return
+        try:
+            await self._commit(batch)
+        except Exception:
+            if len(batch) == 1:
+                self._pending.append(self._pending.pop(0))
+            self._group = 1
+            raise
+        del self._pending[: len(batch)]
+        self._group = min(2 * self._group, _FLUSH_AT)
 
     async def close(self) -> None:
         """Once `run` has ended. Errors: the driver's own."""
