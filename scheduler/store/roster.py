@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from channels.outcome import HealthStatus
 from scheduler.limits import PASSING, AccountSign, Sign
 from scheduler.store.db import Database
 from scheduler.store.tables import accounts
+
+# Ended by a probe or a person.
+_GRAVE = {HealthStatus.ACCESS_LOST, HealthStatus.VANISHED}
 
 
 async def rows_of(database: Database, ids: Sequence[str] | None) -> Sequence[RowMapping]:
@@ -61,7 +65,9 @@ async def _apply(connection: AsyncConnection, account_id: str, sign: AccountSign
         changed = True
     if sign.reason == "suspected" and row.suspected_at is None:
         values["suspected_at"] = now
-    stands = sign.sign is Sign.WELL and row.status not in PASSING
+    # A send beside the one that lost access takes nothing back of what that one found.
+    lighter = sign.sign is not Sign.ACCESS_LOST and row.status in _GRAVE
+    stands = lighter or (sign.sign is Sign.WELL and row.status not in PASSING)
     new = (sign.status, sign.reason) != (row.status, row.status_reason)
     if sign.status is not None and new and not stands:
         values |= {

@@ -73,6 +73,20 @@ async def test_a_success_that_comes_late_does_not_deny_that_access_was_lost(
     assert (row.status, row.paused_until, changed) == (HealthStatus.ACCESS_LOST, FOREVER, [])
 
 
+@pytest.mark.parametrize("status", [HealthStatus.ACCESS_LOST, HealthStatus.VANISHED])
+async def test_a_throttle_that_comes_late_does_not_hide_what_was_found(
+    database: Database, status: HealthStatus
+) -> None:
+    await connected(
+        database, status=status, status_reason="token", paused_until=FOREVER, pause_reason="token"
+    )
+    async with database.write() as connection:
+        changed = await apply_signs(connection, {"page": THROTTLED}, 2)
+    row = await standing(database)
+    assert (row.status, row.status_reason, row.paused_until) == (status, "token", FOREVER)
+    assert changed == []
+
+
 async def test_a_success_ends_what_passes(database: Database) -> None:
     await connected(database, status=HealthStatus.PLATFORM_DOWN, failures=7)
     async with database.write() as connection:
