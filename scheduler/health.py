@@ -32,7 +32,7 @@ from scheduler.visit import Visits, visit
 log = structlog.get_logger()
 
 PROBE_TIMEOUT = 30.0
-AT_ONCE = 4
+AT_ONCE = 4  # probes of one channel
 # An account in doubt whose platform does not answer is asked again no more often.
 SECOND_LOOK_GAP = 60 * SECOND
 _WORTH_A_VISIT = {HealthStatus.HEALTHY, HealthStatus.DEGRADED, HealthStatus.VANISHED}
@@ -104,18 +104,22 @@ class Doctor:
                     log.exception("plan-b.failed", account=account_id)
 
     async def _probe_all(self, account_ids: Iterable[str]) -> None:
-        """A platform that hangs must not keep the others waiting."""
-        room = asyncio.Semaphore(AT_ONCE)
+        """A platform that hangs keeps its own accounts waiting, and no others."""
+        ids = list(account_ids)
+        members = await self.roster.members(ids)
+        rooms: dict[str, asyncio.Semaphore] = {}
 
         async def one(account_id: str) -> None:
-            async with room:
+            member = members.get(account_id)
+            channel = account_id if member is None else member.channel.name
+            async with rooms.setdefault(channel, asyncio.Semaphore(AT_ONCE)):
                 try:
                     await self.probe(account_id)
                 except Exception:  # one account's trouble is not the others'
                     log.exception("probe.failed", account=account_id)
 
         async with asyncio.TaskGroup() as group:
-            for account_id in account_ids:
+            for account_id in ids:
                 group.create_task(one(account_id))
 
     async def _visit(self, member: Member, said: Health) -> Visits | None:

@@ -10,6 +10,7 @@ from channels.outcome import HealthStatus
 from channels.sandbox.faults import FaultName
 from scheduler.care import doctor_of
 from scheduler.decide import SECOND
+from scheduler.ending import end
 from scheduler.store.accounts import pause as pause_by_hand
 from scheduler.store.tables import accounts, events
 from tests.engine.conftest import PATIENCE, Engine
@@ -191,3 +192,25 @@ async def test_each_account_is_looked_at_as_often_as_its_owner_says(engine: Engi
     await doctor_of(services, "tests").look_at_everyone()
     assert (await engine.account("facebook")).checked_at > before["facebook"].checked_at
     assert (await engine.account("linkedin")).checked_at < before["linkedin"].checked_at
+
+
+async def test_a_platform_that_hangs_keeps_no_other_platforms_probes_waiting(
+    engine: Engine,
+) -> None:
+    copies = [(f"hangs-{number}", "facebook") for number in range(6)] + [("last", "linkedin")]
+    for name, channel in copies:
+        row = (await engine.account(channel))._asdict()
+        async with engine.services.database.write() as connection:
+            await connection.execute(accounts.insert().values({**row, "id": name}))
+    engine.fault("facebook", FaultName.HANG)
+    probing = asyncio.create_task(doctor_of(engine.services, "tests").look_at_everyone())
+    statement = select(accounts.c.id, accounts.c.checked_at).order_by(accounts.c.id)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            async with engine.services.database.read() as connection:
+                looked = {row.id: row.checked_at for row in await connection.execute(statement)}
+            if looked["last"] is not None:
+                break
+            await asyncio.sleep(0.02)
+    assert [looked[name] for name, channel in copies if channel == "facebook"] == [None] * 6
+    await end([probing])
