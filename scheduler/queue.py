@@ -154,9 +154,14 @@ class ArqDoorbell:
             except (RedisError, OSError) as error:
                 metrics.REDIS_UP.set(0)
                 log.warning("doorbell.unreachable", error=type(error).__name__)
+            finally:
+                self._queue.task_done()
 
     async def close(self) -> None:
+        """What was rung is heard first: a worker that stops rings last of all."""
         if self._task is not None:
+            with suppress(TimeoutError):
+                await within(_CLOSES_WITHIN, self._queue.join())
             await end([self._task])
         if self._pool is not None:
             with suppress(RedisError, OSError, TimeoutError):

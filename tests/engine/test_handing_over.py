@@ -13,6 +13,7 @@ from channels.base import Channel
 from channels.posts import Message
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.server import PracticeServer
+from scheduler import dispatch
 from scheduler.rendering import Renderer
 from scheduler.roster import Roster
 from scheduler.settings import Settings
@@ -42,7 +43,7 @@ def patient(settings: Settings) -> Settings:
     """Arms early, and has a long grace."""
     return settings.model_copy(
         update={
-            "arm_ahead": 60, "send_timeout": LONG, "lease": 120, "grace": LONG,
+            "arm_ahead": 60, "send_timeout": 100, "lease": 120, "grace": LONG,
             "heartbeat_interval": 0.05, "worker_concurrency": 1,
         }
     )  # fmt: skip
@@ -57,7 +58,7 @@ async def _until(met: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def _stopping(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
     """It is told to stop; in the end without any grace that is left."""
-    stop = asyncio.create_task(worker.dispatcher.stop(LONG))
+    stop = asyncio.create_task(worker.dispatcher.stop(4 * PATIENCE))
     try:
         yield stop
     finally:
@@ -101,8 +102,9 @@ async def test_what_is_due_later_goes_back_while_a_send_is_still_under_way(
 
 
 async def test_another_worker_sends_what_has_no_room_here(
-    patient: Settings, practice: PracticeServer
+    patient: Settings, practice: PracticeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(dispatch, "LAST_STRETCH", 2 * PATIENCE)  # its end gives all back anyway
     hang = _hanging(practice)
     async with opened(patient, practice) as engine, engine.worker() as worker:
         await engine.post("facebook")

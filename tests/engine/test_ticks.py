@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from structlog.testing import capture_logs
@@ -17,7 +18,7 @@ from structlog.testing import capture_logs
 from scheduler import ticks
 from scheduler.clock import Clock
 from scheduler.dispatch import Dispatcher
-from scheduler.queue import ArqDoorbell, redis_settings
+from scheduler.queue import QUEUE, ArqDoorbell, redis_settings
 from scheduler.settings import Settings
 from tests.support.servers import redis_server
 
@@ -25,7 +26,7 @@ from tests.support.servers import redis_server
 @pytest.fixture
 def home(short_dir: Path) -> Path:
     home = short_dir / "ticks"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     return home
 
 
@@ -65,3 +66,13 @@ async def test_hears_the_bell_again_once_redis_is_back(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await bell.close()
+
+
+async def test_what_was_rung_just_before_the_end_is_heard(home: Path) -> None:
+    with redis_server(home) as url:
+        settings = Settings(redis_url=url)
+        bell = ArqDoorbell(url, settings, Clock(), arm_ahead=settings.arm_ahead)
+        await bell.ring(Clock().micros())
+        await bell.close()
+        async with Redis.from_url(url) as redis:
+            assert await redis.zcard(QUEUE) == 1
