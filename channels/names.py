@@ -37,9 +37,14 @@ async def look_up(host: str, port: int, *, family: int = socket.AF_UNSPEC, flags
     if answer is None:
         answer = under_way[question] = loop.create_future()
         answer.add_done_callback(lambda done: _over(under_way, question, done))
-        threading.Thread(
-            target=_ask, args=(loop, answer, question), name=f"name {host}", daemon=True
-        ).start()
+        try:
+            threading.Thread(
+                target=_ask, args=(loop, answer, question), name=f"name {host}", daemon=True
+            ).start()
+        except RuntimeError as error:  # no more threads: whoever asks next must not wait for this
+            answer.cancel()
+            del under_way[question]
+            raise socket.gaierror(socket.EAI_AGAIN, str(error)) from error
     return await asyncio.shield(answer)
 
 

@@ -118,6 +118,20 @@ async def test_who_asks_for_the_same_host_shares_one_look_up_and_may_give_up(
     assert silent.asked == {"one.silent.example": 1}
 
 
+async def test_a_machine_without_room_for_threads_is_told_and_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", full)
+        with pytest.raises(socket.gaierror, match="new thread"):
+            await look_up("127.0.0.1", 80)
+    async with asyncio.timeout(PATIENCE):
+        assert await look_up("127.0.0.1", 80)
+
+
 def test_a_loop_may_end_before_the_answer(silent: Silent) -> None:
     async def ask() -> None:
         asking = asyncio.create_task(look_up("late.silent.example", 80))
