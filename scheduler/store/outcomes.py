@@ -88,8 +88,13 @@ class _SqliteOutcomes:
 
     def _write(self, ended: Sequence[Ended], now: int) -> set[str]:
         if self._connection is None:
-            self._connection = sqlite3.connect(self._path, check_same_thread=False)
-            prepare_sqlite(self._connection)
+            opened = sqlite3.connect(self._path, check_same_thread=False)
+            try:
+                prepare_sqlite(opened)
+            except BaseException:
+                opened.close()
+                raise
+            self._connection = opened
         run = self._connection.execute
         changes = [one.change for one in ended if one.change is not None]
         rows = (json.dumps([completions.fenced(change, now) for change in changes]),)
