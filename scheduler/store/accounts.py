@@ -192,6 +192,14 @@ async def set_policy(
     await _change(connection, account_id, now, {"policy": dict(policy)})
 
 
+async def lock(connection: AsyncConnection, account_id: str) -> None:
+    """Nobody adds a delivery for this account before the transaction ends; whoever just did is
+    waited for."""
+    await connection.execute(
+        select(accounts.c.id).where(accounts.c.id == account_id).with_for_update()
+    )
+
+
 async def archive(connection: AsyncConnection, account_id: str, now: int) -> None:
     """Forget the credentials and publish nothing more; what was published stays on record."""
     values = {"archived_at": now, "secrets": None, "paused_until": FOREVER}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, select, text
 
 from scheduler.services import Services
 from scheduler.store import accounts
+from scheduler.store.tables import deliveries
 from tests.web.conftest import Client
 from tests.web.support import ask, connect, facebook, post, put
 
@@ -109,6 +112,25 @@ async def test_an_account_with_a_queue_is_not_archived(client: Client, blog: str
     await ask(client, "DELETE", f"/accounts/{blog}", status=204)
     assert (await ask(client, "GET", "/accounts"))["accounts"] == []
     assert len((await ask(client, "GET", "/accounts?archived=true"))["accounts"]) == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_post_that_is_being_accepted_keeps_its_account_from_the_archive(
+    client: Client, services: Services, blog: str
+) -> None:
+    """SQLite has one writer at a time; on PostgreSQL the two meet at the account."""
+    made = await post(client)
+    async with services.database.write() as connection:
+        row = (await connection.execute(select(deliveries))).mappings().one()
+    await ask(client, "POST", f"/posts/{made['id']}/cancel")
+    async with services.database.write() as connection:
+        await connection.execute(insert(deliveries).values({**row, "id": "accepted just now"}))
+        archiving = asyncio.create_task(ask(client, "DELETE", f"/accounts/{blog}", status=409))
+        waits = text("SELECT 1 FROM pg_locks WHERE NOT granted")
+        async with services.database.read() as looking, asyncio.timeout(10):
+            while not archiving.done() and (await looking.execute(waits)).first() is None:  # noqa: ASYNC110 -- no event
+                await asyncio.sleep(0.01)
+    assert "1 deliveries" in (await archiving)["detail"]
 
 
 async def test_a_probe_looks_at_the_account(client: Client, blog: str) -> None:

@@ -179,6 +179,7 @@ async def archive(call: Call, path: ById) -> None:
     services = call.services
     await _row(services, path.id)
     async with services.database.write() as connection:
+        await accounts.lock(connection, path.id)
         waiting = await accounts.waiting(connection, path.id)
         if waiting:
             raise conflict(
