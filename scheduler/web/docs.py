@@ -55,7 +55,13 @@ def add_routes(
     manual = _Manual(endpoints)
     app.router.add_get(f"{prefix}/openapi.json", manual.openapi)
     app.router.add_get(f"{prefix}/docs", manual.docs)
+    app.router.add_get("/favicon.ico", _icon)
     app.router.add_static("/static", _HERE / "static")
+
+
+async def _icon(_request: web.Request) -> web.Response:
+    """What browsers ask for beside any page, such as an article of the blog."""
+    raise web.HTTPMovedPermanently("/static/icon.svg")
 
 
 class _Manual:

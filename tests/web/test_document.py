@@ -22,6 +22,7 @@ _PAGES = (
     "/api/v1/openapi.json",
     "/api/v1/docs",
     "/static",
+    "/favicon.ico",
     "/blog",
     "/connect",
 )
@@ -108,3 +109,9 @@ async def test_the_page_shows_every_operation_and_needs_nothing_from_elsewhere(
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     for address in re.findall(r'(?:src|href)="([^"#][^"]*)"', page):
         assert (await client.get(address)).status == 200
+
+
+async def test_a_browser_that_guesses_where_the_icon_is_gets_it(client: Client) -> None:
+    answer = await client.get("/favicon.ico")
+    assert (answer.status, answer.content_type) == (200, "image/svg+xml")
+    assert answer.url.path == "/static/icon.svg"
