@@ -18,7 +18,7 @@ from channels.posts import Part
 from scheduler import tracing
 from scheduler.attempt import Armed
 from scheduler.campaigns import read_post
-from scheduler.clearance import Batch, Clearance
+from scheduler.clearance import LATE_ARTICLE, Batch, Clearance
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery, State
@@ -36,8 +36,9 @@ from scheduler.store.roster import reserve_slots
 log = structlog.get_logger()
 
 _YIELD_EVERY = 4
-# The slot is already reserved: spacing it again would put it off for ever.
 _SPREAD = "spread out"
+# Their slots are already reserved: spacing them again would put them off for ever.
+_SPACED = frozenset({_SPREAD, LATE_ARTICLE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +228,7 @@ class Armer:
             gap = members[delivery.account_id].gap_us
             if now - delivery.planned_at > self.clearance.late.late_after_us:
                 gap = max(gap, self.catch_up_gap_us)
-            if gap and delivery.cause != _SPREAD:
+            if gap and delivery.cause not in _SPACED:
                 spaced.setdefault((delivery.account_id, gap), []).append(delivery)
             else:
                 times[delivery.id] = delivery.due_at

@@ -147,6 +147,17 @@ async def test_nobody_waits_longer_than_that_for_an_article(abroad: Engine) -> N
     assert "Read more" not in _said(abroad)
 
 
+async def test_who_waited_for_an_article_in_vain_waits_for_no_second_gap(abroad: Engine) -> None:
+    abroad.fault("wordpress", FaultName.SERVER_ERROR)
+    async with abroad.services.database.write() as connection:
+        linkedin = accounts.c.id == abroad.accounts["linkedin"]
+        await connection.execute(update(accounts).where(linkedin).values(gap_ms=60_000))
+    async with abroad.worker():
+        post = await abroad.post("linkedin", "blog.wordpress", body=LONG)
+        await abroad.until(post, lambda rows: "delivered" in {row.state for row in rows})
+    assert "Read more" not in _said(abroad)
+
+
 async def test_whole_texts_wait_for_no_article(abroad: Engine) -> None:
     abroad.fault("wordpress", FaultName.HANG)
     async with abroad.worker():
