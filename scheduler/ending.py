@@ -43,17 +43,20 @@ async def end(tasks: Iterable[asyncio.Task[Any]], *, within: float = _ENDS_WITHI
 
 async def within(seconds: float, work: Coroutine[Any, Any, object]) -> None:
     """Do this, but give it up after so long: cancelled, and not waited for, since a driver whose
-    server hangs takes seconds to see a cancellation. Errors: TimeoutError; the work's own."""
+    server hangs takes seconds to see a cancellation. Whoever is cancelled meanwhile ends the work
+    first, lest it go on in what is being closed. Errors: TimeoutError; the work's own."""
     task = asyncio.create_task(work)
     try:
         await asyncio.wait([task], timeout=seconds)
-        if not task.done():
-            raise TimeoutError
-        task.result()
+    except asyncio.CancelledError:
+        await end([task])
+        raise
     finally:
-        if not task.done():
-            task.cancel()
-            task.add_done_callback(_forget)
+        task.add_done_callback(_forget)
+        task.cancel()
+    if task.cancelled() or not task.done():
+        raise TimeoutError
+    task.result()
 
 
 class LastMoment:

@@ -81,6 +81,26 @@ async def test_work_is_given_up_without_waiting_for_its_clean_up() -> None:
     await end(asyncio.all_tasks() - {asyncio.current_task()})
 
 
+async def test_who_is_cancelled_ends_the_work_first() -> None:
+    ended = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            ended.set()
+
+    task = asyncio.create_task(within(60, work()))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+
+
 @pytest.mark.parametrize("then", ["pass", "time.sleep(3600)"])
 def test_the_last_moment_ends_what_nothing_else_ends(then: str) -> None:
     """A task that is deaf to its cancellation; a loop that is blocked."""

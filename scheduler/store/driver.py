@@ -6,6 +6,7 @@ and the loop again, and that costs more than most of our statements do.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, Self
@@ -46,6 +47,15 @@ class Cursor:
 
 class Connection(aiosqlite.Connection):
     """Hands out the cursors above."""
+
+    _stopped = False
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """Once: the thread ends with the first, and a second would be waited for in vain."""
+        if self._stopped:
+            return None
+        self._stopped = True
+        return super().stop()
 
     def cursor(self) -> Any:
         return Cursor(self)

@@ -1,6 +1,7 @@
 """Statements in one trip each to SQLite's thread."""
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,18 @@ async def test_an_abandoned_read_keeps_nobody_from_writing(sqlite: Database) -> 
     async with sqlite.write() as connection:
         await connection.execute(insert(contacts), [_person(1)])
     await sqlite.close()
+
+
+async def test_closing_waits_for_no_thread_that_has_ended() -> None:
+    """SQLAlchemy stops a connection that a cancelled task is closing."""
+    connection = await driver.connect(":memory:")
+    busy = threading.Event()
+    at_work = asyncio.create_task(connection._execute(busy.wait))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(connection.close())
+    await asyncio.sleep(0)
+    connection.stop()
+    closing.cancel()
+    busy.set()
+    await asyncio.wait([at_work, closing], timeout=10)
+    assert closing.done()

@@ -125,7 +125,6 @@ async def test_metrics_count_requests_by_route(client: Client, blog: str) -> Non
 async def test_an_unforeseen_error_is_told_by_an_id_that_the_log_has(
     client: Client, services: Services, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    await services.database.close()
     async with services.database.write() as connection:
         await connection.exec_driver_sql("DROP TABLE attempts")
         await connection.exec_driver_sql("ALTER TABLE posts RENAME TO elsewhere")
