@@ -92,7 +92,8 @@ async def test_closing_waits_for_no_thread_that_has_ended() -> None:
     """SQLAlchemy stops a connection that a cancelled task is closing."""
     connection = await driver.connect(":memory:")
     busy = threading.Event()
-    at_work = asyncio.create_task(connection._execute(busy.wait))
+    held: Any = connection._execute
+    at_work = asyncio.create_task(held(busy.wait))
     await asyncio.sleep(0)
     closing = asyncio.create_task(connection.close())
     await asyncio.sleep(0)
