@@ -59,8 +59,9 @@ def _redact_event(
     return {key: redact(value, key) for key, value in event.items()}
 
 
-def configure(level: str = "info", form: str = "console") -> None:
-    """Set up structlog and route the standard library's records through it. Call once."""
+def configure(level: str = "info", form: str = "console", *, kept: bool = True) -> None:
+    """Set up structlog and route the standard library's records through it. `kept`: for as long as
+    the process runs; call once then."""
     threshold = getattr(logging, level.upper())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -85,7 +86,7 @@ def configure(level: str = "info", form: str = "console") -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=kept,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

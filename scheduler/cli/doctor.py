@@ -45,7 +45,7 @@ def doctor(
     """Check settings, database, Redis, clock, DNS, workers, accounts and whether mails arrive.
 
     Exit code 1: an error."""
-    configure("warning")  # what is found is the answer, not how it was looked for
+    configure("warning", kept=False)  # what is found is the answer, not how it was looked for
     settings = load_settings()
     make_data_dir(settings)
     found = asyncio.run(_all(_quick(settings, role) if quick else _whole(settings)))

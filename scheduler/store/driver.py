@@ -49,13 +49,23 @@ class Connection(aiosqlite.Connection):
     """Hands out the cursors above."""
 
     _stopped = False
+    _end: asyncio.Future[Any] | None = None
 
     def stop(self) -> asyncio.Future[Any] | None:
         """Once: the thread ends with the first, and a second would be waited for in vain."""
         if self._stopped:
             return None
         self._stopped = True
-        return super().stop()
+        self._end = super().stop()
+        return self._end
+
+    async def _connect(self) -> aiosqlite.Connection:
+        try:
+            return await super()._connect()
+        except Exception:
+            if self._end is not None:
+                await self._end  # else the thread speaks to a loop that may be closed by then
+            raise
 
     def cursor(self) -> Any:
         return Cursor(self)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+
+import structlog
 
 from scheduler.cli.app import main
 
@@ -37,6 +40,7 @@ def estafette(*arguments: str | Path, data_dir: Path, stdin: str = "", **setting
     """Run one command as the console script does."""
     out, err = io.StringIO(), io.StringIO()
     before = dict(os.environ), sys.argv, sys.stdin
+    logs = structlog.get_config(), logging.root.handlers[:], logging.root.level
     code: object = 0
     try:
         os.environ.clear()
@@ -51,4 +55,7 @@ def estafette(*arguments: str | Path, data_dir: Path, stdin: str = "", **setting
         os.environ.clear()
         os.environ.update(before[0])
         _, sys.argv, sys.stdin = before
+        structlog.configure(**logs[0])
+        logging.root.handlers[:] = logs[1]
+        logging.root.setLevel(logs[2])
     return Done(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
