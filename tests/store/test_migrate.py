@@ -37,14 +37,16 @@ async def test_a_step_that_waits_keeps_no_table_from_the_release_that_runs(
 ) -> None:
     database = Database(postgres_empty_url)
     await migrate(database, "0005")
-    async with asyncio.timeout(60), database.read() as reader:
-        await reader.execute(text("SELECT 1 FROM lists"))  # as a long look at it does: 0011 waits
+    # As a long look does, which is a transaction: 0011 waits for it to end.
+    async with asyncio.timeout(60), database.write() as reader:
+        await reader.execute(text("SELECT 1 FROM lists"))
         upgrading = asyncio.create_task(migrate(database))
         while await current(database) != "0010":  # noqa: ASYNC110 -- a database tells nobody
             await asyncio.sleep(0.02)
         async with database.write() as connection:
             await connection.execute(text("SET LOCAL lock_timeout = '10s'"))
             await connection.execute(text("UPDATE deliveries SET state = state"))
+        assert await current(database) == "0010"
     await upgrading
     assert await pending(database) == []
     await database.close()
