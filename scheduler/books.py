@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 import structlog
 
@@ -50,7 +51,7 @@ class Books:
         self._banned: list[tuple[str, Settled]] = []
         self._checked_at = 0
         self._exhausted = False
-        self._closing = False
+        self._closing = asyncio.Event()
         self._asked = False  # for a turn, since the last one ended
         self._wanted = asyncio.Event()
         self._more = asyncio.Event()
@@ -64,7 +65,8 @@ class Books:
 
     async def open_round(self) -> bool:
         """Claim who is due; whether there is anybody to write to."""
-        self._exhausted = self._closing = self._asked = False
+        self._exhausted = self._asked = False
+        self._closing.clear()
         await self._turn(claiming=True)
         while not self._queue and not self._exhausted and self.stop is None:
             await asyncio.sleep(self._pace.flush_us / SECOND)  # until the relay's limit lets one by
@@ -145,21 +147,17 @@ class Books:
     def close(self) -> None:
         """Ask `keep` to end. Asked, not cancelled: a claim that commits unseen would skip its
         recipients."""
-        self._closing = True
+        self._closing.set()
         self._wanted.set()
 
     async def keep(self) -> None:
         """Settle and claim until told to close: when asked, and at least every `flush_us`."""
         failures = 0
-        while not self._closing:
-            try:
-                async with asyncio.timeout(self._pace.flush_us / SECOND):
-                    await self._wanted.wait()
-            except TimeoutError:
-                pass
+        while not self._closing.is_set():
+            await self._until_wanted()
             self._wanted.clear()
             try:
-                await self._turn(claiming=not self._closing)
+                await self._turn(claiming=not self._closing.is_set())
             except Exception:  # what is known stays in memory and in the logbook; try again
                 log.exception("broadcast.books", delivery=self._delivery_id)
                 self.amiss = True
@@ -172,11 +170,22 @@ class Books:
             self._asked = False
             self._more.set()
 
+    async def _until_wanted(self) -> None:
+        """For `flush_us` at most; so long, too, while the relay's limit lets nobody by: asking
+        sooner would only keep the database from others."""
+        held_up = not self._queue and self._clock.micros() < self.gate.opens_at
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.flush_us / SECOND):
+                await (self._closing if held_up else self._wanted).wait()
+
     async def _turn(self, *, claiming: bool) -> None:
         """One transaction: settle what is known, look again at who is welcome, claim more."""
         now = self._clock.micros()
         wanted = 0
-        if claiming and not self._exhausted and len(self._queue) * 2 <= self._pace.chunk:
+        room = len(self._queue) * 2 <= self._pace.chunk
+        late = now > self._give_up_at
+        open_ = late or now >= self.gate.opens_at
+        if claiming and not self._exhausted and room and open_:
             wanted = self._pace.chunk - len(self._queue)
         stale = now - self._checked_at > self._pace.recheck_us
         if not (
@@ -192,7 +201,6 @@ class Books:
         taken, self._taken = self._taken, {}
         banned, self._banned = self._banned, []
         waiting = [*self._near.values(), *self._queue] if stale else []
-        late = now > self._give_up_at
         try:
             page = await self._clerk.write(
                 Known(results, taken, banned),

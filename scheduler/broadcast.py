@@ -34,6 +34,7 @@ from scheduler.deliveries import Delivery
 from scheduler.gate import Gate
 from scheduler.inheritance import inherit
 from scheduler.logbook import Logbook, forget
+from scheduler.resting import resting
 from scheduler.roster import Member
 from scheduler.rounds import Rounds
 from scheduler.selection import choose_all
@@ -181,7 +182,8 @@ class _Run:
         wait = (due - self._clock.micros()) / SECOND
         if down:
             wait = max(wait, min(0.5 * 2 ** min(down, 10), 60.0))
-        await asyncio.sleep(min(max(wait, 0.0), LONGEST_NAP if not down else 60.0))
+        with resting():
+            await asyncio.sleep(min(max(wait, 0.0), LONGEST_NAP if not down else 60.0))
 
     async def _begin(self) -> bool:
         """Choose who gets it, and settle what an earlier run left in doubt."""

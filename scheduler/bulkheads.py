@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from scheduler.attempt import Armed
@@ -26,10 +27,26 @@ class Lane:
     in_flight: int = 0
     look_after: int = 0
 
+    def begun(self) -> None:
+        """One more of its sends is under way."""
+        self.in_flight += 1
+        self.bulkhead.in_flight += 1
+
     def ended(self) -> None:
         """One of its sends is over."""
         self.in_flight -= 1
         self.bulkhead.in_flight -= 1
+
+    @contextmanager
+    def resting(self, room: Callable[[], None]) -> Iterator[None]:
+        """One of its sends only waits: its place is another's meanwhile (`room` tells that there
+        is some), and it goes on without waiting for one."""
+        self.ended()
+        room()
+        try:
+            yield
+        finally:
+            self.begun()
 
 
 @dataclass(slots=True)
@@ -73,8 +90,7 @@ class Lanes:
                     and bulkhead.in_flight < self._places
                     and lane.in_flight < room(lane.waiting[0])
                 ):
-                    lane.in_flight += 1
-                    bulkhead.in_flight += 1
+                    lane.begun()
                     yield lane, lane.waiting.popleft()
                 if lane.waiting:
                     turn.append(lane)

@@ -10,6 +10,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import structlog
 
@@ -22,6 +23,7 @@ from scheduler.completion import Completer
 from scheduler.decide import SECOND
 from scheduler.ending import end, within
 from scheduler.pace import Pace
+from scheduler.resting import RESTING
 from scheduler.store import claims
 from scheduler.store.completions import mark_sending
 from scheduler.store.db import Database
@@ -260,8 +262,11 @@ class Firing:
         del self._sends[task]
         if not task.cancelled() and task.exception() is not None:
             log.error("send.failed", exc_info=task.exception())
+        self._pump_soon()
+
+    def _pump_soon(self) -> None:
+        """Once for all answers that came in together."""
         if not self._stopping and not self._pump_waits:
-            # Once for all answers that came in together.
             self._pump_waits = True
             asyncio.get_running_loop().call_soon(self._pump)
 
@@ -277,7 +282,8 @@ class Firing:
                 log.exception("journal.failed", delivery=armed.delivery.id)
                 self._later([armed])
                 return
-            if armed.member.channel.capabilities.addressed and not await self._begin(armed):
+            addressed = armed.member.channel.capabilities.addressed
+            if addressed and not await self._begin(armed, lane):
                 return
             attempted = await self._sender.attempt(armed)
             self._completer.add(attempted)
@@ -288,8 +294,9 @@ class Firing:
         finally:
             lane.ended()
 
-    async def _begin(self, armed: Armed) -> bool:
+    async def _begin(self, armed: Armed, lane: Lane) -> bool:
         """A broadcast runs long and knows its recipients one by one: say that it has begun."""
+        RESTING.set(partial(lane.resting, self._pump_soon))
         async with self._database.write() as connection:
             return await mark_sending(
                 connection, armed.delivery.id, armed.token, now=self._clock.micros()

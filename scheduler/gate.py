@@ -30,8 +30,14 @@ class Gate:
         self._in_a_row: dict[str, int] = {}
         self._waiting: dict[str, int] = {}
         self.road = next(iter(rates.roads), "")
+        self._opens: dict[str, int] = {}
 
     # --- What the books ask, inside their transaction --------------------------------------
+
+    @property
+    def opens_at(self) -> int:
+        """Before then the relay lets nobody through (microseconds), as far as was last read."""
+        return self._opens.get(self.road, 0)
 
     @property
     def changed(self) -> bool:
@@ -42,7 +48,11 @@ class Gate:
         """Tell the others, and a restart, what was closed or opened here."""
         changed = [self._lanes[each] for each in self._closed_here if each in self._lanes]
         self._closed_here.clear()
-        kept = await store.hold(self._database, connection, [lane.id for lane in changed])
+        # The relay's before the domains', as whoever claims has it: else two wait for each other.
+        roads = [_road(self.road)] if self.road in self._rates.roads else []
+        kept = await store.hold(
+            self._database, connection, [*roads, *(lane.id for lane in changed)]
+        )
         for lane in changed:
             lane.next_at = kept[lane.id].next_at
         await store.save(self._database, connection, changed)
@@ -58,7 +68,9 @@ class Gate:
             return wanted
         lane_id = _road(self.road)
         lane = (await store.hold(self._database, connection, [lane_id]))[lane_id]
-        return min(wanted, lane.free(now, rate))
+        free = lane.free(now, rate)
+        self._opens[self.road] = 0 if free else lane.next_at
+        return min(wanted, free)
 
     async def passed(self, connection: Any, count: int, now: int) -> None:
         """So many were claimed for this relay."""

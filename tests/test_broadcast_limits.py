@@ -10,16 +10,19 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from channels.base import Account
 from channels.outcome import Delivered, Outcome
+from channels.streams import Rates
 from scheduler.broadcast import Broadcaster
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
+from scheduler.gate import Gate
 from scheduler.lanes import Lane, domain_of, turn_at
 from scheduler.store.audience_tables import lanes, recipients
 from scheduler.store.db import Database
+from scheduler.store.recipients import Claimed
 from scheduler.verdicts import Pace
 from tests.channels.newsletter.support import adapter, post, settings
 from tests.support.audience import ACCOUNT, seed, states, take_over
@@ -130,6 +133,45 @@ async def test_a_relay_with_a_limit_lets_no_more_by_after_a_restart(bench: Bench
     assert bench.relay.received.total() == 1
     assert isinstance(await bench.run(delivery), Delivered)
     assert bench.relay.received == Counter(_at("example.org", 5))
+
+
+async def test_who_waits_for_the_relay_leaves_the_database_to_others(bench: Bench) -> None:
+    delivery = await bench.seed(*_at("example.org", 5))
+    slowly = replace(SOON, connections=1, flush_us=3600 * SECOND)
+    running = asyncio.create_task(bench.run(delivery, pace=slowly, relay={"per_minute": 1}))
+    await bench.relay.until(1)
+    said: list[str] = []
+    event.listen(
+        bench.database._writing.sync_engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_: said.append(statement),
+    )
+    for _ in range(50):
+        await states(bench.database)
+    assert len([one for one in said if "lanes" in one]) <= 3  # one look may have been under way
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_domain_that_is_closed_and_a_relay_s_limit_make_no_deadlock(
+    bench: Bench,
+) -> None:
+    rates = Rates(roads={"relay": 60_000}, domains={"slow.example": 60_000})
+    gates = [Gate(bench.database, rates, SOON, Random(1)) for _ in range(2)]
+    reader = Claimed("c", "r@slow.example", 0)
+
+    async def turn(gate: Gate) -> None:
+        now = Clock().micros()
+        gate.refused_for_now(reader.address, now, slow=True)
+        async with bench.database.write() as connection:
+            if gate is gates[0]:
+                await gate.write_down(connection)
+            await gate.width(connection, 1, now)
+            await gate.sort(connection, [reader], now)
+
+    for _ in range(20):
+        await asyncio.gather(*map(turn, gates))
 
 
 async def test_a_domain_that_wants_it_slower_is_closed_and_the_others_go_on(bench: Bench) -> None:

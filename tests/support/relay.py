@@ -12,7 +12,7 @@ from typing import cast
 class CountingRelay:
     """Speaks SMTP with PIPELINING. A share `refuse` of all RCPT gets a 4xx, and each at a domain
     in `slow` a 450. A mail counts when its final dot was read, before it is answered; `last_at`:
-    when the last one did (monotonic)."""
+    when the last one did (monotonic); `came`: set at each."""
 
     def __init__(self, *, refuse: float = 0.0, seed: int = 1) -> None:
         self.received: Counter[str] = Counter()
@@ -21,12 +21,19 @@ class CountingRelay:
         self.rng = Random(seed)
         self.port = 0
         self.last_at = 0.0
+        self.came = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Session(self), "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    async def until(self, count: int) -> None:
+        """Wait until so many mails came in all."""
+        while self.received.total() < count:
+            self.came.clear()
+            await self.came.wait()
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -62,6 +69,7 @@ class _Session(asyncio.Protocol):
         self._in_body = False
         self._relay.received[self._recipient] += 1
         self._relay.last_at = monotonic()
+        self._relay.came.set()
         return "250 2.0.0 kept\r\n"
 
     def _command(self, line: str) -> str:
