@@ -25,7 +25,8 @@ class Meaning(StrEnum):
 
 _SYNONYMS: Mapping[Meaning, str] = {
     Meaning.EMAIL: "email emails mail emailaddress mailaddress adresseemail adressemail courriel"
-    " adressecourriel adresseelectronique adressedemessagerie subscriberemail contactemail",
+    " adressecourriel adresseelectronique adressedemessagerie subscriberemail contactemail"
+    " email1value",
     Meaning.NAME: "name fullname displayname contactname nom nomcomplet nometprenom prenomnom"
     " prenometnom nomprenom",
     Meaning.FIRST_NAME: "firstname givenname forename prenom fname",
@@ -33,13 +34,21 @@ _SYNONYMS: Mapping[Meaning, str] = {
     Meaning.LANGUAGE: "language lang locale langue langues",
     Meaning.TAGS: "tags tag labels etiquettes etiquette motscles groupes groups",
     Meaning.CONSENT_AT: "consentat consentdate optintime optindate subscribedat subscribedon"
-    " signupdate dateinscription datedinscription inscritle dateconsentement dateduconsentement"
-    " confirmtime",
+    " signupdate dateinscription datedinscription inscritle dateconsentement dateduconsentement",
     Meaning.CONSENT_SOURCE: "consentsource source optinsource origine sourceconsentement"
     " sourceduconsentement provenance",
 }
 _MEANINGS = {word: meaning for meaning, words in _SYNONYMS.items() for word in words.split()}
 _ATTRIBUTE_LENGTH = 64
+_STANDING = frozenset({
+    "status", "statut", "state", "etat", "subscriptionstatus", "statutabonnement",
+    "statutinscription", "memberstatus", "emailstatus",
+})  # fmt: skip
+# The columns of our own export (`exporting.HEADINGS`): where somebody stands, and our records.
+_OURS = frozenset({"subscribed", "unsubscribed", "pending", "consentat"})
+_OUR_RECORDS = _OURS - {"consentat"} | {
+    "createdat", "contactedat", "consentconfirmedat", "consentwording",
+}  # fmt: skip
 
 
 class MappingError(ValueError):
@@ -48,17 +57,27 @@ class MappingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where things are: column numbers by meaning, and attribute names by column number."""
+    """Where things are: column numbers by meaning, and attribute names by column number.
+    `standing`: columns that may say that somebody left; `joined`: the one of our own export that
+    is empty for whoever is on no list; `packed`: its attributes, as JSON."""
 
     by_meaning: Mapping[Meaning, int]
     attributes: Mapping[int, str]
     count: int
+    standing: tuple[int, ...] = ()
+    joined: int | None = None
+    packed: int | None = None
 
 
 def plain(text: str) -> str:
     """Small ASCII letters and digits: `Prénom` and `PRENOM ` are one."""
     decomposed = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]", "", decomposed)
+
+
+def holds_addresses(heading: str) -> bool:
+    """Whether a column of this name holds addresses, as far as its name tells."""
+    return _MEANINGS.get(plain(heading)) is Meaning.EMAIL
 
 
 def columns_of(headings: Sequence[str], chosen: Mapping[str, str]) -> Columns:
@@ -72,12 +91,14 @@ def columns_of(headings: Sequence[str], chosen: Mapping[str, str]) -> Columns:
         )
     found: dict[Meaning, int] = {}
     attributes: dict[int, str] = {}
+    names = [plain(heading) for heading in headings]
+    is_ours = _OURS.issubset(names)
     for index, heading in enumerate(headings):
-        word = wanted.get(plain(heading), "")
-        meaning = _chosen(word) if word else _MEANINGS.get(plain(heading))
+        word = wanted.get(names[index], "")
+        meaning = _chosen(word) if word else _MEANINGS.get(names[index])
         if meaning is None:
             name = _attribute(word or heading)
-            if name:
+            if name and not (is_ours and not word and names[index] in _OUR_RECORDS):
                 attributes[index] = name
         elif meaning is not Meaning.IGNORE:
             if meaning in found:
@@ -93,7 +114,17 @@ def columns_of(headings: Sequence[str], chosen: Mapping[str, str]) -> Columns:
         )
     if Meaning.NAME in found and Meaning.FIRST_NAME in found and Meaning.LAST_NAME not in found:
         found[Meaning.LAST_NAME] = found.pop(Meaning.NAME)  # "Prénom;Nom"
-    return Columns(found, attributes, len(headings))
+    packed = names.index("attributes") if is_ours and "attributes" in names else None
+    if packed is not None:
+        attributes.pop(packed, None)
+    return Columns(
+        found,
+        attributes,
+        len(headings),
+        tuple(at for at, name in enumerate(names) if name in _STANDING and not wanted.get(name)),
+        names.index("subscribed") if is_ours else None,
+        packed,
+    )
 
 
 def _chosen(word: str) -> Meaning | None:

@@ -17,7 +17,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from scheduler.audience.rows import BadRow, Person, Shape, read_rows
+from scheduler.audience.rows import BadRow, Person, read_rows
+from scheduler.audience.shape import Shape
 from scheduler.audience.suppression import fingerprint
 from scheduler.audience.wording import version_of
 from scheduler.clock import Clock

@@ -1,30 +1,37 @@
-"""Reads somebody's CSV as a stream: any usual encoding and delimiter, a reason for each bad row."""
+"""Reads somebody's CSV as a stream of people, with a reason for each row that is none."""
 
 from __future__ import annotations
 
-import codecs
-import csv
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 from scheduler.audience.address import AddressError, usable_address
-from scheduler.audience.headings import Columns, MappingError, Meaning, columns_of, plain
+from scheduler.audience.headings import Columns, Meaning, columns_of, plain
+from scheduler.audience.lines import LONGEST, Broken, Lines, records
+from scheduler.audience.names import one_line
+from scheduler.audience.shape import Shape
 from scheduler.clock import micros
 
-_DELIMITERS = ",;\t|"
-_BLOCK = 1 << 20
-_LONGEST = 2000  # characters of a value: longer ones are a file gone wrong
 _LANGUAGES = {
     "francais": "fr", "french": "fr", "english": "en", "anglais": "en", "deutsch": "de",
     "german": "de", "allemand": "de", "espanol": "es", "spanish": "es", "espagnol": "es",
     "italiano": "it", "italian": "it", "italien": "it", "nederlands": "nl", "dutch": "nl",
 }  # fmt: skip
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
+# What a column of standing says of whoever must not be written to.
+_LEFT = frozenset({
+    "unsubscribed", "unsubscribe", "optout", "optedout", "cleaned", "bounced", "bounce",
+    "hardbounce", "complained", "complaint", "spam", "blacklisted", "blocked", "suppressed",
+    "deleted", "pending", "unconfirmed", "desinscrit", "desinscrite", "desabonne", "desabonnee",
+    "bloque", "bloquee", "enattente", "nonconfirme", "nonconfirmee",
+})  # fmt: skip
+_GUARDED = ("'=", "'+", "'-")  # as our own export keeps a spreadsheet from computing it
 _DAY_FIRST = ("%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%d.%m.%Y")
 
 
@@ -51,52 +58,6 @@ class BadRow:
     fields: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How a file is written. `digest` names its content."""
-
-    encoding: str
-    delimiter: str
-    headings: list[str]
-    size: int
-    digest: str
-
-
-def shape_of(path: Path, *, delimiter: str = "", encoding: str = "") -> Shape:
-    """Look at a whole file once. Errors: OSError, MappingError for an empty one."""
-    hashed = blake2b(digest_size=16)
-    utf8 = codecs.getincrementaldecoder("utf-8")()
-    is_utf8, start, size = True, b"", 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            hashed.update(block)
-            start = start or block[:4]
-            size += len(block)
-            if is_utf8:
-                try:
-                    utf8.decode(block)
-                except UnicodeDecodeError:
-                    is_utf8 = False
-    chosen = encoding or _encoding(start, is_utf8=is_utf8)
-    with path.open(encoding=chosen, errors="replace", newline="") as text:
-        first = text.readline(_BLOCK)
-    if len(first) == _BLOCK:
-        raise MappingError(f"the first line of {path.name} is too long for headings")
-    if not first.strip():
-        raise MappingError(f"{path.name} has no headings in its first line")
-    between = delimiter or max(_DELIMITERS, key=first.count)
-    headings = next(csv.reader([first], delimiter=between))
-    return Shape(chosen, between, [one.strip() for one in headings], size, hashed.hexdigest())
-
-
-def _encoding(start: bytes, *, is_utf8: bool) -> str:
-    if start.startswith(codecs.BOM_UTF8):
-        return "utf-8-sig"
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    return "utf-8" if is_utf8 else "cp1252"
-
-
 def read_rows(
     path: Path, shape: Shape, chosen: Mapping[str, str], *, skip: int = 0
 ) -> Iterator[tuple[int, Person | BadRow]]:
@@ -104,25 +65,16 @@ def read_rows(
     Errors: OSError, MappingError."""
     columns = columns_of(shape.headings, chosen)
     read = _Reader(columns).read
-    number = 0
     with path.open(encoding=shape.encoding, errors="replace", newline="") as file:
-        # A line without an end is cut, so that it fills no memory; no good row is that long.
-        lines = csv.reader(iter(lambda: file.readline(_BLOCK), ""), delimiter=shape.delimiter)
-        next(lines)
-        while True:
-            try:
-                fields = next(lines, None)
-            except csv.Error as error:
-                number += 1
-                if number > skip:
-                    yield number, BadRow(lines.line_num, f"not CSV: {error}", [])
-                continue
-            if fields is None:
-                return
-            if fields:
-                number += 1
-                if number > skip:
-                    yield number, read(lines.line_num, fields)
+        lines = Lines(file)
+        for _ in zip(range(shape.before), lines, strict=False):
+            pass
+        found = enumerate(records(lines, shape.delimiter, columns.count), 1)
+        for number, (line, fields) in islice(found, skip, None):
+            if isinstance(fields, Broken):
+                yield number, BadRow(line, fields.reason, fields.fields)
+            else:
+                yield number, read(line, fields)
 
 
 class _Reader:
@@ -140,17 +92,22 @@ class _Reader:
         self._consent_at = at.get(Meaning.CONSENT_AT)
         self._consent_source = at.get(Meaning.CONSENT_SOURCE)
         self._attributes = list(columns.attributes.items())
+        self._standing, self._joined, self._packed = (
+            columns.standing, columns.joined, columns.packed,
+        )  # fmt: skip
 
     def read(self, line: int, fields: list[str]) -> Person | BadRow:
         missing = self._count - len(fields)
         if missing > 0:
             fields = fields + [""] * missing
-        elif missing < 0:
+        elif missing < 0 and any(fields[self._count :]):
             return BadRow(line, f"{-missing} fields more than headings; quote what holds the"
                           " delimiter", fields)  # fmt: skip
         whole = "".join(fields)
-        if "\x00" in whole or len(whole) > _LONGEST:
+        if "\x00" in whole or len(whole) > LONGEST:
             return BadRow(line, "a NUL character, or far too long for a contact", fields[:1])
+        if self._left(fields):
+            return BadRow(line, "by this file they left, or never agreed", fields)
         try:
             return self._person(line, fields)
         except AddressError as error:
@@ -158,13 +115,25 @@ class _Reader:
         except ValueError as error:
             return BadRow(line, f"the consent's date cannot be read: {error}", fields)
 
+    def _left(self, fields: list[str]) -> bool:
+        """Whether the file itself says that nobody may write to them."""
+        if self._joined is not None and not fields[self._joined].strip():
+            return True
+        return any(plain(fields[at]) in _LEFT for at in self._standing)
+
     def _person(self, line: int, fields: list[str]) -> Person:
+        email = fields[self._email].strip()
+        if email.startswith(_GUARDED):
+            email = email[1:]
+        attributes = {name: value for at, name in self._attributes if (value := fields[at].strip())}
+        if self._packed is not None:
+            attributes = _unpacked(fields[self._packed]) | attributes
         return Person(
             line,
-            usable_address(fields[self._email]),
-            " ".join([fields[at].strip() for at in self._names if fields[at]]),
+            usable_address(email),
+            one_line(" ".join([fields[at].strip() for at in self._names if fields[at]])),
             "" if self._language is None else language_of(fields[self._language]),
-            {name: value for at, name in self._attributes if (value := fields[at].strip())},
+            attributes,
             [] if self._tags is None else _tags(fields[self._tags]),
             None if self._consent_at is None else _moment(fields[self._consent_at].strip()),
             "" if self._consent_source is None else fields[self._consent_source].strip(),
@@ -182,7 +151,16 @@ def language_of(text: str) -> str:
 
 
 def _tags(text: str) -> list[str]:
-    return [tag for part in re.split(r"[,;|]", text) if (tag := part.strip())]
+    return [tag for part in re.split(r"[,;|]", text) if (tag := part.strip().strip('"').strip())]
+
+
+def _unpacked(text: str) -> dict[str, str]:
+    """The attributes of our own export; what a spreadsheet broke is none."""
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return {str(name): str(value) for name, value in found.items()} if type(found) is dict else {}
 
 
 @lru_cache(maxsize=4096)

@@ -6,8 +6,9 @@ from scheduler.audience.keyed import keyed_hash
 
 
 def normal_address(address: str) -> str:
-    """One spelling for one mailbox: no surrounding space, no capitals."""
-    return address.strip().casefold()
+    """One spelling for one mailbox: no surrounding space, no capitals. (`casefold` would make
+    another address of it: `ß` is not `ss`.)"""
+    return address.strip().lower()
 
 
 def fingerprint(key: bytes, address: str) -> str:

@@ -17,7 +17,8 @@ from scheduler.audience import exporting
 from scheduler.audience.headings import MappingError
 from scheduler.audience.importing import Importer, Order
 from scheduler.audience.links import audience_key
-from scheduler.audience.rows import BadRow, Shape, read_rows, shape_of
+from scheduler.audience.rows import BadRow, read_rows
+from scheduler.audience.shape import Shape, shape_of
 from scheduler.cli.copies import copy, restore
 from scheduler.cli.database import open_database
 from scheduler.cli.exits import CommandError, Exit

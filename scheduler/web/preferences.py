@@ -16,6 +16,7 @@ from scheduler.answers import Row
 from scheduler.audience import tracking
 from scheduler.audience.exporting import person
 from scheduler.audience.links import UnsubscribeLinks, unseal
+from scheduler.audience.names import one_line
 from scheduler.audience.signup import AGAIN_AFTER, PREFERENCES
 from scheduler.audience.wording import version_of
 from scheduler.services import Services
@@ -119,7 +120,7 @@ class _Preferences:
         self, connection: Connection, known: dict[str, Any], form: dict[str, str]
     ) -> None:
         now = self._services.clock.micros()
-        values = {"name": " ".join(form.get("name", "").replace("\x00", "").split())[:200]}
+        values = {"name": one_line(form.get("name", ""))}
         if form.get("language") in PHRASES:
             values["language"] = form["language"]
         await contacts.change(connection, known["id"], values, now=now)

@@ -16,6 +16,7 @@ from aiohttp import web
 from scheduler.audience import tracking
 from scheduler.audience.address import AddressError, usable_address
 from scheduler.audience.links import seal, unseal
+from scheduler.audience.names import one_line
 from scheduler.audience.signup import Application, SignUps
 from scheduler.audience.tracking import Kind
 from scheduler.audience.wording import version_of, wording_of
@@ -78,7 +79,7 @@ class _SignUp:
         await self._desk.apply(
             Application(
                 email=usable_address(form["email"]),
-                name=_one_line(form.get("name", "")),
+                name=one_line(form.get("name", "")),
                 language=language,
                 list_id=found["id"],
                 wording=wording,
@@ -226,10 +227,6 @@ def _what_is_wrong(form: Mapping[str, str], words: Mapping[str, str], version: s
     except AddressError as error:
         return words["address_wrong"].format(why=error)
     return "" if form.get("agree") == version else words["agree_missing"]
-
-
-def _one_line(name: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in name).split())[:200]
 
 
 def _source(request: web.Request) -> str:

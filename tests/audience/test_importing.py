@@ -18,7 +18,8 @@ from sqlalchemy import delete, select, update
 from scheduler.audience import exporting
 from scheduler.audience.headings import MappingError
 from scheduler.audience.importing import Importer, Order
-from scheduler.audience.rows import BadRow, Person, read_rows, shape_of
+from scheduler.audience.rows import BadRow, Person, read_rows
+from scheduler.audience.shape import shape_of
 from scheduler.audience.suppression import fingerprint
 from scheduler.clock import Clock
 from scheduler.store import audience, contacts, lists
@@ -252,7 +253,7 @@ async def test_a_killed_import_loses_and_doubles_nobody(database_url: str, tmp_p
         "import asyncio, sys\n"
         "from pathlib import Path\n"
         "from scheduler.audience.importing import Importer, Order\n"
-        "from scheduler.audience.rows import shape_of\n"
+        "from scheduler.audience.shape import shape_of\n"
         "from scheduler.clock import Clock\n"
         "from scheduler.store.db import Database\n"
         "path = Path(sys.argv[2])\n"

@@ -21,7 +21,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from scheduler.audience.importing import Importer, Order
-from scheduler.audience.rows import shape_of
+from scheduler.audience.shape import shape_of
 from scheduler.clock import Clock
 from scheduler.store import audience, lists
 from scheduler.store.audience_tables import contacts, memberships

@@ -11,7 +11,7 @@ from scheduler.answers import Row, stamp, stamp_or_none
 from scheduler.audience.address import AddressError, usable_address
 from scheduler.audience.exporting import person
 from scheduler.audience.filters import AttributeName
-from scheduler.audience.suppression import fingerprint
+from scheduler.audience.suppression import fingerprint, normal_address
 from scheduler.audience.wording import version_of
 from scheduler.clock import micros
 from scheduler.drafts import Language, MediaId, Name, Strict, Text
@@ -125,7 +125,7 @@ async def index(call: Call, query: ContactQuery) -> ContactPage:
     """Contacts, by list, state or address."""
     async with call.services.database.read() as connection:
         if query.email is not None:
-            found = await contacts.by_email(connection, query.email.strip().casefold())
+            found = await contacts.by_email(connection, normal_address(query.email))
             return {"contacts": [] if found is None else [contact_answer(found)], "next": None}
         rows = await contacts.page(
             connection, list_id=query.list, state=query.state, after=query.after, limit=query.limit

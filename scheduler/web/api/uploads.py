@@ -16,7 +16,7 @@ from aiohttp import web
 from pydantic import Field
 
 from scheduler.audience.headings import MappingError
-from scheduler.audience.rows import Shape, shape_of
+from scheduler.audience.shape import Shape, shape_of
 from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid
 from scheduler.web.api.shapes import Query
 from scheduler.web.endpoint import Call
