@@ -66,10 +66,16 @@ class Bench:
         message = adapter().render(post(), account)
         return await desk.run(replace(delivery, token=token), message, account, adapter())
 
-    async def run_until(self, accepted: int, delivery: Delivery, **options: Any) -> None:
-        """Stop a run as a restart does, once so many mails are accepted in the books."""
+    async def run_until(
+        self, accepted: int, delivery: Delivery, *, tried: int = 0, **options: Any
+    ) -> None:
+        """Stop a run as a restart does, once so many mails are accepted in the books, and so many
+        others were refused for now."""
         running = asyncio.create_task(self.run(delivery, **options))
-        while Counter((await states(self.database)).values())["accepted"] < accepted:
+        while (
+            Counter((await states(self.database)).values())["accepted"] < accepted
+            or await _tried(self) < tried
+        ):
             assert not running.done(), running.result()
             await asyncio.sleep(0.01)
         running.cancel()
@@ -194,7 +200,7 @@ async def test_who_closed_a_domain_comes_after_the_others_there(bench: Bench) ->
     bench.relay.slow = set(domains)
     delivery = await bench.seed(*(who for each in domains for who in _at(each, 2)), "r@example.org")
     patient = replace(SOON, connections=1, defer_us=3600 * SECOND, defer_cap_us=7200 * SECOND)
-    await bench.run_until(1, delivery, pace=patient)
+    await bench.run_until(1, delivery, tried=8, pace=patient)
     async with bench.database.read() as connection:
         rows = (await connection.execute(select(recipients))).all()
     waiting = {row.contact_id: row for row in rows if row.state == "pending"}

@@ -21,7 +21,7 @@ from sqlalchemy.sql import ColumnElement
 from channels.posts import Part
 from scheduler.store import segments
 from scheduler.store.audience_tables import addresses, contacts, memberships, recipients
-from scheduler.store.db import Database
+from scheduler.store.db import Database, unindexed
 from scheduler.store.recipients import SUBSCRIBED, UNCHOSEN, RecipientState
 from scheduler.store.tables import deliveries
 
@@ -126,7 +126,7 @@ def _subscribers(delivery_id: str, account_id: str) -> Select[Any]:
         .join_from(memberships, contacts)
         .where(
             memberships.c.list_id == account_id,
-            memberships.c.state == SUBSCRIBED,
+            unindexed(memberships.c.state) == SUBSCRIBED,
             contacts.c.email.is_not(None),
             ~_stood_in_for(delivery_id),
         )

@@ -128,6 +128,12 @@ def each_of(name: str, *, postgresql: bool) -> Any:
     return select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value)
 
 
+def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
+    """For a condition that most rows meet: SQLite, which takes a list of ids for a long one, would
+    walk all of them by the index of this column."""
+    return func.coalesce(column, "")
+
+
 def rows_as_json(*columns: ColumnElement[Any], postgresql: bool) -> ColumnElement[str]:
     """To select: all rows as one JSON text, an array of arrays (NULL on PostgreSQL when there are
     none). Rows that are fetched one by one cost more to fetch than to find."""

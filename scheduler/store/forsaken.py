@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scheduler.deliveries import Delivery, State
 from scheduler.store.audience_tables import recipients
 from scheduler.store.claims import to_delivery
-from scheduler.store.db import Database
+from scheduler.store.db import Database, unindexed
 from scheduler.store.recipients import UNCHOSEN, RecipientState
 from scheduler.store.states import indexed
 from scheduler.store.tables import deliveries
@@ -87,7 +87,7 @@ async def _put(
             .where(
                 recipients.c.delivery_id.in_(database.each(delivery_ids)),
                 recipients.c.contact_id.in_(database.each(contact_ids)),
-                recipients.c.state == before,
+                unindexed(recipients.c.state) == before,
             )
             .values(values)
         )

@@ -6,17 +6,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Select, Update, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.store.audience_tables import contacts, recipients, suppressions
-from scheduler.store.db import Database
+from scheduler.store.db import Database, each_of, texts_as_json, unindexed
 from scheduler.store.tables import accounts, deliveries, posts
 
 SUBSCRIBED = "subscribed"
@@ -123,12 +125,20 @@ async def strays(connection: AsyncConnection, delivery_id: str, token: str) -> d
 
 async def tally(connection: AsyncConnection, delivery_id: str) -> dict[RecipientState, int]:
     """How many recipients are in each state."""
+    # Who is not chosen yet is taken off, not left out: an index alone counts the others.
+    mark = recipients.alias()
+    unchosen = select(func.count()).where(
+        mark.c.delivery_id == delivery_id,
+        mark.c.contact_id == UNCHOSEN,
+        mark.c.state == recipients.c.state,
+    )
     statement = (
-        select(recipients.c.state, func.count())
-        .where(recipients.c.delivery_id == delivery_id, recipients.c.contact_id != UNCHOSEN)
+        select(recipients.c.state, func.count() - unchosen.scalar_subquery())
+        .where(recipients.c.delivery_id == delivery_id)
         .group_by(recipients.c.state)
     )
-    return {RecipientState(row[0]): row[1] for row in await connection.execute(statement)}
+    counted = await connection.execute(statement)
+    return {RecipientState(state): count for state, count in counted if count}
 
 
 async def next_due(connection: AsyncConnection, delivery_id: str) -> int | None:
@@ -154,22 +164,38 @@ async def expire(connection: AsyncConnection, delivery_id: str, *, detail: str, 
 async def touch(database: Database, delivery_id: str, *, now: int) -> None:
     """Remember when the people of a finished delivery were last written to; some at a time, so
     that nobody waits long for the database and a large list needs no memory."""
-    reached = (
+    last: str | None = ""
+    while last is not None:
+        async with database.write() as connection:
+            found = await connection.execute(
+                _reached(postgresql=database.is_postgresql), {"of": delivery_id, "after": last}
+            )
+            ids, last = found.one()
+            if last is not None:
+                await connection.execute(
+                    _touched(postgresql=database.is_postgresql),
+                    {"ids": database.packed(json.loads(ids)), "now": now},
+                )
+
+
+@cache
+def _reached(*, postgresql: bool) -> Select[str, Any]:
+    some = (
         select(recipients.c.contact_id)
         .where(
-            recipients.c.delivery_id == delivery_id,
-            recipients.c.contact_id > bindparam("last"),
-            recipients.c.state == RecipientState.ACCEPTED,
+            recipients.c.delivery_id == bindparam("of"),
+            recipients.c.contact_id > bindparam("after"),
+            unindexed(recipients.c.state) == RecipientState.ACCEPTED,
         )
         .order_by(recipients.c.contact_id)
         .limit(TOUCHED_AT_ONCE)
+        .subquery()
     )
-    last = ""
-    while True:
-        async with database.write() as connection:
-            ids = list((await connection.execute(reached, {"last": last})).scalars())
-            if not ids:
-                return
-            some = contacts.c.id.in_(database.each(ids))
-            await connection.execute(update(contacts).where(some).values(contacted_at=now))
-        last = ids[-1]
+    column = some.c.contact_id
+    return select(texts_as_json(column, postgresql=postgresql), func.max(column))
+
+
+@cache
+def _touched(*, postgresql: bool) -> Update:
+    some = contacts.c.id.in_(each_of("ids", postgresql=postgresql))
+    return update(contacts).where(some).values(contacted_at=bindparam("now"))

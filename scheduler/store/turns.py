@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
 
 from scheduler.store.audience_tables import contacts, memberships, recipients, suppressions
-from scheduler.store.db import Database, each_of, rows_as_json, texts_as_json
+from scheduler.store.db import Database, each_of, rows_as_json, texts_as_json, unindexed
 from scheduler.store.recipients import SUBSCRIBED, Claimed, RecipientState, Settled
 
 
@@ -101,7 +101,7 @@ def _take(*, postgresql: bool) -> Update:
         .where(
             recipients.c.delivery_id == bindparam("of"),
             recipients.c.contact_id.in_(each_of("ids", postgresql=postgresql)),
-            recipients.c.state == RecipientState.PENDING,
+            unindexed(recipients.c.state) == RecipientState.PENDING,
         )
         .values(state=RecipientState.SENDING, worker=bindparam("by"), updated_at=bindparam("now"))
     )
@@ -132,7 +132,7 @@ def _subscribed(*, postgresql: bool, listed: bool) -> Select[Any]:
     return select(texts_as_json(memberships.c.contact_id, postgresql=postgresql)).where(
         memberships.c.list_id == bindparam("list"),
         memberships.c.contact_id.in_(asked),
-        memberships.c.state == SUBSCRIBED,
+        unindexed(memberships.c.state) == SUBSCRIBED,
     )
 
 
@@ -227,16 +227,14 @@ async def accept(
 
 @cache
 def _accept(*, postgresql: bool) -> Update:
+    state = unindexed(recipients.c.state)
     return (
         update(recipients)
         .where(
             recipients.c.delivery_id == bindparam("of"),
             recipients.c.contact_id.in_(each_of("ids", postgresql=postgresql)),
             recipients.c.worker == bindparam("by"),
-            or_(
-                recipients.c.state == RecipientState.SENDING,
-                recipients.c.state == RecipientState.UNCERTAIN,
-            ),
+            or_(state == RecipientState.SENDING, state == RecipientState.UNCERTAIN),
         )
         .values(
             state=RecipientState.ACCEPTED,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
+
 import pytest
 from sqlalchemy import insert
 
 from scheduler.deliveries import State
-from scheduler.store import claims
+from scheduler.store import claims, turns
+from scheduler.store.choosing import choose
 from scheduler.store.claims import depth
 from scheduler.store.db import Database
+from scheduler.store.recipients import tally, touch
 from scheduler.store.tables import accounts, deliveries, posts
 from tests.bench import hot
+from tests.support.audience import ACCOUNT, DELIVERY, seed
 
 NOW = 1_800_000_000_000_000
 SECOND = 1_000_000
@@ -82,3 +88,47 @@ async def test_the_queue_is_counted_by_state(filled: Database) -> None:
 async def test_an_empty_queue_is_told_as_such(database: Database) -> None:
     assert set((await depth(database)).values()) == {0}
     assert "held" in await depth(database)
+
+
+async def test_a_broadcast_finds_its_people_by_their_ids(database: Database) -> None:
+    """By an index of their state it would walk everyone who waits, once a chunk."""
+    await seed(database, [{"id": f"c{n}", "email": f"c{n}@example.org"} for n in range(20)], now=1)
+
+    async def choose_a_stretch(at_once: int) -> None:
+        async with database.write() as connection:
+            await choose(
+                database, connection, delivery_id=DELIVERY, account_id=ACCOUNT, by_email=True,
+                now=1, at_once=at_once,
+            )  # fmt: skip
+
+    async def claim() -> None:
+        async with database.write() as connection:
+            found = await turns.claim(
+                database, connection, delivery_id=DELIVERY, token="t", list_id=ACCOUNT, now=2,
+                limit=5,
+            )  # fmt: skip
+        assert len(found) == 5
+
+    async def go_on() -> None:
+        async with database.write() as connection:
+            taken = {"2.0.0": ["c0", "c1"]}
+            await turns.accept(
+                database, connection, delivery_id=DELIVERY, token="t", taken=taken, now=3
+            )
+            await turns.subscribed(database, connection, ["c2", "c3"], ACCOUNT)
+        await touch(database, DELIVERY, now=4)
+
+    async def count() -> None:
+        async with database.read() as connection:
+            assert await tally(connection, DELIVERY) == {"pending": 15, "sending": 3, "accepted": 2}
+
+    first = await hot.plan(database, partial(choose_a_stretch, 10), indexes_only=True)
+    last = await hot.plan(database, partial(choose_a_stretch, 100), indexes_only=True)
+    claimed = await hot.plan(database, claim, indexes_only=True)
+    afterwards = await hot.plan(database, go_on, indexes_only=True)
+    counted = await hot.plan(database, count, indexes_only=True)
+    assert "ix_memberships_state" not in first + last + claimed + afterwards
+    assert claimed.count("ix_recipients_todo") == 1  # who is due
+    assert "ix_recipients_todo" not in afterwards
+    assert re.search("COVERING INDEX ix_recipients_todo|Index Only Scan", counted)
+    assert hot.scanned(claimed + afterwards + counted) == []
