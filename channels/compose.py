@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from channels.outcome import Problem, Severity
-from channels.posts import Message, Part, Post
+from channels.posts import Media, Message, Part, Post
 from channels.sentences import read_more, reroute_note
 from channels.words import Measure, Rewrite, shorten, to_plain
 
@@ -105,6 +105,18 @@ def empty_problem() -> Problem:
         field="body",
         remedy="Write a text, or add a link or a picture.",
     )
+
+
+def undescribed(picture: Media, field: str) -> Iterator[Problem]:
+    """What it costs to leave a picture of a short post without its description."""
+    if picture.is_image and not picture.alt:
+        yield Problem(
+            code="alt-missing",
+            detail="This picture has no description for those who cannot see it.",
+            field=f"{field}.alt",
+            remedy="Describe the picture in a sentence.",
+            severity=Severity.WARNING,
+        )
 
 
 def shortened_problem(limit: int) -> Problem:

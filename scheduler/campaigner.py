@@ -14,7 +14,6 @@ from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock, moment
 from scheduler.content import media_ids
 from scheduler.deliveries import Delivery, State
-from scheduler.desk import may_be_leaving, refuse_if_leaving
 from scheduler.doorbell import Doorbell
 from scheduler.once import once
 from scheduler.placeholders import Frame
@@ -23,6 +22,7 @@ from scheduler.records import Prepared
 from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid, not_found
 from scheduler.roster import Roster
 from scheduler.settings import Settings
+from scheduler.sitting import may_be_leaving, refuse_if_leaving
 from scheduler.store import alerts, campaigns, desk, events, media, posts
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
@@ -155,7 +155,7 @@ class Campaigner:
         await add_posts(connection, cast.posts)
         now: int = cast.row["created_at"]
         data = {"campaign_id": cast.row["id"], "name": cast.row["name"], "posts": len(cast.posts)}
-        await events.append(connection, [campaign_event("campaign.created", now, actor, data)])
+        await events.append(connection, [events.line("campaign.created", now, actor, data)])
         return True
 
     async def ring(self, cast: Cast) -> None:
@@ -193,7 +193,7 @@ class Campaigner:
         values = {"cancelled_at": now, "updated_at": now, "version": campaign["version"] + 1}
         await campaigns.change(connection, campaign["id"], values)
         data = {"campaign_id": campaign["id"], "deliveries": len(ended)}
-        await events.append(connection, [campaign_event("campaign.cancelled", now, actor, data)])
+        await events.append(connection, [events.line("campaign.cancelled", now, actor, data)])
         return ended
 
 
@@ -217,19 +217,6 @@ async def _end(connection: Connection, ended: Sequence[Delivery], now: int, acto
     await events.append(connection, lines)
     for one in ended:
         await alerts.resolve(connection, f"delivery:{one.id}:{State.HELD}", now)
-
-
-def campaign_event(kind: str, now: int, actor: str, data: dict[str, Any]) -> events.Event:
-    """A line of the journal about a whole campaign."""
-    return {
-        "at": now,
-        "kind": kind,
-        "actor": actor,
-        "post_id": None,
-        "delivery_id": None,
-        "account_id": None,
-        "data": data,
-    }
 
 
 def stored_fields(frame: Frame) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from scheduler.journal import Journal
 from scheduler.limits import AccountSign, Sign, gravest
 from scheduler.store.alerts import raise_alert, resolve
 from scheduler.store.db import Connection, Database
-from scheduler.store.events import Event, append
+from scheduler.store.events import Event, append, line
 from scheduler.store.outcomes import Ended, Outcomes, open_outcomes, write_in
 from scheduler.store.roster import apply_signs
 
@@ -241,16 +241,5 @@ def _count(batch: Sequence[Attempted]) -> None:
 
 
 def _sign_line(account_id: str, sign: AccountSign, now: int, worker: str) -> Event:
-    return {
-        "at": now,
-        "kind": f"account.{sign.sign.value}",
-        "actor": f"worker:{worker}",
-        "post_id": None,
-        "delivery_id": None,
-        "account_id": account_id,
-        "data": {
-            "reason": sign.reason,
-            "detail": sign.detail,
-            "paused_until": sign.paused_until,
-        },
-    }
+    data = {"reason": sign.reason, "detail": sign.detail, "paused_until": sign.paused_until}
+    return line(f"account.{sign.sign.value}", now, f"worker:{worker}", data, account_id=account_id)

@@ -13,8 +13,9 @@ from typing import Any
 
 from channels.posts import Action, Kind, Media, Poll, Post, Variant
 from scheduler.clock import moment
-from scheduler.drafts import Words
+from scheduler.drafts import Draft, Words
 from scheduler.refusals import FieldError, Refusal, RefusedError
+from scheduler.when import When
 
 
 def media_path(media_dir: Path, sha256: str) -> Path:
@@ -118,6 +119,19 @@ def _attached(
     if missing:
         raise RefusedError(Refusal.INVALID, "the post names media that were not uploaded", missing)
     return [media[name] for name in ids]
+
+
+def columns_of(draft: Draft, media: Mapping[str, Mapping[str, Any]], when: When) -> dict[str, Any]:
+    """What a draft says, as columns of `posts`; `draft_of` reads them. Error: RefusedError."""
+    return {
+        "kind": draft.kind.value,
+        "title": draft.title,
+        "content": to_content(draft, media),
+        "due_at": when.due_at,
+        "zone": when.zone,
+        "late_policy": draft.late_policy.value,
+        "deadline_at": when.deadline_at,
+    }
 
 
 def draft_of(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,70 +2,42 @@
 
 Each decision holds the rows it is about, checks that they are still where it may be taken, and
 takes their token away: a worker that had armed one sees at its last look that it is not its any
-more. What may already be on its way cannot be called back, and the answer says so.
+more (see `scheduler.sitting`).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from channels.posts import Part
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
-from scheduler.deliveries import Delivery, HoldReason, State
+from scheduler.deliveries import Delivery, State
 from scheduler.doorbell import Doorbell
 from scheduler.gathering import Gatherer
-from scheduler.refusals import RefusedError, conflict, invalid, not_found
+from scheduler.refusals import conflict, invalid, not_found
 from scheduler.roster import Roster
+from scheduler.sitting import (
+    Sitting,
+    in_doubt,
+    leaving,
+    may_be_leaving,
+    nothing_left,
+    post_at,
+    settle_first,
+    sitting,
+)
 from scheduler.store import desk, digests, reroutes
 from scheduler.store.alerts import resolve
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
-from scheduler.store.events import Event, append
+from scheduler.store.events import append, line
 from scheduler.store.faults import ConstraintError
-
-# A commit takes a moment: what is due within it may leave before it is seen.
-COMMIT_TIME = 250_000  # microseconds
 
 _WAITS = frozenset({State.SCHEDULED, State.ARMED, State.HELD})
 # A comment, and what is for those readers alone whom their own channel could not reach.
 _NOT_THE_POST = frozenset({Part.FIRST_COMMENT, Part.STAND_IN})
-_DOUBTFUL = frozenset({State.UNCONFIRMED, State.ACCEPTED})
-
-
-def may_be_leaving(delivery: Delivery, now: int) -> bool:
-    """Whether a request may be under way at `now` (microseconds)."""
-    return delivery.state is State.SENDING or (
-        delivery.state is State.ARMED and delivery.due_at <= now + COMMIT_TIME
-    )
-
-
-def in_doubt(delivery: Delivery) -> bool:
-    """Whether it may have been published without our knowing."""
-    return delivery.state in _DOUBTFUL or delivery.hold_reason is HoldReason.UNCONFIRMED
-
-
-@dataclass(frozen=True, slots=True)
-class Sitting:
-    """A transaction in which deliveries are decided upon. `now`: when it began (microseconds);
-    `taken`: what it takes from the workers, as it was."""
-
-    connection: Connection
-    now: int
-    taken: list[Delivery]
-
-
-@asynccontextmanager
-async def sitting(database: Database, clock: Clock) -> AsyncIterator[Sitting]:
-    """Decide, and look at the clock again right before the commit. Error: RefusedError when that
-    took so long that something may be leaving by now; nothing is changed then."""
-    async with database.write() as connection:
-        held = Sitting(connection, clock.micros(), [])
-        yield held
-        refuse_if_leaving(held.taken, clock.micros())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +75,7 @@ class Desk:
             for delivery in waiting:
                 await self._cancel(held, delivery, actor)
             await desk.update_post(connection, post_id, {"cancelled_at": now, "updated_at": now})
-            await append(connection, [_post_event("post.cancelled", post_id, now, actor)])
+            await append(connection, [line("post.cancelled", now, actor, post_id=post_id)])
 
     async def publish_now(self, post_id: str, actor: str) -> None:
         """Everything that is scheduled for later goes out now."""
@@ -121,7 +93,7 @@ class Desk:
             for delivery in waiting:
                 await self._reschedule(held, delivery)
             await desk.update_post(connection, post_id, {"due_at": now, "updated_at": now})
-            await append(connection, [_post_event("post.hurried", post_id, now, actor)])
+            await append(connection, [line("post.hurried", now, actor, post_id=post_id)])
         await self.doorbell.ring(now)
 
     async def retry(self, delivery_id: str, actor: str) -> None:
@@ -129,7 +101,7 @@ class Desk:
         async with sitting(self.database, self.clock) as held:
             delivery = await self._taken(held, delivery_id, or_failed=True)
             if in_doubt(delivery):
-                raise _settle_first(delivery)
+                raise settle_first(delivery)
             await self._reschedule(held, delivery, fresh=True)
             await self._note(held, "delivery.retried", delivery, actor)
         await self.doorbell.ring(held.now)
@@ -140,7 +112,7 @@ class Desk:
             async with sitting(self.database, self.clock) as held:
                 delivery = await self._taken(held, delivery_id, or_failed=True)
                 if in_doubt(delivery):
-                    raise _settle_first(delivery)
+                    raise settle_first(delivery)
                 if delivery.part in _NOT_THE_POST:
                     raise conflict(
                         "it is no post for everybody: elsewhere all would read what some have read",
@@ -193,12 +165,11 @@ class Desk:
         if delivery.state in _WAITS or (or_failed and delivery.state is State.FAILED):
             return delivery
         if in_doubt(delivery):
-            raise _settle_first(delivery)
+            raise settle_first(delivery)
         raise conflict(f"the delivery is already {delivery.state}", "nothing is left to decide")
 
     async def _of_post(self, connection: Connection, post_id: str) -> list[Delivery]:
-        if await desk.locked_post(connection, post_id) is None:
-            raise not_found("post", post_id)
+        await post_at(connection, post_id)
         return await desk.locked_of_post(connection, post_id)
 
     async def _cancel(self, held: Sitting, delivery: Delivery, actor: str) -> None:
@@ -248,45 +219,3 @@ class Desk:
         await append(held.connection, [event(kind, delivery, held.now, actor, data)])
         for state in (State.HELD, State.FAILED, State.UNCONFIRMED):
             await resolve(held.connection, f"delivery:{delivery.id}:{state.value}", held.now)
-
-
-def refuse_if_leaving(taken: Iterable[Delivery], now: int) -> None:
-    """Deliveries as they were before this transaction took them from their workers. Asked again
-    right before the commit: until then a worker still sees its own token, and would send. A
-    broadcast that has begun is out. Error: RefusedError, nothing changed."""
-    if any(one.state is State.ARMED and may_be_leaving(one, now) for one in taken):
-        raise leaving()
-
-
-def leaving() -> RefusedError:
-    return conflict(
-        "it is being sent at this moment and cannot be called back",
-        "read it again in a few seconds to see what became of it",
-    )
-
-
-def nothing_left(every: list[Delivery], now: int) -> RefusedError:
-    """Why none of a post's deliveries can be decided upon."""
-    if any(may_be_leaving(one, now) for one in every):
-        return leaving()
-    states = ", ".join(sorted({one.state.value for one in every}))
-    return conflict(f"nothing of this post waits any more: {states}", "read its deliveries")
-
-
-def _settle_first(delivery: Delivery) -> RefusedError:
-    return conflict(
-        f"it may have been published already ({delivery.state})",
-        f"look at the page, then settle it: POST /api/v1/deliveries/{delivery.id}/settle",
-    )
-
-
-def _post_event(kind: str, post_id: str, now: int, actor: str) -> Event:
-    return {
-        "at": now,
-        "kind": kind,
-        "actor": actor,
-        "post_id": post_id,
-        "delivery_id": None,
-        "account_id": None,
-        "data": {},
-    }

@@ -20,18 +20,18 @@ from channels.posts import Part
 from scheduler.changes import event, evidence_json
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, State
-from scheduler.desk import in_doubt, leaving, may_be_leaving, sitting
 from scheduler.drafts import NewWords
 from scheduler.gathering import Gatherer
 from scheduler.plan import make_plan, refuse_unfit
-from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, not_found
+from scheduler.refusals import FieldError, Refusal, RefusedError, conflict
 from scheduler.rendering import Renderer
 from scheduler.revise import Reviser, applied
 from scheduler.roster import Member, Roster
+from scheduler.sitting import in_doubt, leaving, may_be_leaving, post_at, settle_first, sitting
 from scheduler.store import desk, digests, posts
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection, Database
-from scheduler.store.events import append
+from scheduler.store.events import append, line
 from scheduler.when import When
 from scheduler.withdraw import verdict
 from scheduler.withdrawal import Fate, Withdrawal
@@ -73,15 +73,7 @@ class Editor:
         that have words of their own for all that was sent."""
         async with sitting(self.database, self.clock) as held:
             connection, now = held.connection, held.now
-            row = await desk.locked_post(connection, post_id)
-            if row is None:
-                raise not_found("post", post_id)
-            if words.version is not None and words.version != row["version"]:
-                raise conflict(
-                    f"the post is at version {row['version']}, not {words.version}",
-                    "read it again and redo the change",
-                    "version",
-                )
+            row = await post_at(connection, post_id, words.version)
             every = await desk.locked_of_post(connection, post_id)
             gathered = await digests.waiting_with(connection, [post_id])
             _refuse_doubt([*every, *gathered], now)
@@ -111,8 +103,7 @@ class Editor:
                 "version": version,
                 "before": before,
             }
-            line = event("post.changed", every[0], now, actor, data)
-            await append(connection, [{**line, "delivery_id": None, "account_id": None}])
+            await append(connection, [line("post.changed", now, actor, data, post_id=post_id)])
         return min((one.due_at for one in waiting), default=now), own
 
     async def _fit(
@@ -192,10 +183,7 @@ def _refuse_doubt(every: Sequence[Delivery], now: int) -> None:
         raise leaving()
     doubtful = next((one for one in every if in_doubt(one)), None)
     if doubtful is not None:
-        raise conflict(
-            f"it may have been published already ({doubtful.state})",
-            f"look at the page, then settle it: POST /api/v1/deliveries/{doubtful.id}/settle",
-        )
+        raise settle_first(doubtful)
 
 
 def _stands(row: Mapping[Any, Any]) -> bool:

@@ -21,7 +21,6 @@ from scheduler.campaign_answers import (
 from scheduler.campaigner import (
     Campaigner,
     add_posts,
-    campaign_event,
     stored_fields,
 )
 from scheduler.campaigns import Effect, Fate, Placed, Row, effects_of, fingerprint, frame_now
@@ -29,7 +28,6 @@ from scheduler.clock import moment
 from scheduler.content import to_post
 from scheduler.corrections import Correction, corrections_of
 from scheduler.deliveries import Delivery, HoldReason, State
-from scheduler.desk import refuse_if_leaving
 from scheduler.gathering import Gatherer
 from scheduler.late import LateRules
 from scheduler.placeholders import Frame
@@ -37,6 +35,7 @@ from scheduler.placement import read_anchor
 from scheduler.records import Prepared
 from scheduler.refusals import FieldError, Refusal, RefusedError, conflict, invalid, not_found
 from scheduler.settings import Settings
+from scheduler.sitting import refuse_if_leaving
 from scheduler.store import alerts, campaigns, desk, digests, events
 from scheduler.store.db import Connection
 from scheduler.storyboard import Move, Shift, Story, StoryPost
@@ -214,8 +213,18 @@ async def _apply(connection: Connection, outlook: Outlook, actor: str) -> None:
         "posts": len(moved),
     }
     lines = [
-        campaign_event("campaign.moved", now, actor, data),
-        *(_post_event(effect, now, actor) for effect in moved if effect.fate is Fate.MOVES),
+        events.line("campaign.moved", now, actor, data),
+        *(
+            events.line(
+                "post.moved",
+                now,
+                actor,
+                {"from": effect.was, "to": effect.due_at},
+                post_id=effect.row["id"],
+            )
+            for effect in moved
+            if effect.fate is Fate.MOVES
+        ),
     ]
     await events.append(connection, lines)
 
@@ -255,18 +264,6 @@ async def _retime(connection: Connection, delivery: Delivery, effect: Effect, no
         return
     await desk.reschedule(connection, delivery.id, due_at=due, deadline_at=deadline, now=now)
     await alerts.resolve(connection, f"delivery:{delivery.id}:{State.HELD}", now)
-
-
-def _post_event(effect: Effect, now: int, actor: str) -> events.Event:
-    return {
-        "at": now,
-        "kind": "post.moved",
-        "actor": actor,
-        "post_id": effect.row["id"],
-        "delivery_id": None,
-        "account_id": None,
-        "data": {"from": effect.was, "to": effect.due_at},
-    }
 
 
 def _corrections(outlook: Outlook, kit: Kit) -> list[Prepared]:

@@ -18,7 +18,7 @@ from channels.posts import Post
 from scheduler import tracing
 from scheduler.answers import AcceptedAnswer
 from scheduler.clock import Clock
-from scheduler.content import media_ids, to_content, to_post
+from scheduler.content import columns_of, media_ids, to_post
 from scheduler.doorbell import Doorbell
 from scheduler.drafts import Draft
 from scheduler.plan import Plan, choose, make_plan, names_accounts, refuse_unfit
@@ -208,13 +208,7 @@ class Intake:
         when = decide_when(draft, now, self._settings, late_ok=late_ok)
         row = {
             "id": str(uuid_utils.uuid7()),
-            "kind": draft.kind.value,
-            "title": draft.title,
-            "content": to_content(draft, uploads),
-            "due_at": when.due_at,
-            "zone": when.zone,
-            "late_policy": draft.late_policy.value,
-            "deadline_at": when.deadline_at,
+            **columns_of(draft, uploads, when),
             "campaign_id": None,
             "version": 1,
             "cancelled_at": None,

@@ -27,7 +27,7 @@ from scheduler.store import receipts as store
 from scheduler.store.alerts import resolve
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
-from scheduler.store.events import append
+from scheduler.store.events import append, note_account
 from scheduler.store.recipients import suppress
 
 log = structlog.get_logger()
@@ -182,20 +182,10 @@ class Taker:
         now: int,
         data: dict[str, Any] | None = None,
     ) -> None:
-        await append(
-            connection,
-            [
-                {
-                    "at": now,
-                    "kind": kind,
-                    "actor": _actor(member),
-                    "post_id": None,
-                    "delivery_id": None,
-                    "account_id": member.id,
-                    "data": data or {"remote_id": receipt.remote_id},
-                }
-            ],
-        )
+        await note_account(
+            connection, kind, member.id, actor=_actor(member), now=now,
+            data=data or {"remote_id": receipt.remote_id},
+        )  # fmt: skip
 
 
 def _actor(member: Member) -> str:

@@ -53,15 +53,10 @@ def prepared(row: Row, plan: Plan, trace: str | None = None) -> Prepared:
         for leg, planned in zip(legs, plan.deliveries, strict=True)
     ]
     answer: AcceptedAnswer = {**post_answer(row, shown), "problems": problems_of(plan)}
-    event: events.Event = {
-        "at": row["created_at"],
-        "kind": "post.accepted",
-        "actor": row["created_by"],
-        "post_id": row["id"],
-        "delivery_id": None,
-        "account_id": None,
-        "data": {"title": row["title"], "deliveries": len(legs), "due_at": row["due_at"]},
-    }
+    data = {"title": row["title"], "deliveries": len(legs), "due_at": row["due_at"]}
+    event = events.line(
+        "post.accepted", row["created_at"], row["created_by"], data, post_id=row["id"]
+    )
     return Prepared(post=row, deliveries=legs, event=event, answer=answer)
 
 

@@ -14,17 +14,17 @@ from typing import Any
 import structlog
 import uuid_utils
 
-from scheduler.campaigner import Campaigner, campaign_event
+from scheduler.campaigner import Campaigner
 from scheduler.clock import moment
-from scheduler.desk import refuse_if_leaving
 from scheduler.once import once
 from scheduler.placement import Anchor, local_of, read_anchor
 from scheduler.recurrence import RecurrenceDraft, is_exception, read_rule
 from scheduler.recurrence_answers import RecurrenceAnswer, coming_times, recurrence_answer, rule_of
 from scheduler.refusals import RefusedError, conflict, invalid, not_found
+from scheduler.sitting import refuse_if_leaving
 from scheduler.store import alerts, recurrences
 from scheduler.store.db import Connection
-from scheduler.store.events import append
+from scheduler.store.events import append, line
 from scheduler.store.tokens import Caller
 from scheduler.storyboard import Story
 from scheduler.storyline import Beat, beats_of, frame_for, posts_of
@@ -94,10 +94,8 @@ class Recurring:
                 if first:
                     await recurrences.add(connection, row)
                     data = {"recurrence_id": row["id"], "name": row["name"], "rule": row["rule"]}
-                    line = campaign_event(
-                        "recurrence.created", row["created_at"], caller.actor, data
-                    )
-                    await append(connection, [line])
+                    created = line("recurrence.created", row["created_at"], caller.actor, data)
+                    await append(connection, [created])
             if first:
                 await self.plan_ahead(row["id"])
                 return Made(answer)
@@ -211,8 +209,8 @@ class Recurring:
             kind=f"recurrence.{what}", severity="warning", data=data, now=now,
         )  # fmt: skip
         if what == "missed":
-            line = campaign_event("recurrence.missed", now, row["created_by"], data)
-            await append(connection, [line])
+            missed = line("recurrence.missed", now, row["created_by"], data)
+            await append(connection, [missed])
 
     async def skip(self, recurrence_id: str, occurrence: str, actor: str) -> None:
         """Except a day or a time; what is planned for it is cancelled. Error: RefusedError."""
@@ -228,7 +226,7 @@ class Recurring:
                 if is_exception(datetime.fromisoformat(one["occurrence"]), [occurrence])
             ]
             data = {"recurrence_id": recurrence_id, "occurrence": occurrence}
-            await append(connection, [campaign_event("recurrence.skipped", now, actor, data)])
+            await append(connection, [line("recurrence.skipped", now, actor, data)])
             await self._cancel(connection, planned, actor)
 
     async def end(self, recurrence_id: str, actor: str, *, keep_planned: bool) -> None:
@@ -241,7 +239,7 @@ class Recurring:
             await recurrences.change(connection, recurrence_id, values)
             await alerts.resolve(connection, f"recurrence:{recurrence_id}:refused", now)
             data = {"recurrence_id": recurrence_id}
-            await append(connection, [campaign_event("recurrence.ended", now, actor, data)])
+            await append(connection, [line("recurrence.ended", now, actor, data)])
             if not keep_planned:
                 planned = await recurrences.campaigns_of(connection, recurrence_id)
                 await self._cancel(connection, planned, actor)

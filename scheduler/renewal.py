@@ -23,7 +23,7 @@ from scheduler.roster import Member, Roster
 from scheduler.store import accounts as store
 from scheduler.store.alerts import raise_alert, resolve
 from scheduler.store.db import Connection, Database
-from scheduler.store.events import append
+from scheduler.store.events import note_account
 from scheduler.vault import Vault
 
 log = structlog.get_logger()
@@ -136,17 +136,6 @@ class Renewer:
     async def _note(
         self, connection: Connection, kind: str, member: Member, now: int, changed: list[str]
     ) -> None:
-        await append(
-            connection,
-            [
-                {
-                    "at": now,
-                    "kind": kind,
-                    "actor": self.actor,
-                    "post_id": None,
-                    "delivery_id": None,
-                    "account_id": member.id,
-                    "data": {"changed": changed},
-                }
-            ],
+        await note_account(
+            connection, kind, member.id, actor=self.actor, now=now, data={"changed": changed}
         )

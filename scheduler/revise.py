@@ -17,22 +17,22 @@ from scheduler.answers import ProblemAnswer
 from scheduler.campaigns import frame_now, unplaced
 from scheduler.changes import Change, columns
 from scheduler.clock import Clock, micros, moment
-from scheduler.content import draft_of, media_ids, to_content, to_post
+from scheduler.content import columns_of, draft_of, media_ids, to_post
 from scheduler.deliveries import Delivery, HoldReason, State
-from scheduler.desk import leaving, may_be_leaving, nothing_left, sitting
 from scheduler.doorbell import Doorbell
 from scheduler.drafts import Draft, Revision
 from scheduler.gathering import Gatherer
 from scheduler.placeholders import fill
 from scheduler.plan import Plan, make_plan, refuse_unfit
 from scheduler.records import problems_of
-from scheduler.refusals import conflict, invalid, not_found
+from scheduler.refusals import invalid
 from scheduler.roster import Member, Roster
 from scheduler.settings import Settings
+from scheduler.sitting import leaving, may_be_leaving, nothing_left, post_at, sitting
 from scheduler.store import campaigns, desk, digests, media, posts
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
-from scheduler.store.events import Event, append
+from scheduler.store.events import append, line
 from scheduler.storyline import refuse_unknown
 from scheduler.when import When, deadline_of, decide_when, takes_lateness
 
@@ -54,15 +54,7 @@ class Reviser:
         members = await self.roster.everyone()
         async with sitting(self.database, self.clock) as held:
             connection, now = held.connection, held.now
-            row = await desk.locked_post(connection, post_id)
-            if row is None:
-                raise not_found("post", post_id)
-            if revision.version is not None and revision.version != row["version"]:
-                raise conflict(
-                    f"the post is at version {row['version']}, not {revision.version}",
-                    "read it again and redo the change",
-                    "version",
-                )
+            row = await post_at(connection, post_id, revision.version)
             every = await desk.locked_of_post(connection, post_id)
             gathered = await digests.waiting_with(connection, [post_id])
             waiting = _waiting([*every, *gathered], now)
@@ -83,7 +75,8 @@ class Reviser:
             for delivery in waiting:
                 await self._follow(connection, delivery, when, row["due_at"], now)
             await self._follow_comments(connection, waiting, plan, when, now)
-            await append(connection, [_event(post_id, revision, row["version"] + 1, now, actor)])
+            data = {"fields": sorted(revision.changed), "version": row["version"] + 1}
+            await append(connection, [line("post.changed", now, actor, data, post_id=post_id)])
         await self.doorbell.ring(when.due_at)
         return problems_of(plan)
 
@@ -93,15 +86,7 @@ class Reviser:
         """The post's row with what the draft says."""
         ids = media_ids(draft)
         uploads = await media.described(connection, ids) if ids else {}
-        return row | {
-            "kind": draft.kind.value,
-            "title": draft.title,
-            "content": to_content(draft, uploads),
-            "due_at": when.due_at,
-            "zone": when.zone,
-            "late_policy": draft.late_policy.value,
-            "deadline_at": when.deadline_at,
-        }
+        return row | columns_of(draft, uploads, when)
 
     async def read(self, connection: Connection, row: Mapping[str, Any], now: int) -> Post:
         """The post as channels see it, its campaign's placeholders filled."""
@@ -223,15 +208,3 @@ def _when(
             else micros(deadline)
         )
     return When(due_at, deadline_at, zone)
-
-
-def _event(post_id: str, revision: Revision, version: int, now: int, actor: str) -> Event:
-    return {
-        "at": now,
-        "kind": "post.changed",
-        "actor": actor,
-        "post_id": post_id,
-        "delivery_id": None,
-        "account_id": None,
-        "data": {"fields": sorted(revision.changed), "version": version},
-    }

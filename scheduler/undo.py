@@ -8,13 +8,13 @@ from channels.posts import Part
 from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, State
-from scheduler.desk import Sitting, may_be_leaving, sitting
 from scheduler.doorbell import Doorbell
 from scheduler.gathering import Gatherer
 from scheduler.refusals import RefusedError, conflict, not_found
 from scheduler.reroute import HOUR
 from scheduler.roads import BROKEN, takes_more
 from scheduler.roster import Member, Roster
+from scheduler.sitting import Sitting, may_be_leaving, sitting
 from scheduler.store import desk, digests, reroutes
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database

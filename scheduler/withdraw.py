@@ -32,9 +32,10 @@ from scheduler.attempt import detail_of
 from scheduler.changes import event, evidence_json
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
-from scheduler.desk import Desk, in_doubt, may_be_leaving
+from scheduler.desk import Desk
 from scheduler.refusals import FieldError, Refusal, RefusedError, not_found
 from scheduler.roster import Member, Roster
+from scheduler.sitting import in_doubt, may_be_leaving
 from scheduler.store import posts, withdrawals
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Database

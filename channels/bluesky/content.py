@@ -7,8 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from channels.compose import compose, empty_problem, hashtags, message_of, shortened_problem
-from channels.outcome import Problem, Severity
+from channels.compose import (
+    compose,
+    empty_problem,
+    hashtags,
+    message_of,
+    shortened_problem,
+    undescribed,
+)
+from channels.outcome import Problem
 from channels.posts import Message, Part, Post
 from channels.words import byte_length, campaign_rewrite, grapheme_length, shorten, to_plain
 
@@ -129,14 +136,7 @@ def problems(message: Message) -> Iterator[Problem]:
             yield _problem("image-type", field, f"{picture.content_type} is not taken here.")
         if (picture.size or 0) > IMAGE_MAX_BYTES:
             yield _problem("image-too-large", field, "Bluesky takes pictures of 2 MB at most.")
-        if picture.is_image and not picture.alt:
-            yield Problem(
-                code="alt-missing",
-                detail="This picture has no description for those who cannot see it.",
-                field=f"{field}.alt",
-                remedy="Describe the picture in a sentence.",
-                severity=Severity.WARNING,
-            )
+        yield from undescribed(picture, field)
 
 
 def _problem(code: str, field: str, detail: str) -> Problem:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from channels.compose import compose, empty_problem, hashtags, message_of, shortened_problem
+from channels.compose import (
+    compose,
+    empty_problem,
+    hashtags,
+    message_of,
+    shortened_problem,
+    undescribed,
+)
 from channels.linkedin import little_text
 from channels.outcome import Problem, Severity
 from channels.posts import Media, Message, Part, Post
@@ -141,14 +148,7 @@ def _media_problems(media: Sequence[Media]) -> Iterator[Problem]:
                 field=f"{field}.alt",
                 remedy="Shorten the description.",
             )
-        if picture.is_image and not picture.alt:
-            yield Problem(
-                code="alt-missing",
-                detail="This picture has no description for those who cannot see it.",
-                field=f"{field}.alt",
-                remedy="Describe the picture in a sentence.",
-                severity=Severity.WARNING,
-            )
+        yield from undescribed(picture, field)
 
 
 def _poll_problems(poll: Mapping[str, Any], media: Sequence[Media]) -> Iterator[Problem]:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from channels.compose import compose, empty_problem
-from channels.outcome import Problem, Severity
+from channels.compose import compose, empty_problem, undescribed
+from channels.outcome import Problem
 from channels.posts import Message, Part, Post
 from channels.sentences import reroute_note
 from channels.words import campaign_rewrite, slugify, to_html
@@ -101,14 +101,7 @@ def problems(message: Message) -> Iterator[Problem]:
                 field=f"media[{place}]",
                 remedy="Use a JPEG, PNG, GIF or WebP picture.",
             )
-        if media.is_image and not media.alt:
-            yield Problem(
-                code="alt-missing",
-                detail="This picture has no description for those who cannot see it.",
-                field=f"media[{place}].alt",
-                remedy="Describe the picture in a sentence.",
-                severity=Severity.WARNING,
-            )
+        yield from undescribed(media, f"media[{place}]")
     unreachable = unreachable_media(message)
     if unreachable is not None:
         yield unreachable

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from rich.text import Text
-
 from scheduler.cli.client import Api
 from scheduler.cli.demo_journal import Telling
-from scheduler.cli.demo_ledger import Cast, Judge, Told
+from scheduler.cli.demo_ledger import Cast, Told
 from scheduler.cli.demo_patience import Patience
 from scheduler.cli.demo_practice import Practice
+from scheduler.cli.demo_verdict import Verdict
 from scheduler.cli.demo_week import BACK, DAYS, GONE, PHONES_ONLY, WEEK, Line
 from scheduler.cli.exits import CommandError, Exit
-from scheduler.cli.output import console
+from scheduler.cli.output import say
 
 _LOOK_EVERY = 0.2
 _END_WITHIN = 120.0
@@ -27,7 +25,6 @@ _FIRST_POST_IN = 2.0
 _NOTE = "Our page cannot be reached at the moment: find us here."
 # A held post has somebody who is told; it waits for a decision, not for the demo.
 _ENDED = {"delivered", "rerouted", "failed", "cancelled", "held"}
-_OF_POSTS = {"delivery.held", "delivery.rerouted", "delivery.failed"}
 
 
 class Story:
@@ -57,7 +54,8 @@ class Story:
         finally:
             await self._ask(lambda: self._practice.mend(self._cast.adapter))
             await self._ask(lambda: self._restore(before))
-        return await self._judged()
+        verdict = Verdict(self._api, self._practice, self._cast, self._patience, self._began)
+        return await verdict.told(self._told)
 
     # --- before ----------------------------------------------------------------------------------
 
@@ -102,8 +100,8 @@ class Story:
             accepted = await self._ask(partial(self._api.post, "/posts", draft, headers=key))
             self._told[accepted["id"]] = told
         channels = ", ".join(self._cast[role]["channel"] for role in self._cast.roles)
-        _say(f"\nA week of {len(WEEK)} posts is queued on five channels: {channels}.", "bold")
-        _say(
+        say(f"\nA week of {len(WEEK)} posts is queued on five channels: {channels}.", "bold")
+        say(
             f"A day of this week lasts {self._day:g} s, and its digest leaves at 18:00. All else is"
             f" as always;\nonly the second look at a lost page comes after 2 s instead of 15"
             " minutes.\n"
@@ -127,14 +125,14 @@ class Story:
             (BACK, self._back),
         )
         for number, name in enumerate(DAYS):
-            _say(name, "bold")
+            say(name, "bold")
             for (day, hour), turn in turns:
                 if day == number:
                     await self._watch(self._moment(day, hour))
                     await turn()
             await self._watch(self._moment(number + 1, 0))
             words = self._seen.day_in_words()
-            _say(f"   published  {words or 'nothing'}", "green" if words else "")
+            say(f"   published  {words or 'nothing'}", "green" if words else "")
 
     async def _phones_only(self) -> None:
         await self._patience.break_("phone-only")
@@ -190,7 +188,7 @@ class Story:
         await self._read_some()
         self._seen.vanished = True
         self._line("a second look agrees. Plan B moves its whole queue:", "cyan")
-        _say(f"          {self._seen.move_in_words()}")
+        say(f"          {self._seen.move_in_words()}")
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -239,50 +237,6 @@ class Story:
         found: Mapping[str, Any] = await self._ask(lambda: self._api.get(f"/posts/{post_id}"))
         return found
 
-    async def _judged(self) -> bool:
-        posts = list(self._told.values())
-        judge = Judge(self._practice, self._cast, self._api.place.url)
-        verdict = await self._ask(lambda: judge.judge(posts, lenient=self._patience.interrupted))
-        alerts = await self._alerts()
-        told_once = alerts["account.vanished"] == 1 and not any(alerts[one] for one in _OF_POSTS)
-        well: bool = verdict.agrees and (told_once or self._patience.interrupted)
-        _say("\nThe ledgers, read by each reader", "bold")
-        for channel, words in verdict.lines:
-            _say(f"   {channel:<11} {words}")
-        for wrong in verdict.wrong:
-            _say(f"   {wrong}", "red")
-        many = "one alert" if told_once else f"{sum(alerts.values())} alerts"
-        _say(
-            f"   {many} for the lost page and its whole queue; {verdict.lost} lost,"
-            f" {verdict.doubled} doubled, {verdict.replayed} replayed.",
-            "bold green" if well else "bold red",
-        )
-        self._point(posts)
-        return well
-
-    async def _alerts(self) -> Counter[str]:
-        """Of the page and the story's posts, by kind."""
-        page = self._cast["page"]["id"]
-        found = await self._ask(lambda: self._api.get("/alerts", all=True, limit=500))
-        return Counter(
-            alert["kind"]
-            for alert in found["alerts"]
-            if datetime.fromisoformat(alert["created_at"]) >= self._began
-            and (
-                alert["data"].get("account_id") == page
-                or alert["data"].get("post_id") in self._told
-            )
-        )
-
-    def _point(self, posts: Sequence[Told]) -> None:
-        place = self._api.place
-        held = sum(one["state"] == "held" for told in posts for one in told.deliveries)
-        _say("\nTo look at", "bold")
-        _say(f"   {place.url}/  the week; {held} promotional posts wait for your word")
-        _say(f"   {place.url}/blog  the blog")
-        _say(f"   {place.practice_url}/newsletter/  the mails and digests, as readers got them")
-        _say(f"   token for the pages: {place.token}")
-
     # --- small things ----------------------------------------------------------------------------
 
     def _moment(self, day: int, hour: float) -> datetime:
@@ -293,7 +247,7 @@ class Story:
         """With the story's own time."""
         passed = (datetime.now(UTC).timestamp() - self._start) / self._day
         hours, minutes = divmod(int(max(passed, 0.0) % 1 * 24 * 60), 60)
-        _say(f"   {hours:02}:{minutes:02}  {text}", style)
+        say(f"   {hours:02}:{minutes:02}  {text}", style)
 
 
 def _waits(delivery: Mapping[str, Any]) -> bool:
@@ -306,7 +260,3 @@ def _body_of(route: Mapping[str, Any]) -> dict[str, Any]:
     """A route as the API takes it."""
     of_the_answer = {"account_id", "account", "channel", "default", "warnings"}
     return {name: value for name, value in route.items() if name not in of_the_answer}
-
-
-def _say(text: str, style: str = "") -> None:
-    console().print(Text(text, style=style), soft_wrap=True)

@@ -35,6 +35,11 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=width, emoji=False, highlight=False, soft_wrap=soft)
 
 
+def say(text: str, style: str = "") -> None:
+    """A line of a story, in one style."""
+    console().print(Text(text, style=style), soft_wrap=True)
+
+
 def counted(number: int, what: str) -> str:
     """`1 post`, `2 posts`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -34,6 +34,27 @@ STALE = "delivery.stale"
 inserts = Inserts(events, COLUMNS)
 
 
+def line(
+    kind: str,
+    at: int,
+    actor: str,
+    data: dict[str, Any] | None = None,
+    *,
+    post_id: str | None = None,
+    account_id: str | None = None,
+) -> Event:
+    """A line of the journal that is about no single delivery (see `scheduler.changes.event`)."""
+    return {
+        "at": at,
+        "kind": kind,
+        "actor": actor,
+        "post_id": post_id,
+        "delivery_id": None,
+        "account_id": account_id,
+        "data": data or {},
+    }
+
+
 async def append(connection: AsyncConnection, rows: Sequence[Event]) -> None:
     """Add to the journal, in the transaction of what happened."""
     await inserts(connection, columns_of(rows, COLUMNS))
@@ -49,16 +70,7 @@ async def note_account(
     data: dict[str, Any] | None = None,
 ) -> None:
     """Note what was done to an account, no post being concerned."""
-    event: Event = {
-        "at": now,
-        "kind": kind,
-        "actor": actor,
-        "post_id": None,
-        "delivery_id": None,
-        "account_id": account_id,
-        "data": data or {},
-    }
-    await append(connection, [event])
+    await append(connection, [line(kind, now, actor, data, account_id=account_id)])
 
 
 async def after(database: Database, seq: int, *, limit: int = 500) -> Sequence[RowMapping]:

@@ -16,7 +16,7 @@ from scheduler.plan import BY_HAND
 from scheduler.store.absences import tell_return
 from scheduler.store.alerts import open_data, raise_alert, resolve
 from scheduler.store.db import Connection, Database
-from scheduler.store.events import Event, append
+from scheduler.store.events import Event, append, line
 from scheduler.store.tables import accounts, deliveries
 
 # Pauses that a probe may end, by reason. A block for policy is not among them: pages under one
@@ -188,21 +188,14 @@ def _line(
 ) -> Event:
     """What was asked and what was answered, for the journal."""
     evidence = {k: v for k, v in asdict(health.evidence).items() if v not in ("", None)}
-    return {
-        "at": now,
-        "kind": f"account.{verdict.value}",
-        "actor": actor,
-        "post_id": None,
-        "delivery_id": None,
-        "account_id": account_id,
-        "data": {
-            "status": health.status.value,
-            "reason": "" if health.reason is None else health.reason.value,
-            "detail": health.detail,
-            "evidence": evidence,
-            "visits": [dict(one) for one in visits],
-        },
+    data = {
+        "status": health.status.value,
+        "reason": "" if health.reason is None else health.reason.value,
+        "detail": health.detail,
+        "evidence": evidence,
+        "visits": [dict(one) for one in visits],
     }
+    return line(f"account.{verdict.value}", now, actor, data, account_id=account_id)
 
 
 async def go_on(connection: Connection, account_id: str, now: int, *, well: bool = True) -> None:

@@ -12,11 +12,11 @@ from scheduler.alert_words import ENGLISH, FRENCH
 from scheduler.care import scales_of
 from scheduler.clock import moment
 from scheduler.deliveries import State
-from scheduler.desk import in_doubt, may_be_leaving
 from scheduler.refusals import not_found
 from scheduler.roads import BROKEN
 from scheduler.routing import route_warnings
 from scheduler.services import Services
+from scheduler.sitting import in_doubt, may_be_leaving
 from scheduler.store import accounts, drills, events, notices, posts, reroutes, routes
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection

@@ -16,7 +16,7 @@ from scheduler.refusals import Refusal, RefusedError, conflict, not_found
 from scheduler.roster import Member
 from scheduler.services import Services
 from scheduler.store import accounts
-from scheduler.store.events import append
+from scheduler.store.events import note_account
 from scheduler.store.tokens import Scope
 from scheduler.web.api.shapes import ById, Query
 from scheduler.web.endpoint import Call, Endpoints
@@ -106,20 +106,11 @@ async def sign(call: Call, path: ById, body: KeyDraft) -> KeyAnswer:
                 settings=settings, now=now,
             ):  # fmt: skip
                 raise conflict("the account was changed meanwhile", "ask again")
-            await append(
-                connection,
-                [
-                    {
-                        "at": now,
-                        "kind": "account.signing" if step.active else "account.key-made",
-                        "actor": call.caller.actor,
-                        "post_id": None,
-                        "delivery_id": None,
-                        "account_id": member.id,
-                        "data": {"name": step.record.name},
-                    }
-                ],
-            )
+            kind = "account.signing" if step.active else "account.key-made"
+            await note_account(
+                connection, kind, member.id, actor=call.caller.actor, now=now,
+                data={"name": step.record.name},
+            )  # fmt: skip
     return {"record": cast("RecordAnswer", asdict(step.record)), "active": step.active}
 
 
