@@ -26,6 +26,7 @@ from scheduler.sitting import may_be_leaving, refuse_if_leaving
 from scheduler.store import alerts, campaigns, desk, events, media, posts
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
+from scheduler.store.faults import ArchivedError
 from scheduler.store.tokens import Caller
 from scheduler.storyboard import CampaignDraft, Story, StoryPost
 from scheduler.storyline import Beat, Kit, beats_of, frame_for, posts_of, prepare
@@ -198,12 +199,12 @@ class Campaigner:
 
 
 async def add_posts(connection: Connection, found: Sequence[Prepared]) -> None:
-    """Store prepared posts with their deliveries."""
-    await posts.add(
-        connection,
-        [one.post for one in found],
-        [leg for one in found for leg in one.deliveries],
-    )
+    """Store prepared posts with their deliveries. Error: RefusedError."""
+    legs = [leg for one in found for leg in one.deliveries]
+    try:
+        await posts.add(connection, [one.post for one in found], legs)
+    except ArchivedError as error:
+        raise conflict(f"{error} was archived at this moment", "ask again") from error
     await events.append(connection, [one.event for one in found])
 
 

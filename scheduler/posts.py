@@ -29,6 +29,7 @@ from scheduler.roster import Member, Roster
 from scheduler.settings import Settings
 from scheduler.store import events, idempotency, media, posts
 from scheduler.store.db import Database
+from scheduler.store.faults import ArchivedError
 from scheduler.store.tokens import Caller
 from scheduler.when import decide_when, takes_lateness
 
@@ -140,6 +141,20 @@ class Intake:
     async def _take(self, batch: Sequence[_Asked]) -> None:
         batch = await self._answer_known(batch)
         uploads = await self._media(asked.draft for asked in batch)
+        while batch:
+            prepared = await self._planned(batch, uploads)
+            try:
+                await self._store(prepared)
+            except ArchivedError as error:  # it was there when the roster was read
+                log.info("posts.planned_again", archived=str(error))
+                batch = [asked for asked, _ in prepared]
+            else:
+                return
+
+    async def _planned(
+        self, batch: Sequence[_Asked], uploads: Mapping[str, Row]
+    ) -> list[tuple[_Asked, Prepared]]:
+        """Those of them that can be stored; the others are refused."""
         members = await self._roster.everyone()
         prepared: list[tuple[_Asked, Prepared]] = []
         for index, asked in enumerate(batch, 1):
@@ -149,8 +164,7 @@ class Intake:
                 _fail(asked, refusal)
             if index % AT_ONCE == 0:  # planning only computes: let other requests in between
                 await asyncio.sleep(0)
-        if prepared:
-            await self._store(prepared)
+        return prepared
 
     async def _answer_known(self, batch: Sequence[_Asked]) -> list[_Asked]:
         """Answer the requests whose key was used before; the others."""
@@ -165,6 +179,9 @@ class Intake:
         return [asked for asked in batch if asked.slot not in given]
 
     async def _store(self, prepared: Sequence[tuple[_Asked, Prepared]]) -> None:
+        """Error: ArchivedError, nothing stored."""
+        if not prepared:
+            return
         now = self._clock.micros()
         kept = [_answer_row(asked, item, now) for asked, item in prepared if asked.key is not None]
         async with self._database.write() as connection:

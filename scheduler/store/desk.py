@@ -81,8 +81,9 @@ async def hand_back(connection: Connection, delivery_id: str, *, now: int) -> No
 
 
 async def is_connected(connection: Connection, account_id: str) -> bool:
-    """Whether this account exists and is not archived."""
+    """Whether this account exists and is not archived, nor will be before the transaction ends."""
     statement = select(accounts.c.id).where(
         accounts.c.id == account_id, accounts.c.archived_at.is_(None)
     )
-    return (await connection.execute(statement)).first() is not None
+    held = statement.with_for_update(read=True, key_share=True)
+    return (await connection.execute(held)).first() is not None

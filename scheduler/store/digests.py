@@ -14,6 +14,7 @@ from scheduler.deliveries import Delivery, LatePolicy, State
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection
 from scheduler.store.plan_b_tables import digest_items, digests
+from scheduler.store.posts import refuse_archived
 from scheduler.store.tables import accounts, deliveries, posts
 
 DIGEST = "digest"
@@ -55,7 +56,7 @@ async def at_slot(connection: Connection, account_id: str, kind: str, slot: int)
 
 
 async def create(connection: Connection, new: NewDigest, now: int) -> tuple[str, str]:
-    """Store it; ids of its post and its delivery."""
+    """Store it; ids of its post and its delivery. Error: ArchivedError."""
     post_id, delivery_id = str(uuid_utils.uuid7()), str(uuid_utils.uuid7())
     await connection.execute(
         insert(posts).values(
@@ -88,6 +89,7 @@ async def create(connection: Connection, new: NewDigest, now: int) -> tuple[str,
             updated_at=now,
         )
     )
+    await refuse_archived(connection, [new.account_id])
     await connection.execute(
         insert(digests).values(
             delivery_id=delivery_id,

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError as StoreError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 # The errors that floors above may catch, and what they may ask of any.
-__all__ = ["ConstraintError", "StoreError", "away", "explain", "full"]
+__all__ = ["ArchivedError", "ConstraintError", "StoreError", "away", "explain", "full"]
 
 # PostgreSQL's classes: connection, resources, an operator's intervention, the system's own errors.
 _AWAY = ("08", "53", "57", "58")
@@ -24,6 +24,10 @@ _DISK_FULL = "53100"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SQLITE_FULL = "SQLITE_FULL"
 _SQLITE_WRONG = "SQLITE_ERROR"  # a wrong statement, or a schema that is not this release's
+
+
+class ArchivedError(Exception):
+    """An account was archived before a delivery could be added to it: plan again without it."""
 
 
 def explain(error: BaseException) -> str | None:

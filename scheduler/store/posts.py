@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.deliveries import State
 from scheduler.store import history
+from scheduler.store.faults import ArchivedError
 from scheduler.store.states import indexed
 from scheduler.store.tables import accounts, attempts, deliveries, posts
 
@@ -36,13 +37,26 @@ _WITH_ACCOUNT = select(
 
 
 async def add(connection: AsyncConnection, rows: Sequence[Row], legs: Sequence[Row]) -> None:
-    """Store posts (`rows`) and their deliveries (`legs`), full rows both."""
+    """Store posts (`rows`) and their deliveries (`legs`), full rows both. Error: ArchivedError."""
     await connection.execute(insert(posts), list(rows))
     await add_deliveries(connection, legs)
 
 
 async def add_deliveries(connection: AsyncConnection, legs: Sequence[Row]) -> None:
+    """Error: ArchivedError."""
     await connection.execute(insert(deliveries), list(legs))
+    await refuse_archived(connection, {leg["account_id"] for leg in legs})
+
+
+async def refuse_archived(connection: AsyncConnection, account_ids: Collection[str]) -> None:
+    """Ask once their deliveries are added: from then on their foreign keys hold the accounts, and
+    whoever archives one waits, and counts them. Error: ArchivedError."""
+    gone = select(accounts.c.name).where(
+        accounts.c.id.in_(account_ids), accounts.c.archived_at.is_not(None)
+    )
+    name = (await connection.execute(gone)).scalars().first()
+    if name is not None:
+        raise ArchivedError(name)
 
 
 async def get(connection: AsyncConnection, post_id: str) -> RowMapping | None:

@@ -15,6 +15,7 @@ from scheduler.store.absences import waits_for_its_page
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection, Database
 from scheduler.store.plan_b_tables import digest_items, digests
+from scheduler.store.posts import refuse_archived
 from scheduler.store.routes import effective, own_sites, stored
 from scheduler.store.tables import deliveries, posts
 
@@ -83,7 +84,7 @@ async def add_child(
     trace: str | None = None,
 ) -> str:
     """A scheduled delivery of the same post on another account, not before `due_at`; its id.
-    `trace`: of what made it, if that is traced."""
+    `trace`: of what made it, if that is traced. Error: ArchivedError."""
     child_id = str(uuid_utils.uuid7())
     due_at = max(now, parent.due_at, due_at)
     deadline = parent.deadline_at if (parent.deadline_at or 0) > now else None
@@ -105,6 +106,7 @@ async def add_child(
             updated_at=now,
         )
     )
+    await refuse_archived(connection, [account_id])
     return child_id
 
 
