@@ -88,18 +88,20 @@ class Reconciler:
             members = await self.renderer.roster.members({account for _, account in due})
             channels = {id_: member.channel.name for id_, member in members.items()}
             chosen, passed = self._places.choose(due, channels)
-            await self._claim(chosen, channels, now)
+            elsewhere = await self._claim(chosen, channels, now)
             waiting = waiting or bool(passed)
-            without.update(passed)
+            without.update(passed, elsewhere)  # each page claims some or passes accounts over
             if len(due) < PAGE:
                 break
         return waiting
 
     async def _claim(
         self, chosen: Sequence[tuple[str, str]], channels: Mapping[str, str], now: int
-    ) -> None:
-        """Claim these and begin; the places of those that another worker had go back."""
+    ) -> set[str]:
+        """Claim these and begin; the places of those that another worker had go back. Accounts of
+        those: they may be locked, and due to whoever reads, until that worker commits."""
         claimed: dict[str, Delivery] = {}
+        elsewhere: set[str] = set()
         try:
             if chosen:
                 found = await looks.claim_looks(
@@ -118,6 +120,8 @@ class Reconciler:
                     self._start(claimed[delivery_id], place)
                 else:
                     self._places.leave(*place)
+                    elsewhere.add(account)
+        return elsewhere
 
     def _start(self, delivery: Delivery, place: tuple[str, str]) -> None:
         def over(task: asyncio.Task[None]) -> None:
