@@ -18,7 +18,8 @@ class ReceiptKind(StrEnum):
     platform repeats what we sent. `DELIVERED`, `READ`: everything up to `at` arrived, was seen.
     `REFUSED`: the person wants no more messages. `CHANGED`, `REMOVED`: something published on
     the page was edited, or taken down (by anyone). `FAILED`: a mail to this address could not be
-    delivered, for good. `COMPLAINED`: the person called a mail spam.
+    delivered, for good. `ARRIVED`: the reader's own server took one. `COMPLAINED`: the person
+    called a mail spam.
     """
 
     MESSAGE = "message"
@@ -30,6 +31,7 @@ class ReceiptKind(StrEnum):
     CHANGED = "changed"
     REMOVED = "removed"
     FAILED = "failed"
+    ARRIVED = "arrived"
     COMPLAINED = "complained"
 
 

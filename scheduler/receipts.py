@@ -20,9 +20,9 @@ from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock, micros
 from scheduler.decide import SECOND
 from scheduler.deliveries import State
-from scheduler.returned import Returns
+from scheduler.returned import Returns, named_by
 from scheduler.roster import Member
-from scheduler.store import contacts
+from scheduler.store import afterwards, contacts
 from scheduler.store import receipts as store
 from scheduler.store.alerts import resolve
 from scheduler.store.completions import write_changes
@@ -95,6 +95,8 @@ class Taker:
                 await self._note(connection, "account.removal-told", member, receipt, now)
             case ReceiptKind.FAILED | ReceiptKind.COMPLAINED:
                 await self._returned(connection, member, receipt, now)
+            case ReceiptKind.ARRIVED:
+                await self._arrived(connection, member, receipt, now)
             case ReceiptKind.READ | ReceiptKind.CHANGED:
                 pass  # nothing waits for these
             case _:
@@ -171,6 +173,20 @@ class Taker:
             ),
             slot=sha256(f"{member.channel.name} {receipt.id}".encode()).hexdigest(),
             source="webhook", now=now,
+        )  # fmt: skip
+
+    async def _arrived(
+        self, connection: Connection, member: Member, receipt: Receipt, now: int
+    ) -> None:
+        """A provider tells that a reader's own server took a mail."""
+        person = await contacts.by_email(connection, normal_address(receipt.address))
+        if person is None:
+            return
+        about = receipt.remote_id
+        await afterwards.arrived(
+            connection, person["id"], member.id,
+            names=None if about is None else named_by(about, person["id"]),
+            at=min(micros(receipt.at), now), now=now,
         )  # fmt: skip
 
     async def _note(

@@ -3,6 +3,7 @@ a mailbox and a provider's webhook."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from channels.base import letter_number
@@ -19,6 +20,16 @@ from scheduler.store.recipients import suppress
 DAY = 24 * 3600 * SECOND
 TOO_OFTEN = "refused-too-often"
 RELAY = "relay"  # as a report's source
+
+
+def named_by(about: str, contact_id: str) -> Callable[[str], bool]:
+    """Whether `about`, a Message-ID, is that of this person's mail of a delivery."""
+    number = about.strip("<>").partition("@")[0]
+
+    def names(delivery_id: str) -> bool:
+        return bool(number) and letter_number(f"{delivery_id}/{contact_id}") == number
+
+    return names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +89,13 @@ class Returns:
         if returned.kind is Kind.DELAYED or source == RELAY:
             return
         complaint = returned.kind is Kind.COMPLAINT
-        number = returned.about.strip("<>").partition("@")[0]
         words = f"{returned.kind}: {returned.status} {returned.detail}".strip(" :")
         await afterwards.note(
             connection,
             returned.contact_id,
             Later.COMPLAINED if complaint else Later.BOUNCED,
             detail=words,
-            names=lambda delivery_id: (
-                bool(number) and letter_number(f"{delivery_id}/{returned.contact_id}") == number
-            ),
+            names=named_by(returned.about, returned.contact_id),
             now=now,
         )
 

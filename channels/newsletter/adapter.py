@@ -165,7 +165,7 @@ class Newsletter:
         return mailgun.once(raw_body) if isinstance(account.settings.feedback, Mailgun) else ""
 
     def receipts(self, raw_body: bytes, account: Account[Any]) -> Sequence[Receipt]:
-        return desk.receipts(account.settings.feedback, raw_body)
+        return desk.receipts(account.settings.feedback, raw_body, account.settings.domain)
 
     def collects(self, account: Account[Any]) -> bool:
         return account.settings.returns is not None

@@ -210,6 +210,8 @@ recipients = Table(
     Column("updated_at", Moment, nullable=False),
     # What became of a mail that was accepted (`scheduler.store.afterwards`).
     Column("later", String(16), nullable=False, server_default=""),
+    # When their own server took it, as far as the provider tells.
+    Column("arrived_at", Moment),
     Index("ix_recipients_todo", "delivery_id", "state", "next_at"),
     Index("ix_recipients_contact", "contact_id", "delivery_id"),
 )

@@ -184,6 +184,7 @@ async def recipients_of(
     statement = select(
         recipients.c.contact_id, recipients.c.address, recipients.c.state, recipients.c.code,
         recipients.c.detail, recipients.c.tries, recipients.c.updated_at, recipients.c.later,
+        recipients.c.arrived_at,
     ).where(recipients.c.delivery_id == delivery_id)  # fmt: skip
     if state is not None:
         statement = statement.where(recipients.c.state == state)

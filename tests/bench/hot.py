@@ -122,6 +122,9 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
         "mail that came back": reading(
             afterwards.note, "c", Later.BOUNCED, detail="", names=lambda _: True, now=now
         ),
+        "mail that arrived": reading(
+            afterwards.arrived, "c", account, names=lambda _: True, at=now, now=now
+        ),
         "vanished": lambda: absences.vanished_with_queue(database),
         "moved since": reading(absences._moved_since, account, now - HOUR),
         "left behind": reading(absences._left_behind, account, now - HOUR),

@@ -40,6 +40,8 @@ def _receipt(event: Mapping[str, Any]) -> Receipt | None:
     at, words = common.at(seconds), common.text(event.get("reason"))
     if kind in _COMPLAINED:
         return common.complained(event_id, at, address, about=about)
+    if kind == "delivered":
+        return common.arrived(event_id, at, address, about=about)
     if kind == "unsubscribed":
         return common.left(event_id, at, address)
     status = _FAILED.get(kind)

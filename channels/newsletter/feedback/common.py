@@ -60,6 +60,13 @@ def complained(
     )  # fmt: skip
 
 
+def arrived(event_id: str, at: datetime, address: str, *, about: str = "") -> Receipt:
+    """As `failed`: the reader's server took it."""
+    return Receipt(
+        kind=ReceiptKind.ARRIVED, id=event_id, at=at, address=address, remote_id=about or None
+    )
+
+
 def left(event_id: str, at: datetime, address: str) -> Receipt:
     """They unsubscribed at the provider, which writes to them no more whatever we do."""
     return Receipt(kind=ReceiptKind.REFUSED, id=event_id, at=at, address=address)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
 from channels.newsletter.feedback import brevo, mailgun, ses
 from channels.newsletter.feedback.settings import AmazonSes, Brevo, Feedback, Mailgun
-from channels.receipts import Receipt
+from channels.receipts import Receipt, ReceiptKind
 
 
 def verified(
@@ -33,8 +34,23 @@ def verified(
             assert_never(settings)
 
 
-def receipts(settings: Feedback | None, raw: bytes) -> Sequence[Receipt]:
-    """What a verified body says."""
+def receipts(settings: Feedback | None, raw: bytes, domain: str) -> Sequence[Receipt]:
+    """What a verified body says. `domain`: of our Message-IDs; some providers put their own in
+    their place, which tell nothing of what arrived."""
+    return [
+        replace(one, remote_id=None)
+        if one.kind is ReceiptKind.ARRIVED and not _is_at(one.remote_id, domain)
+        else one
+        for one in _told(settings, raw)
+    ]
+
+
+def _is_at(message_id: str | None, domain: str) -> bool:
+    at = (message_id or "").strip("<>").rpartition("@")[2]
+    return at.lower() == domain.lower()
+
+
+def _told(settings: Feedback | None, raw: bytes) -> Sequence[Receipt]:
     match settings:
         case None:
             return []

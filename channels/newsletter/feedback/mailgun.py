@@ -52,10 +52,12 @@ def receipts(raw: bytes) -> Sequence[Receipt]:
     lasting = name == "failed" and event.get("severity") == "permanent"
     if name == "complained" or (lasting and reason in _COMPLAINED):
         return [common.complained(event_id, at, address, reason, about=about)]
+    if name == "delivered":
+        return [common.arrived(event_id, at, address, about=about)]
     if name == "unsubscribed" or (lasting and reason in _LEFT):
         return [common.left(event_id, at, address)]
     if not lasting:
-        return []  # opens, clicks, deliveries, and failures that Mailgun will try again
+        return []  # opens, clicks, and failures that Mailgun will try again
     said = common.mapping(event.get("delivery-status"))
     words = common.text(said.get("message")) or common.text(said.get("description"))
     status = (

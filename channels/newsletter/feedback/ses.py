@@ -133,6 +133,12 @@ def receipts(raw: bytes) -> Sequence[Receipt]:
             return list(_bounced(common.mapping(inner.get("bounce")), event_id, about))
         case "Complaint":
             return list(_complained(common.mapping(inner.get("complaint")), event_id, about))
+        case "Delivery":
+            return list(_arrived(common.mapping(inner.get("delivery")), event_id, about))
+        case "Reject":
+            mail = common.mapping(inner.get("mail"))
+            why = common.text(common.mapping(inner.get("reject")).get("reason"))
+            return list(_rejected(mail, event_id, about, why))
         case _:
             return []
 
@@ -163,6 +169,25 @@ def _complained(complaint: Mapping[str, Any], event_id: str, about: str) -> Iter
         yield common.complained(
             f"{event_id} {address}", _moment(complaint), address, said, about=about
         )
+
+
+def _arrived(delivery: Mapping[str, Any], event_id: str, about: str) -> Iterator[Receipt]:
+    for address in _addresses(delivery.get("recipients")):
+        yield common.arrived(f"{event_id} {address}", _moment(delivery), address, about=about)
+
+
+def _rejected(mail: Mapping[str, Any], event_id: str, about: str, why: str) -> Iterator[Receipt]:
+    """SES took a mail and found a virus in it: nobody gets it."""
+    for address in _addresses(mail.get("destination")):
+        yield common.failed(
+            f"{event_id} {address}", _moment(mail), address, common.UNWANTED_CONTENT, why,
+            about=about,
+        )  # fmt: skip
+
+
+def _addresses(listed: object) -> list[str]:
+    found = [common.text(one) for one in listed] if isinstance(listed, list) else []
+    return [one for one in found if one]
 
 
 def _people(listed: object) -> list[Mapping[str, Any]]:

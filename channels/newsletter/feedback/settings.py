@@ -28,7 +28,8 @@ class Brevo(BaseModel):
 
 
 class AmazonSes(BaseModel):
-    """`topic_arn`: of the SNS topic that SES publishes bounces and complaints to, with this
+    """`topic_arn`: of the SNS topic that SES publishes bounces, complaints and deliveries to,
+    with this
     account's address as its subscriber."""
 
     model_config = _CONFIG

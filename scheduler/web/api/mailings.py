@@ -42,11 +42,12 @@ class MailingAnswer(TypedDict):
     `rerouted` + `covered`; the last three on channels with a window: who could not be written to,
     who got it at another address instead, who has it by another delivery. `bounced`, `complained`:
     of the accepted, whose mail came back later, and who called it spam; `delivered`: accepted, and
-    has not come back. `unsubscribed`: left the
-    list with this as the last mailing they got. `clicks`: of people as far as programs say what
-    they are, counted where the list wants it, without who. `clicked_by`, `opened_by`: how many of
-    those who agreed that it be noted; of everybody else nothing is known. `page`: its page in the
-    archive."""
+    has not come back. `arrived`: of these, how many the reader's own server took, as the provider
+    told (`feedback` in the newsletter's settings); null where none has told of any. `unsubscribed`:
+    left the list with this as the last mailing they got. `clicks`: of people as far as programs say
+    what they are, counted where the list wants it, without who. `clicked_by`, `opened_by`: how
+    many of those who agreed that it be noted; of everybody else nothing is known. `page`: its page
+    in the archive."""
 
     delivery_id: str
     account_id: str
@@ -62,6 +63,7 @@ class MailingAnswer(TypedDict):
     bounced: int
     complained: int
     delivered: int
+    arrived: int | None
     unsubscribed: int
     clicks: int
     clicked_by: int
@@ -71,14 +73,15 @@ class MailingAnswer(TypedDict):
 
 
 class ReachedAnswer(TypedDict):
-    """One recipient. `later`: `bounced` or `complained`, after they were accepted. `address` is
-    empty when they had themselves erased; `clicks`, `opens`: null but of who agreed that they be
-    noted, and did."""
+    """One recipient. `later`: `bounced` or `complained`, after they were accepted. `arrived_at`:
+    when their own server took it, as far as the provider tells. `address` is empty when they had
+    themselves erased; `clicks`, `opens`: null but of who agreed that they be noted, and did."""
 
     contact_id: str
     address: str
     state: str
     later: str
+    arrived_at: str | None
     code: str
     detail: str
     tries: int
@@ -118,6 +121,7 @@ async def reached(call: Call, path: ById, query: ReachedQuery) -> ReachedPage:
                 "address": row["address"],
                 "state": row["state"],
                 "later": row["later"],
+                "arrived_at": stamp(row["arrived_at"]) if row["arrived_at"] else None,
                 "code": row["code"],
                 "detail": row["detail"],
                 "tries": row["tries"],
@@ -145,6 +149,7 @@ async def figures(services: Services, delivery_id: str) -> MailingAnswer:
         account_id = row["account_id"]
         counts = await recipients.tally(connection, delivery_id)
         later = await afterwards.counts(connection, delivery_id)
+        arrived = await afterwards.at_mailboxes(connection, delivery_id)
         left = await mailings.left_after(connection, delivery_id, account_id)
         links = await mailings.clicks_of(connection, delivery_id)
         clicked, opened = await traces.people(connection, delivery_id)
@@ -169,6 +174,7 @@ async def figures(services: Services, delivery_id: str) -> MailingAnswer:
         "bounced": later.get(Later.BOUNCED, 0),
         "complained": later.get(Later.COMPLAINED, 0),
         "delivered": max(0, of(RecipientState.ACCEPTED) - later.get(Later.BOUNCED, 0)),
+        "arrived": arrived,
         "unsubscribed": left,
         "clicks": sum(link["count"] for link in links),
         "clicked_by": clicked,

@@ -101,7 +101,10 @@ async def test_each_event_becomes_what_a_bounce_would_have_said(
     assert newsletter.verified(BEARER, raw, there)
     found = newsletter.receipts(raw, there)
 
-    names = {ReceiptKind.COMPLAINED: "complaint", ReceiptKind.REFUSED: "left"}
+    names = {
+        ReceiptKind.COMPLAINED: "complaint", ReceiptKind.REFUSED: "left",
+        ReceiptKind.ARRIVED: "arrived",
+    }  # fmt: skip
     became = [names.get(one.kind) or str(kind_of(one.status, one.text)) for one in found]
     assert became == event["becomes"]
     assert all(one.address.endswith("@readers.example.net") and one.id for one in found)
@@ -227,5 +230,13 @@ def test_settings_that_could_not_work_are_refused(wrong: dict[str, Any]) -> None
 )  # fmt: skip
 def test_the_mail_that_it_is_about_is_named(settings: str, body: Any) -> None:
     chosen = TypeAdapter[Any](Feedback).validate_python(SETTINGS[settings])
-    (told,) = desk.receipts(chosen, json.dumps(body).encode())
+    (told,) = desk.receipts(chosen, json.dumps(body).encode(), "another.example.org")
     assert (told.remote_id or "").strip("<>") == "abc@shop.example.org"
+
+
+@pytest.mark.parametrize(("domain", "about"), [("Shop.example.org", True), ("x.org", False)])
+def test_what_arrived_is_named_by_our_own_message_ids_alone(domain: str, *, about: bool) -> None:
+    chosen = TypeAdapter[Any](Feedback).validate_python(SETTINGS["mailgun"])
+    body = next(e["body"] for e in EVENTS if e["becomes"] == ["arrived"])
+    (told,) = desk.receipts(chosen, json.dumps(body).encode(), domain)
+    assert (told.remote_id is not None) == about
