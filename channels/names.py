@@ -5,6 +5,9 @@ that also read files. A name server that answers for some hosts only after half 
 would fill them, and all other hosts would wait, too. Here it keeps nobody waiting but those who ask
 for the same host; they share one look-up. The system's resolver is asked, and so its hosts file and
 search domains count. The threads are daemons, for nothing can interrupt a look-up.
+
+There are only so many threads. The last of them are for hosts that answered quickly before: silent
+ones, however many, take the others, and keep waiting those alone that were never asked for.
 """
 
 from __future__ import annotations
@@ -12,68 +15,135 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import ip_address
 from ssl import SSLContext
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+THREADS = 128
+STRANGERS = 96  # of those, for hosts that are not known to answer
+QUICK = 1.0  # seconds
+REMEMBERED = 4096
+
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 _Question = tuple[str, int, int, int]
 _Told = list[Any]
-_Asked = dict[_Question, asyncio.Future[_Told]]
 
-_asked: WeakKeyDictionary[asyncio.AbstractEventLoop, _Asked] = WeakKeyDictionary()
+
+class _LookUps:
+    """Those of one event loop."""
+
+    def __init__(self) -> None:
+        self._answers: dict[_Question, asyncio.Future[_Told]] = {}
+        self._askers: Counter[_Question] = Counter()
+        self._known: deque[_Question] = deque()
+        self._strange: deque[_Question] = deque()
+        self._quick: dict[str, None] = {"localhost": None}  # the last that answered comes last
+        self._threads = 0
+
+    async def answer(self, question: _Question) -> _Told:
+        """Error: OSError."""
+        answer = self._answers.get(question)
+        if answer is None:
+            answer = asyncio.get_running_loop().create_future()
+            answer.add_done_callback(_heard)
+            self._answers[question] = answer
+            (self._known if question[0] in self._quick else self._strange).append(question)
+        self._askers[question] += 1
+        self._begin()
+        try:
+            return await asyncio.shield(answer)
+        finally:
+            self._askers[question] -= 1
+            if not self._askers[question]:
+                del self._askers[question]
+
+    def _begin(self) -> None:
+        for waiting, most in ((self._known, THREADS), (self._strange, STRANGERS)):
+            while waiting and self._threads < most:
+                question = waiting.popleft()
+                if question in self._askers:
+                    self._start(question)
+                else:  # all who asked gave up
+                    self._answers.pop(question).cancel()
+
+    def _start(self, question: _Question) -> None:
+        loop = asyncio.get_running_loop()
+        begun = time.monotonic()
+
+        def told(found: _Told | Exception) -> None:
+            self._threads -= 1
+            self._note(question[0], quick=time.monotonic() - begun < QUICK)
+            self._tell(question, found)
+            self._begin()
+
+        def ask() -> None:
+            found = _ask(question)
+            with suppress(RuntimeError):  # the loop ended meanwhile, and so did all who asked
+                loop.call_soon_threadsafe(told, found)
+
+        self._threads += 1
+        try:
+            threading.Thread(target=ask, name=f"name {question[0]}", daemon=True).start()
+        except RuntimeError as error:  # no more threads: whoever asks next must not wait for this
+            self._threads -= 1
+            self._tell(question, socket.gaierror(socket.EAI_AGAIN, str(error)))
+
+    def _note(self, host: str, *, quick: bool) -> None:
+        self._quick.pop(host, None)
+        if quick:
+            self._quick[host] = None
+            if len(self._quick) > REMEMBERED:
+                del self._quick[next(iter(self._quick))]
+
+    def _tell(self, question: _Question, found: _Told | Exception) -> None:
+        answer = self._answers.pop(question)
+        if answer.done():  # the loop ended, and cancelled it
+            return
+        if isinstance(found, Exception):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
+
+
+_look_ups: WeakKeyDictionary[asyncio.AbstractEventLoop, _LookUps] = WeakKeyDictionary()
 
 
 async def look_up(host: str, port: int, *, family: int = socket.AF_UNSPEC, flags: int = 0) -> _Told:
     """What `socket.getaddrinfo` says of streams to this host. Error: OSError (gaierror)."""
-    loop = asyncio.get_running_loop()
-    under_way = _asked.setdefault(loop, {})
-    question = host, port, family, flags
-    answer = under_way.get(question)
-    if answer is None:
-        answer = under_way[question] = loop.create_future()
-        answer.add_done_callback(lambda done: _over(under_way, question, done))
-        try:
-            threading.Thread(
-                target=_ask, args=(loop, answer, question), name=f"name {host}", daemon=True
-            ).start()
-        except RuntimeError as error:  # no more threads: whoever asks next must not wait for this
-            answer.cancel()
-            del under_way[question]
-            raise socket.gaierror(socket.EAI_AGAIN, str(error)) from error
-    return await asyncio.shield(answer)
+    if _is_address(host):  # nobody is asked
+        return socket.getaddrinfo(
+            host, port, family=family, type=socket.SOCK_STREAM, flags=flags | socket.AI_NUMERICHOST
+        )
+    look_ups = _look_ups.setdefault(asyncio.get_running_loop(), _LookUps())
+    return await look_ups.answer((host, port, family, flags))
 
 
-def _ask(
-    loop: asyncio.AbstractEventLoop, answer: asyncio.Future[_Told], question: _Question
-) -> None:
-    host, port, family, flags = question
-    found: _Told | Exception
+def _is_address(host: str) -> bool:
     try:
-        found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=flags)
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _ask(question: _Question) -> _Told | Exception:
+    host, port, family, flags = question
+    try:
+        return socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=flags)
     except UnicodeError:
-        found = socket.gaierror(socket.EAI_NONAME, "not the name of a host")
+        return socket.gaierror(socket.EAI_NONAME, "not the name of a host")
     except Exception as error:  # noqa: BLE001 -- it is whoever asked who has to hear of it
-        found = error
-    with suppress(RuntimeError):  # the loop ended meanwhile, and so did all who asked
-        loop.call_soon_threadsafe(_tell, answer, found)
+        return error
 
 
-def _tell(answer: asyncio.Future[_Told], found: _Told | Exception) -> None:
-    if answer.done():  # the loop ended, and cancelled it
-        return
-    if isinstance(found, Exception):
-        answer.set_exception(found)
-    else:
-        answer.set_result(found)
-
-
-def _over(under_way: _Asked, question: _Question, answer: asyncio.Future[_Told]) -> None:
-    under_way.pop(question, None)
+def _heard(answer: asyncio.Future[_Told]) -> None:
     if not answer.cancelled():
         answer.exception()  # whoever asked may have given up
 

@@ -14,7 +14,7 @@ import uvloop
 from aiohttp import web
 
 from channels.http import HttpClient, NotSentError, PrivateAddressError
-from channels.names import look_up
+from channels.names import STRANGERS, THREADS, look_up
 from channels.newsletter.smtp import LostError, Server, connect
 
 MANY = 40  # more than the pool of any loop
@@ -30,6 +30,8 @@ class Silent:
         self._system = socket.getaddrinfo
 
     def __call__(self, host: Any, *rest: Any, **named: Any) -> Any:
+        if host == "quick.example":
+            host = "127.0.0.1"
         if isinstance(host, str) and host.endswith(".silent.example"):
             self.asked[host] += 1
             self.answer.wait(PATIENCE)
@@ -127,9 +129,29 @@ async def test_a_machine_without_room_for_threads_is_told_and_asked_again(
     with monkeypatch.context() as short:
         short.setattr(threading.Thread, "start", full)
         with pytest.raises(socket.gaierror, match="new thread"):
-            await look_up("127.0.0.1", 80)
+            await look_up("localhost", 80)
     async with asyncio.timeout(PATIENCE):
+        assert await look_up("localhost", 80)
+
+
+async def test_silent_hosts_take_so_many_threads_and_leave_some_to_those_that_answer(
+    silent: Silent,
+) -> None:
+    await look_up("quick.example", 80)
+    asking = [asyncio.create_task(look_up(f"{n}.silent.example", 80)) for n in range(2 * THREADS)]
+    await silent.heard(STRANGERS)
+    given_up = asking.pop()
+    given_up.cancel()
+    async with asyncio.timeout(PATIENCE):
+        assert await look_up("quick.example", 80)
         assert await look_up("127.0.0.1", 80)
+    assert len(silent.asked) == STRANGERS
+    assert sum(one.name.endswith(".silent.example") for one in threading.enumerate()) == STRANGERS
+    silent.answer.set()
+    for one in asking:
+        with pytest.raises(OSError, match="no answer"):
+            await one
+    assert len(silent.asked) == len(asking)
 
 
 def test_a_loop_may_end_before_the_answer(silent: Silent) -> None:
