@@ -22,6 +22,10 @@ class AddressError(ValueError):
     """No mail can be sent to it; the message says why."""
 
 
+class AccentError(AddressError):
+    """The part before the @ is not plain ASCII."""
+
+
 def usable_address(text: str) -> str:
     """The address in its one spelling. Error: AddressError.
 
@@ -47,5 +51,5 @@ def _judged(address: str) -> str:
     except EmailNotValidError as error:
         raise AddressError(str(error)) from error
     if found.ascii_email is None:
-        raise AddressError("the part before the @ is not plain ASCII, which few servers take")
+        raise AccentError("the part before the @ is not plain ASCII, which few servers take")
     return normal_address(found.ascii_email)

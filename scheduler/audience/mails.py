@@ -11,7 +11,13 @@ from channels.base import Broadcasts, Recipient
 from channels.outcome import Delivered, Outcome, RecipientOutcome, Unconfirmed, Unreachable
 from channels.posts import Post
 from scheduler.audience.links import UnsubscribeLinks, audience_key, seal
-from scheduler.audience.signup import CONFIRM, HOUR, PREFERENCES
+from scheduler.audience.signup import (
+    CONFIRM,
+    HOUR,
+    PREFERENCES,
+    PREFERENCES_OPEN_FOR,
+    preferences_token,
+)
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
 from scheduler.roster import Member, Roster
@@ -28,6 +34,10 @@ CONFIRM_WITHIN = 7 * 24 * HOUR
 _BACKOFF = 60 * SECOND
 
 _PATHS = {CONFIRM: "/confirm", PREFERENCES: "/preferences"}
+_DAYS = {
+    CONFIRM: CONFIRM_WITHIN // (24 * HOUR),
+    PREFERENCES: PREFERENCES_OPEN_FOR // (24 * HOUR),
+}
 _WORDS = {
     ("en", CONFIRM): (
         "Please confirm: {list}",
@@ -50,7 +60,8 @@ _WORDS = {
         "Your subscription and your data",
         (
             "You asked for the page where you choose what we send you, see what we know of you and"
-            " have it erased.\n\n**[Open the page]({url})**\n\nKeep this link to yourself."
+            " have it erased.\n\n**[Open the page]({url})**\n\nKeep this link to yourself. It works"
+            " for {days} days."
         ),
     ),
     ("fr", PREFERENCES): (
@@ -58,6 +69,7 @@ _WORDS = {
         (
             "Vous avez demandé la page où choisir ce que vous recevez, voir ce que nous savons de"
             " vous et le faire effacer.\n\n**[Ouvrir la page]({url})**\n\nGardez ce lien pour vous."
+            " Il est valable {days} jours."
         ),
     ),
 }
@@ -98,12 +110,11 @@ class Mailer:
         channel = member.channel
         assert isinstance(channel, Broadcasts)
         title, body = _WORDS[row["language"], row["kind"]]
-        token = seal(self.key, row["kind"], row["contact_id"], row["list_id"])
-        url = f"{self.public_url}{_PATHS[row['kind']]}/{token}"
+        url = f"{self.public_url}{_PATHS[row['kind']]}/{self._token(row)}"
         post = Post(
             id=f"{row['kind']}-{row['contact_id']}",
             title=title.format(list=row["list_name"]),
-            body=body.format(list=row["list_name"], url=url, days=CONFIRM_WITHIN // (24 * HOUR)),
+            body=body.format(list=row["list_name"], url=url, days=_DAYS[row["kind"]]),
             language=row["language"],
             campaign_tags=False,
         )
@@ -115,7 +126,9 @@ class Mailer:
                 Recipient(
                     id=row["contact_id"],
                     address=row["email"],
-                    name=row["name"],
+                    # Whoever filled in the form is not yet known to be them: it is no way to have
+                    # us write somebody's words to anybody.
+                    name="" if row["kind"] == CONFIRM else row["name"],
                     language=row["language"],
                     unsubscribe_url=UnsubscribeLinks(self.public_url, self.key).link(
                         row["contact_id"], row["list_id"]
@@ -125,6 +138,13 @@ class Mailer:
             )
         finally:
             await courier.close()
+
+    def _token(self, row: Any) -> str:
+        if row["kind"] == PREFERENCES:
+            return preferences_token(
+                self.key, row["contact_id"], row["list_id"], now=self.clock.micros()
+            )
+        return seal(self.key, row["kind"], row["contact_id"], row["list_id"])
 
     async def _settle(self, row: Any, outcome: RecipientOutcome | str) -> None:
         now = self.clock.micros()

@@ -219,8 +219,13 @@ async def confirm(
         )
         .values(confirmed_at=now)
     )
-    await connection.execute(delete(suppressions).where(suppressions.c.hash == address_hash))
+    await lift(connection, address_hash)
     return True
+
+
+async def lift(connection: AsyncConnection, address_hash: str) -> None:
+    """Take an address off the never-again list: its owner wants so, and has proved to be that."""
+    await connection.execute(delete(suppressions).where(suppressions.c.hash == address_hash))
 
 
 async def expire(connection: AsyncConnection, *, before: int) -> int:

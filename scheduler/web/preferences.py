@@ -15,9 +15,10 @@ from aiohttp import web
 from scheduler.answers import Row
 from scheduler.audience import tracking
 from scheduler.audience.exporting import person
-from scheduler.audience.links import UnsubscribeLinks, unseal
+from scheduler.audience.links import UnsubscribeLinks
 from scheduler.audience.names import one_line
-from scheduler.audience.signup import AGAIN_AFTER, PREFERENCES
+from scheduler.audience.signup import AGAIN_AFTER, PREFERENCES, opened
+from scheduler.audience.suppression import fingerprint
 from scheduler.audience.wording import version_of
 from scheduler.services import Services
 from scheduler.store import audience, contacts, lists, service_mails, traces
@@ -36,6 +37,7 @@ def setup_preferences(app: web.Application, services: Services, press: Press) ->
     app.router.add_post("/u/{token}/manage", handlers.send_link)
     app.router.add_get("/preferences/{token}", handlers.show)
     app.router.add_post("/preferences/{token}", handlers.act)
+    app.router.add_post("/preferences/{token}/again", handlers.send_again)
     app.router.add_get("/preferences/{token}/data.json", handlers.data)
 
 
@@ -48,9 +50,14 @@ class _Preferences:
     async def send_link(self, request: web.Request) -> web.Response:
         """Mail the link to the address that we know."""
         named = self._links.read(request.match_info["token"])
-        if named is None:
-            return self._unknown(request)
-        contact_id, list_id = named
+        return self._unknown(request) if named is None else await self._send(request, *named)
+
+    async def send_again(self, request: web.Request) -> web.Response:
+        """The same, for whoever has a link that does not open the page any more."""
+        named = self._named(request)
+        return self._unknown(request) if named is None else await self._send(request, *named[:2])
+
+    async def _send(self, request: web.Request, contact_id: str, list_id: str) -> web.Response:
         database = self._services.database
         language = reader_language(request)
         async with database.write() as connection:
@@ -72,14 +79,14 @@ class _Preferences:
         """What we send them and know of them."""
         async with self._services.database.read() as connection:
             known = await self._known(request, connection)
-        return self._unknown(request) if known is None else self._page(request, known)
+        return self._closed(request) if known is None else self._page(request, known)
 
     async def data(self, request: web.Request) -> web.Response:
         """Everything we hold about them, to take away."""
         async with self._services.database.read() as connection:
             known = await self._known(request, connection)
         if known is None:
-            return self._unknown(request)
+            return self._closed(request)
         for one in known["lists"]:
             del one["choices"]  # what the page asks, not what we hold
         return web.json_response(
@@ -92,7 +99,7 @@ class _Preferences:
         async with self._services.database.write() as connection:
             known = await self._known(request, connection)
             if known is None:
-                return self._unknown(request)
+                return self._closed(request)
             if form.get("do") == "erase":
                 await self._erase(connection, known["id"])
             elif form.get("do") == "save":
@@ -129,7 +136,7 @@ class _Preferences:
             if f"list-{one['list_id']}" not in form:
                 await audience.unsubscribe(connection, **ids, source=_FORM, now=now)
                 continue
-            if one["state"] == Standing.UNSUBSCRIBED:
+            if one["state"] != Standing.SUBSCRIBED:
                 consent = Consent(
                     action=Action.SUBSCRIBE, at=now, form=_FORM, source=_FORM, wording=one["name"],
                     wording_version=version_of(one["name"]),
@@ -138,6 +145,9 @@ class _Preferences:
                 await audience.subscribe(
                     connection, self._services.database, **ids, consent=consent, now=now
                 )
+            # They wrote it here by a link that reached them by mail.
+            if known["email"]:
+                await audience.lift(connection, fingerprint(self._key, known["email"]))
             await self._track(connection, one, form, ids, now)
 
     async def _track(
@@ -163,8 +173,8 @@ class _Preferences:
 
     async def _known(self, request: web.Request, connection: Connection) -> dict[str, Any] | None:
         """Everything about whom the link names, each list with its name."""
-        words = unseal(self._key, PREFERENCES, request.match_info["token"])
-        found = None if not words else await person(connection, words[0])
+        named = self._named(request)
+        found = await person(connection, named[0]) if named is not None and named[2] else None
         if found is not None:
             known = {row["id"]: row for row in await lists.listed(connection)}
             language = reader_language(request, found["language"])
@@ -177,6 +187,10 @@ class _Preferences:
                 for one in found["lists"]
             ]
         return found
+
+    def _named(self, request: web.Request) -> tuple[str, str, bool] | None:
+        now = self._services.clock.micros()
+        return opened(self._key, request.match_info["token"], now=now)
 
     def _page(
         self, request: web.Request, known: dict[str, Any], *, saved: bool = False
@@ -192,6 +206,16 @@ class _Preferences:
             lists=known["lists"],
             data=f"/preferences/{request.match_info['token']}/data.json",
         )
+
+    def _closed(self, request: web.Request) -> web.Response:
+        """No page, and why."""
+        named = self._named(request)
+        if named is None or named[2]:
+            return self._unknown(request)
+        return self._press.notice(
+            request, "expired", "expired_text", language=reader_language(request), status=410,
+            manage=f"/preferences/{request.match_info['token']}/again",
+        )  # fmt: skip
 
     def _unknown(self, request: web.Request) -> web.Response:
         return self._press.notice(

@@ -67,9 +67,11 @@ class Press:
         language: str,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
+        manage: str = "",
         **words: str,
     ) -> web.Response:
-        """A page that only says something: the phrases `title` and `text`, `words` filled in."""
+        """A page that only says something: the phrases `title` and `text`, `words` filled in.
+        `manage`: where the reader's link to their data is asked for."""
         said = PHRASES[language][text].format_map(words)
         return self.page(
             request,
@@ -79,6 +81,7 @@ class Press:
             status=status,
             headers=headers,
             text=said,
+            manage=manage,
         )
 
 

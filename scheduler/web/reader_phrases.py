@@ -10,7 +10,9 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "address": "Your e-mail address",
         "also": "You also ticked:",
         "as_you_like": "(As you like: the newsletter comes either way.)",
-        "address_wrong": "We cannot write to this address: {why}",
+        "address_accent": "We cannot write to this address: before the @, mail servers take"
+        " letters without accents only.",
+        "address_wrong": "We cannot write to this address: it should look like name@example.org.",
         "closed": "This list takes no sign-ups",
         "closed_text": "There is no list here that one can sign up for.",
         "confirm": "Confirm your subscription",
@@ -21,6 +23,9 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "data": "See my data",
         "data_mailed": "Look at your mailbox",
         "data_mailed_text": "We are sending you the link to your page.",
+        "expired": "This link has expired",
+        "expired_text": "It showed what we know of you, so it worked for some days only. We can"
+        " send you another one.",
         "erase": "Erase everything",
         "erase_hint": "We forget you at once and for good, and write to you no more.",
         "erased": "You are erased",
@@ -36,6 +41,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "no_letters": "Nothing has been sent yet.",
         "nothing_here": "There is no such page here, or not any more.",
         "none": "no list",
+        "unconfirmed": "(You asked for it and have not confirmed yet.)",
         "once_more": "Please press the button once more.",
         "preferences": "Your subscription",
         "save": "Save",
@@ -65,7 +71,10 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "address": "Votre adresse électronique",
         "also": "Vous avez aussi coché\u00a0:",
         "as_you_like": "(Comme vous voulez\u00a0: vous recevrez la lettre dans tous les cas.)",
-        "address_wrong": "Nous ne pouvons pas écrire à cette adresse\u00a0: {why}",
+        "address_accent": "Nous ne pouvons pas écrire à cette adresse\u00a0: avant l’arobase, les"
+        " serveurs n’acceptent que des lettres sans accent.",
+        "address_wrong": "Nous ne pouvons pas écrire à cette adresse\u00a0: elle devrait avoir la"
+        " forme nom@exemple.fr.",
         "closed": "Pas d’inscription ici",
         "closed_text": "Il n’y a pas ici de liste ouverte aux inscriptions.",
         "confirm": "Confirmez votre inscription",
@@ -76,6 +85,9 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "data": "Voir mes données",
         "data_mailed": "Regardez votre messagerie",
         "data_mailed_text": "Nous vous envoyons le lien vers votre page.",
+        "expired": "Ce lien n’est plus valable",
+        "expired_text": "Il montrait ce que nous savons de vous\u00a0: il ne servait donc que"
+        " quelques jours. Nous pouvons vous en envoyer un autre.",
         "erase": "Tout effacer",
         "erase_hint": "Nous vous oublions aussitôt et pour de bon, et ne vous écrivons plus.",
         "erased": "Tout est effacé",
@@ -91,6 +103,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "no_letters": "Rien n’a encore été envoyé.",
         "nothing_here": "Cette page n’existe pas, ou n’existe plus.",
         "none": "aucune liste",
+        "unconfirmed": "(Vous l’avez demandée sans confirmer encore.)",
         "once_more": "Merci d’appuyer encore une fois sur le bouton.",
         "preferences": "Votre inscription",
         "save": "Enregistrer",

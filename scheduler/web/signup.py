@@ -7,14 +7,16 @@ the field that nobody sees, are faster than a person, or send a stamp that we di
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
+from secrets import token_hex
 from typing import Any
 
 import structlog
 from aiohttp import web
 
 from scheduler.audience import tracking
-from scheduler.audience.address import AddressError, usable_address
+from scheduler.audience.address import AccentError, AddressError, usable_address
 from scheduler.audience.links import seal, unseal
 from scheduler.audience.names import one_line
 from scheduler.audience.signup import Application, SignUps
@@ -23,7 +25,7 @@ from scheduler.audience.wording import version_of, wording_of
 from scheduler.decide import SECOND
 from scheduler.services import Services
 from scheduler.store import audience, lists, traces
-from scheduler.store.audience import Standing
+from scheduler.store.audience import Action, Consent, Standing
 from scheduler.web.docs import PAGE_POLICY
 from scheduler.web.keys import SERVICES
 from scheduler.web.public import Press, form_of, key_of, reader_language
@@ -33,6 +35,7 @@ from scheduler.web.unsubscribe import masked
 AT_LEAST = 2 * SECOND  # nobody fills in a form faster
 AT_MOST = 24 * 3600 * SECOND
 STAMP = "form"
+_REMEMBERED = 10_000  # stamps of forms that were sent
 # The page holds nothing that a frame could steal: no cookie, no session.
 _FRAMED = {
     "Content-Security-Policy": PAGE_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *")
@@ -54,6 +57,7 @@ def setup_signup(app: web.Application, services: Services, press: Press) -> None
 class _SignUp:
     def __init__(self, services: Services, desk: SignUps, press: Press) -> None:
         self._services, self._desk, self._press = services, desk, press
+        self._sent: OrderedDict[str, str] = OrderedDict()
 
     async def form(self, request: web.Request) -> web.Response:
         """The empty form."""
@@ -74,11 +78,12 @@ class _SignUp:
         wrong = _what_is_wrong(form, PHRASES[language], version_of(wording))
         if wrong:
             return self._form(request, found, form, wrong=wrong, status=422)
-        if not self._believable(form.get("stamp", ""), found["id"]):
+        email = usable_address(form["email"])
+        if not self._believable(form.get("stamp", ""), found["id"], email):
             return self._form(request, found, form, wrong=PHRASES[language]["once_more"])
         await self._desk.apply(
             Application(
-                email=usable_address(form["email"]),
+                email=email,
                 name=one_line(form.get("name", "")),
                 language=language,
                 list_id=found["id"],
@@ -98,7 +103,7 @@ class _SignUp:
         async with self._services.database.read() as connection:
             person = await audience.standing(connection, *named)
             wanted = await traces.wanted(connection, *named)
-        if person is None or person["state"] != Standing.PENDING:
+        if person is None or not await self._desk.waits(*named):
             return self._press.notice(
                 request, "used", "used_text", language=reader_language(request)
             )
@@ -126,10 +131,13 @@ class _SignUp:
         named = self._desk.named(request.match_info["token"])
         if named is None:
             return self._unknown(request)
-        confirmed = await self._desk.confirm(*named)
         async with self._services.database.read() as connection:
             person = await audience.standing(connection, *named)
         language = reader_language(request, "" if person is None else person["language"])
+        name = "" if person is None else person["list_name"]
+        confirmed = await self._desk.confirm(*named, again=self._again(name, language))
+        async with self._services.database.read() as connection:
+            person = await audience.standing(connection, *named)
         if person is None or person["state"] != Standing.SUBSCRIBED:
             return self._press.notice(request, "used", "used_text", language=language)
         if confirmed:
@@ -138,18 +146,37 @@ class _SignUp:
             request, "confirmed", "confirmed_text", language=language, list=person["list_name"]
         )
 
+    def _again(self, list_name: str, language: str) -> Consent:
+        wording = PHRASES[language]["stay_text"].format(list=list_name)
+        now = self._services.clock.micros()
+        return Consent(
+            action=Action.RENEW, at=now, form="/confirm", source="link of a mail", wording=wording,
+            wording_version=version_of(wording), confirmed_at=now,
+        )  # fmt: skip
+
     async def _list(self, request: web.Request) -> Mapping[Any, Any] | None:
         """The list, if one can sign up for it."""
         async with request.app[SERVICES].database.read() as connection:
             found = await lists.get(connection, request.match_info["list"])
         return found if found is not None and found["open"] else None
 
-    def _believable(self, stamp: str, list_id: str) -> bool:
-        """Whether the form was ours, and open for as long as a person needs."""
+    def _believable(self, stamp: str, list_id: str, email: str) -> bool:
+        """Whether the form was ours, open for as long as a person needs, and not sent before for
+        another address: it is good for one (a second press of the button is for the same)."""
         words = unseal(self._desk.key, STAMP, stamp)
-        if words is None or len(words) != 2 or words[0] != list_id:
+        if words is None or len(words) != 3 or words[0] != list_id:
             return False
-        return AT_LEAST <= self._services.clock.micros() - int(words[1]) <= AT_MOST
+        if not AT_LEAST <= self._services.clock.micros() - int(words[1]) <= AT_MOST:
+            return False
+        first = self._sent.setdefault(stamp, email)
+        if len(self._sent) > _REMEMBERED:
+            self._sent.popitem(last=False)
+        return first == email
+
+    def _stamp(self, list_id: str) -> str:
+        return seal(
+            self._desk.key, STAMP, list_id, str(self._services.clock.micros()), token_hex(4)
+        )
 
     def _form(
         self,
@@ -185,7 +212,7 @@ class _SignUp:
                 }
                 for kind, words in _offered(found, language).items()
             ],
-            stamp=seal(self._desk.key, STAMP, found["id"], str(self._services.clock.micros())),
+            stamp=self._stamp(found["id"]),
         )
 
     def _mailed(self, request: web.Request, language: str) -> web.Response:
@@ -224,8 +251,10 @@ def _what_is_wrong(form: Mapping[str, str], words: Mapping[str, str], version: s
     """In words for the reader; empty when nothing is."""
     try:
         usable_address(form.get("email", ""))
-    except AddressError as error:
-        return words["address_wrong"].format(why=error)
+    except AccentError:
+        return words["address_accent"]
+    except AddressError:
+        return words["address_wrong"]
     return "" if form.get("agree") == version else words["agree_missing"]
 
 

@@ -65,12 +65,13 @@ class _Unsubscribe:
         if left:
             log.info("reader.left", contact=contact_id, list=list_id)
         if person is None or person["list_name"] is None:
-            return self._not_on(request)
+            return self._not_on(request, known=person is not None)
         return self._press.notice(
             request,
             "left",
             "left_text",
             language=reader_language(request, person["language"]),
+            manage=_manage(request),
             list=person["list_name"],
         )
 
@@ -105,7 +106,7 @@ class _Unsubscribe:
         async with request.app[SERVICES].database.read() as connection:
             person = await audience.standing(connection, *named)
         if person is None or person["state"] in {None, Standing.UNSUBSCRIBED}:
-            return self._not_on(request)
+            return self._not_on(request, known=person is not None)
         language = reader_language(request, person["language"])
         words = PHRASES[language]
         text = words["leave_ask"].format(list=person["list_name"], address=masked(person["email"]))
@@ -120,18 +121,24 @@ class _Unsubscribe:
             button=words["leave"],
             hint=words["leave_hint"],
             stay=words["stay_text"].format(list=person["list_name"]),
-            manage=f"/u/{request.match_info['token']}/manage",
+            manage=_manage(request),
         )
 
-    def _not_on(self, request: web.Request) -> web.Response:
+    def _not_on(self, request: web.Request, *, known: bool = False) -> web.Response:
+        """Whoever left may still want to see what we know of them."""
         return self._press.notice(
-            request, "not_on", "not_on_text", language=reader_language(request)
-        )
+            request, "not_on", "not_on_text", language=reader_language(request),
+            manage=_manage(request) if known else "",
+        )  # fmt: skip
 
     def _unknown(self, request: web.Request) -> web.Response:
         return self._press.notice(
             request, "unknown", "unknown_text", language=reader_language(request), status=404
         )
+
+
+def _manage(request: web.Request) -> str:
+    return f"/u/{request.match_info['token']}/manage"
 
 
 def masked(address: str | None) -> str:

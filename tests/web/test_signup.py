@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from email import message_from_string, policy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from channels.newsletter.sandbox import PracticeRelay
 from channels.sandbox.faults import Fault, FaultName
+from scheduler.audience.links import UnsubscribeLinks
 from scheduler.audience.mails import Mailer, mailer_of
 from scheduler.audience.suppression import fingerprint
 from scheduler.audience.wording import version_of
@@ -149,6 +151,8 @@ async def test_a_hundred_forms_for_one_address_write_to_it_once(house: House) ->
     [
         ({"email": "amelie@"}, 422, "Nous ne pouvons pas écrire"),
         ({"email": ""}, 422, "Nous ne pouvons pas écrire"),
+        ({"email": "amelie@localhost"}, 422, "la forme nom@exemple.fr.</p>"),
+        ({"email": "amélie@example.org"}, 422, "que des lettres sans accent.</p>"),
         ({"agree": ""}, 422, "Cochez la case"),
         ({"agree": "00000000"}, 422, "Cochez la case"),
         ({"stamp": ""}, 200, "encore une fois"),
@@ -172,6 +176,25 @@ async def test_a_form_sent_faster_than_anybody_writes_is_asked_again(house: Hous
     assert "encore une fois" in answer
     assert 'value="Amélie"' in answer
     assert await house.rows(contacts) == []
+
+
+async def test_a_form_is_good_for_one_address(house: House) -> None:
+    fields = await house.form()
+    assert "Regardez votre messagerie" in await house.send(fields)
+    assert "Regardez votre messagerie" in await house.send(fields)  # pressed twice
+    other = await house.send({**fields, "email": "somebody@example.org"})
+    assert "encore une fois" in other
+    assert [row["email"] for row in await house.rows(contacts)] == ["amelie@example.org"]
+
+
+async def test_the_mail_that_asks_says_nothing_that_the_form_was_given(house: House) -> None:
+    await house.send({**await house.form(), "name": "WIN 1000 at evil.example\r\nBcc: x@y.org"})
+    await house.link()
+    source = house.relay.ledger.entries("newsletter")[-1].payload["source"]
+    assert "evil" not in source
+    assert message_from_string(source, policy=policy.default)["To"] == "amelie@example.org"
+    (person,) = await house.rows(contacts)
+    assert person["name"] == "WIN 1000 at evil.example Bcc: x@y.org"
 
 
 async def test_a_form_left_open_for_two_days_is_asked_again(house: House) -> None:
@@ -248,6 +271,88 @@ async def _joined(house: House) -> str:
     found = re.search(r"(/preferences/[\w-]+)", mail)
     assert found is not None
     return found[1]
+
+
+async def test_who_was_erased_comes_back_by_a_new_sign_up_with_new_proof(house: House) -> None:
+    path = await _joined(house)
+    await house.client.post(path, data={"do": "erase"})
+    house.later(minutes=1)
+    await house.send(await house.form())
+    assert "Bienvenue" in await (await house.client.post(await house.link())).text()
+    assert await house.state() == "subscribed"
+    (proof,) = await house.rows(consents)
+    assert proof["confirmed_at"] is not None
+    assert await house.rows(suppressions) == []
+    assert (await house.client.get(path)).status == 404  # the page of who is forgotten
+
+
+async def test_whose_mailbox_was_gone_comes_back_by_signing_up_again(house: House) -> None:
+    await house.send(await house.form())
+    path = await house.link()
+    await house.client.post(path, data={"confirm": "yes"})
+    row = {
+        "hash": fingerprint(house.mailer.key, "amelie@example.org"),
+        "reason": "gone", "detail": "5.1.1", "at": 1,
+    }  # fmt: skip
+    async with house.services.database.write() as connection:
+        await connection.execute(insert(suppressions).values(row))
+    house.later(hours=12)
+    await house.send(await house.form())
+    again = await house.link()
+    assert "Souhaitez-vous recevoir" in await (await house.client.get(again)).text()
+    assert len(await house.rows(suppressions)) == 1
+    assert "Bienvenue" in await (await house.client.post(again)).text()
+    assert await house.rows(suppressions) == []
+    assert [one["action"] for one in await house.rows(consents)] == ["subscribe", "renew"]
+    assert "Rien à confirmer" in await (await house.client.get(again)).text()
+
+
+async def test_the_link_to_ones_data_works_for_a_week_and_asks_for_another(house: House) -> None:
+    path = await _joined(house)
+    house.later(days=8)
+    for answer in (
+        await house.client.get(path),
+        await house.client.get(f"{path}/data.json"),
+        await house.client.post(path, data={"do": "erase"}),
+    ):
+        page = await answer.text()
+        assert answer.status == 410
+        assert "plus valable" in page
+        assert "amelie" not in page
+    assert await house.state() == "subscribed"
+    assert f'action="{path}/again"' in page
+    await house.client.post(f"{path}/again")
+    assert await house.mailer.send_due() == 1
+    mail = house.relay.ledger.entries("newsletter")[-1].text.replace("=\r\n", "")
+    found = re.search(r"(/preferences/[\w-]+)", mail)
+    assert found is not None
+    assert (await house.client.get(found[1])).status == 200
+    assert (await house.client.post("/preferences/forged/again")).status == 404
+
+
+async def test_who_left_may_still_see_their_data(house: House) -> None:
+    path = await _joined(house)
+    (person,) = await house.rows(contacts)
+    link = UnsubscribeLinks("", house.mailer.key).link(person["id"], house.list_id)
+    left = await house.client.post(link, data={"List-Unsubscribe": "One-Click"})
+    asked = await house.client.get(link)
+    for answer in (left, asked):
+        assert f'action="{link}/manage"' in await answer.text()
+    await house.client.post(path, data={"do": "erase"})
+    assert "/manage" not in await (await house.client.get(link)).text()
+
+
+async def test_ticking_a_list_confirms_it_and_lets_us_write_again(house: House) -> None:
+    path = await _joined(house)
+    async with house.services.database.write() as connection:
+        await connection.execute(update(memberships).values(state="pending"))
+        row = {"hash": fingerprint(house.mailer.key, "amelie@example.org"),
+               "reason": "complaint", "detail": "", "at": 1}  # fmt: skip
+        await connection.execute(insert(suppressions).values(row))
+    assert "sans confirmer encore" in await (await house.client.get(path)).text()
+    await house.client.post(path, data={"do": "save", f"list-{house.list_id}": "yes"})
+    assert await house.state() == "subscribed"
+    assert await house.rows(suppressions) == []
 
 
 async def test_readers_choose_see_what_we_know_and_take_it_away(house: House) -> None:

@@ -16,8 +16,7 @@ from sqlalchemy import select, update
 
 from channels.outcome import Delivered
 from scheduler.audience.exporting import person
-from scheduler.audience.links import seal
-from scheduler.audience.signup import PREFERENCES
+from scheduler.audience.signup import preferences_token
 from scheduler.audience.tracking import Kind
 from scheduler.audience.wording import version_of
 from scheduler.deliveries import Delivery, State
@@ -199,7 +198,8 @@ async def test_a_forged_name_notes_nothing_and_the_erased_leave_nothing(
 
 
 async def test_the_preference_centre_gives_and_takes_back(crowd: Services, visitor: Client) -> None:
-    path = f"/preferences/{seal(key_of(crowd), PREFERENCES, WILLING)}"
+    now = crowd.clock.micros()
+    path = f"/preferences/{preferences_token(key_of(crowd), WILLING, ACCOUNT, now=now)}"
     french = {"Accept-Language": "fr"}
     assert "track-" not in await (await visitor.get(path, headers=french)).text()
     await _offer(crowd, "clicks")

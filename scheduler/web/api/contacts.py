@@ -30,6 +30,14 @@ endpoints = Endpoints("contacts")
 _ONE = (Refusal.NOT_FOUND,)
 
 
+def _spelt(text: str) -> str:
+    """As it would be stored, an international domain too."""
+    try:
+        return usable_address(text)
+    except AddressError:
+        return normal_address(text)
+
+
 def _email(text: str) -> str:
     try:
         return usable_address(text)
@@ -125,7 +133,7 @@ async def index(call: Call, query: ContactQuery) -> ContactPage:
     """Contacts, by list, state or address."""
     async with call.services.database.read() as connection:
         if query.email is not None:
-            found = await contacts.by_email(connection, normal_address(query.email))
+            found = await contacts.by_email(connection, _spelt(query.email))
             return {"contacts": [] if found is None else [contact_answer(found)], "next": None}
         rows = await contacts.page(
             connection, list_id=query.list, state=query.state, after=query.after, limit=query.limit
