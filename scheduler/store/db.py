@@ -17,6 +17,7 @@ from sqlalchemy.schema import Table
 from sqlalchemy.sql import ColumnElement
 
 from scheduler.ending import within
+from scheduler.store import silence
 
 _CLOSES_WITHIN = 1.0
 _WAL_TRIES, _WAL_PAUSE = 200, 0.01
@@ -37,7 +38,11 @@ class Database:
         self.is_postgresql = url.startswith("postgresql")
         self._insert = _insert_of(is_postgresql=self.is_postgresql)
         options: dict[str, Any] = (
-            {"max_overflow": pool_size, "pool_pre_ping": True}
+            {
+                "max_overflow": pool_size,
+                "pool_pre_ping": True,
+                "connect_args": {"timeout": silence.CONNECTS_WITHIN},
+            }
             if self.is_postgresql
             else {
                 "max_overflow": 0,
@@ -56,7 +61,10 @@ class Database:
             skip_autocommit_rollback=True,
             **options,
         )
-        if not self.is_postgresql:
+        if self.is_postgresql:
+            for engine in (self._writing, self._reading):
+                event.listen(engine.sync_engine, "connect", silence.notice)
+        else:
             event.listen(self._writing.sync_engine, "connect", prepare_sqlite)
             event.listen(self._writing.sync_engine, "begin", _begin_sqlite)
             event.listen(self._writing.sync_engine, "handle_error", _roll_back_when_cancelled)

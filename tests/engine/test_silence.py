@@ -1,0 +1,75 @@
+"""A database connection that goes dead without a word: its server vanished, or a firewall forgot
+it. Nobody is told, and nothing may wait for it longer than a moment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from channels.sandbox.server import PracticeServer
+from scheduler.settings import Settings
+from scheduler.store import silence
+from scheduler.store.tables import deliveries
+from tests.engine.conftest import Engine, opened
+from tests.support.cable import Cable, cable
+from tests.support.servers import Postgres
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@dataclass
+class Far:
+    """An author beside the database, and a worker at the end of a cable."""
+
+    author: Engine
+    engine: Engine
+    cable: Cable
+
+
+@pytest.fixture
+async def far(
+    settings: Settings, practice: PracticeServer, postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Far]:  # fmt: skip
+    monkeypatch.setattr(silence, "ACKNOWLEDGED_WITHIN", 1.0)
+    monkeypatch.setattr(silence, "IDLE_WITHIN", 1.0)
+    monkeypatch.setattr(silence, "TRIED_AFTER", 1)
+    monkeypatch.setattr(silence, "TRIED_EVERY", 1)
+    assert settings.database_url is not None
+    async with cable(postgres.directory / ".s.PGSQL.5432") as line:
+        url = settings.database_url.replace("@/", f"@127.0.0.1:{line.port}/").partition("?")[0]
+        by_cable = settings.model_copy(update={"database_url": url})
+        async with (
+            opened(settings, practice) as author,
+            opened(by_cable, practice, connected=()) as engine,
+        ):
+            yield Far(author, engine, line)
+
+
+async def test_a_worker_goes_on_by_new_connections(far: Far) -> None:
+    author = far.author
+    async with far.engine.worker():
+        await author.settled(await author.post("facebook", title="Before"), "delivered")
+        armed = await author.post("facebook", seconds=2, title="Armed")
+        await author.settled(armed, "armed")
+        far.cable.go_dead()
+        await author.settled(armed, "delivered")
+        await author.settled(await author.post("facebook", title="After"), "delivered")
+    assert len(author.ledger("facebook")) == 3
+
+
+async def test_locks_of_who_is_cut_off_end(far: Far) -> None:
+    author = far.author
+    post = await author.post("facebook")
+    with suppress(DBAPIError):  # its connection ended meanwhile
+        async with far.engine.services.database.write() as connection:
+            ours = select(deliveries.c.id).where(deliveries.c.post_id == post)
+            await connection.execute(ours.with_for_update())
+            far.cable.go_dead()
+            async with author.worker():
+                await author.settled(post, "delivered")

@@ -1,0 +1,75 @@
+"""A cable to a server that can go dead without a word, as when a machine vanishes or a firewall
+forgets a connection: what was open carries nothing any more, not even that it arrived, and nobody
+is told. New connections go through."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+_ATTACH_FILTER = 26  # SO_ATTACH_FILTER
+_DROP_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+
+
+class Cable:
+    """Between a port of ours and a unix socket of a server's."""
+
+    port: int
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ends: list[asyncio.StreamWriter] = []
+
+    def go_dead(self) -> None:
+        """Everything that is open now, for good: the kernel drops what comes in, unacknowledged."""
+        for end in self._ends:
+            end.transport.pause_reading()  # type: ignore[attr-defined]
+            line = end.get_extra_info("socket")
+            if line.family == socket.AF_INET:
+                program = struct.pack("HP", 1, ctypes.addressof(_DROP_ALL))
+                line.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until either side ends it."""
+        there, back = await asyncio.open_unix_connection(self._target)
+        self._ends += [back, writer]
+        self._tasks |= {
+            asyncio.create_task(way) for way in (_pump(reader, back), _pump(there, writer))
+        }
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for each in self._ends:
+            each.transport.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def cable(target: Path) -> AsyncIterator[Cable]:
+    """To the target's socket."""
+    line = Cable(target)
+    server = await asyncio.start_server(line.carry, "127.0.0.1", 0)
+    line.port = server.sockets[0].getsockname()[1]
+    try:
+        yield line
+    finally:
+        server.close()
+        await line.end()
