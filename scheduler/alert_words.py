@@ -19,6 +19,10 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "“{post}” may have been published on {account}, and nobody can tell",
         "Look at the page, then say whether it is there.",
     ),
+    "delivery.belated": (
+        "“{post}” was on its way to {account} when a change was accepted that came too late",
+        "Look at the page; take it down or correct it there if it is not meant.",
+    ),
     "delivery.rerouted": (
         "“{post}” takes another road than {account}",
         "Nothing to do; you may undo it while it has not left.",
@@ -113,6 +117,10 @@ FRENCH: Final[Mapping[str, tuple[str, str]]] = {
     "delivery.unconfirmed": (
         "« {post} » est peut-être publié sur {account}, rien ne permet de le savoir",
         "Regardez la page, puis dites s’il y est.",
+    ),
+    "delivery.belated": (
+        "« {post} » partait déjà vers {account} quand un changement, arrivé trop tard, fut accepté",
+        "Regardez la page ; retirez-le ou corrigez-le là-bas s'il n'est pas voulu.",
     ),
     "delivery.rerouted": (
         "« {post} » prend un autre chemin que {account}",

@@ -188,7 +188,10 @@ class Armer:
                 batch.moved.append((delivery, f"could not be rendered ({type(error).__name__})"))
                 continue
             assert delivery.lease_until is not None  # it was just claimed
-            armed = Armed(delivery, member, message, fire_at[delivery.id], delivery.lease_until)
+            armed = Armed(
+                delivery, member, message, fire_at[delivery.id], delivery.lease_until,
+                version=rows[delivery.post_id]["version"],
+            )  # fmt: skip
             self._wait_for(armed, pointer, at)
             batch.armed.append(armed)
         return batch
@@ -203,6 +206,8 @@ class Armer:
         now = self.clock.micros()
         for delivery, until, why in paused:
             self.clearance.pause(batch, delivery, until, why, now)
+        for delivery, _ in batch.moved:  # by whoever claims it next
+            self.clearance.change(batch, delivery, "", State.SCHEDULED, now, cause=delivery.cause)
         await self._write(batch)
 
     async def drop_links(self, late: Sequence[Delivery]) -> None:

@@ -30,7 +30,8 @@ class Armed:
     """A claimed delivery with everything its send needs, waiting for `fire_at` (microseconds).
 
     `article`: the delivery whose article its words name and which does not stand yet, None if there
-    is none; waited for until `patience_until` (microseconds).
+    is none; waited for until `patience_until` (microseconds). `version`: of the post, as its
+    message was made.
     """
 
     delivery: Delivery
@@ -41,6 +42,7 @@ class Armed:
     looked_at: int = 0
     article: str | None = None
     patience_until: int = 0
+    version: int = 0
 
     @property
     def token(self) -> str:

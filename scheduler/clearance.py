@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from channels.posts import Part
 from scheduler.attempt import Armed
 from scheduler.changes import Change, columns, event
 from scheduler.decide import SECOND
@@ -87,17 +88,21 @@ class Clearance:
         return verdict in {Lateness.DROP, *_ASK_WHEN}
 
     def pause(self, batch: Batch, delivery: Delivery, until: int, why: str, now: int) -> None:
-        """Wait for the end of the account's pause; for one without end, be held."""
+        """Wait for the end of the account's pause, or take another road where that is too late; for
+        a pause without end, be held."""
         cause = f"account paused: {why}"
+        deadline = delivery.deadline_at or delivery.planned_at + self.late.default_deadline_us
         if until < FOREVER:
             # Keeps the order among those put off to the same moment.
             due_at = until + delivery.due_at % SECOND
+            if due_at > deadline and delivery.part is Part.POST:
+                batch.moved.append((delivery, f"would miss its deadline: {cause}"))
+                return
             self.change(
                 batch, delivery, "delivery.deferred", State.SCHEDULED, now,
                 due_at=due_at, cause=cause,
             )  # fmt: skip
             return
-        deadline = delivery.deadline_at or delivery.planned_at + self.late.default_deadline_us
         self.change(
             batch, delivery, "delivery.held", State.HELD, now,
             hold_reason=_HOLD_FOR.get(why, HoldReason.ACCESS_LOST), look_at=deadline, cause=cause,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from scheduler import metrics, tracing
+from scheduler import belated, metrics, tracing
 from scheduler.attempt import Attempted, detail_of
 from scheduler.changes import Change, decided, event, outcome_name
 from scheduler.clock import Clock
@@ -58,6 +58,7 @@ class Completer:
     mover: Mover
     _pending: list[Attempted] = field(default_factory=list)
     _moves: list[tuple[Attempted, Move]] = field(default_factory=list)
+    _belated: list[Attempted] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _outcomes: Outcomes = field(init=False)
@@ -74,7 +75,7 @@ class Completer:
     @property
     def pending(self) -> bool:
         """Whether anything is still to be committed or moved."""
-        return bool(self._pending or self._moves)
+        return bool(self._pending or self._moves or self._belated)
 
     async def drained(self) -> None:
         """Returns once everything added so far is committed, and moved where it must be."""
@@ -94,6 +95,7 @@ class Completer:
                 await self._write()
                 pause = min(max(2 * (time() - begun), _SHORTEST), _LONGEST)
                 await self._move()
+                await self._settle_belated()
             except Exception:  # whatever the database's driver raises: try again, lose nothing
                 log.exception("completion.failed", outcomes=len(self._pending))
                 metrics.DB_ERRORS.labels("completion").inc()
@@ -136,6 +138,14 @@ class Completer:
                 self._moves.remove((attempted, move))
         if failed is not None:
             raise failed
+
+    async def _settle_belated(self) -> None:
+        """What came to those whose lease was lost meanwhile."""
+        for attempted in tuple(self._belated):
+            self._belated.append(self._belated.pop(0))  # one that fails keeps no other waiting
+            now = self.clock.micros()
+            await belated.settle(self.database, attempted, now=now, actor=f"worker:{self.worker}")
+            self._belated.remove(attempted)
 
     async def _commit(self, batch: Sequence[Attempted]) -> None:
         now = self.clock.micros()
@@ -193,6 +203,8 @@ class Completer:
         elif stale:
             metrics.LEASES_LOST.inc()
             log.warning("lease.lost", delivery=delivery.id, saw=outcome_name(attempted.outcome))
+            if belated.matters(attempted):
+                self._belated.append(attempted)
 
     def _line(self, attempted: Attempted, now: int) -> Event:
         kind = _EVENT_KINDS.get(type(attempted.decision), "delivery.refused")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from random import Random
 from typing import assert_never
 
@@ -26,6 +27,10 @@ SECOND = 1_000_000
 FIRST_LOOK = 2 * SECOND
 ACCEPTED_LOOK = 10 * SECOND
 THROTTLE_DEFAULT = 60 * SECOND
+# A moment to come back that is over already (zero seconds, or by a clock that differs from ours)
+# would have us ask again and again; one in thirty years is nobody's meaning.
+PASSED_THROTTLE = 5 * SECOND
+LONGEST_THROTTLE = 31 * 24 * 3600 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +108,10 @@ def decide(  # noqa: C901, PLR0911 -- one branch and one return an outcome
         case Accepted():
             return Wait(outcome.remote_id, outcome.url, now + ACCEPTED_LOOK)
         case Throttled():
-            until = now + THROTTLE_DEFAULT if outcome.until is None else micros(outcome.until)
-            return _again(max(until, now), delivery, f"throttled: {outcome.reason}", charged=False)
+            until = calm_at(outcome.until, now)
+            return _again(until, delivery, f"throttled: {outcome.reason}", charged=False)
         case Unavailable():
-            hint = None if outcome.until is None else micros(outcome.until)
+            hint = None if outcome.until is None else calm_at(outcome.until, now)
             at = next_try(delivery.tries + 1, now, rules.retry, rng, hint=hint)
             if at is None:
                 return Move(f"gave up after {delivery.tries + 1} attempts: {outcome.reason}")
@@ -125,6 +130,14 @@ def decide(  # noqa: C901, PLR0911 -- one branch and one return an outcome
             return Look(now + FIRST_LOOK, outcome.detail, outcome.presumed_sent)
         case _:
             assert_never(outcome)
+
+
+def calm_at(until: datetime | None, now: int) -> int:
+    """When to come back, as the platform says it, within reason (microseconds)."""
+    if until is None:
+        return now + THROTTLE_DEFAULT
+    at = micros(until)
+    return min(at, now + LONGEST_THROTTLE) if at > now else now + PASSED_THROTTLE
 
 
 def _again(at: int, delivery: Delivery, cause: str, *, charged: bool) -> Decision:

@@ -34,12 +34,15 @@ FINAL = frozenset({State.DELIVERED, State.REROUTED, State.FAILED, State.CANCELLE
 _SETTLED = {State.DELIVERED, State.ACCEPTED, State.UNCONFIRMED, State.HELD}
 _CLOSED = {State.REROUTED, State.FAILED}
 
+# An answer may come when its delivery is back already: what is published is not sent again.
+_BELATED = {State.DELIVERED, State.ACCEPTED, State.UNCONFIRMED}
+
 # A person may bring a failed delivery back; an undone reroute, or a digest that cannot go out
 # either, reopens its parents; and a post may be cancelled while its digest waits. Nothing else
 # leaves a final state.
 TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
     {
-        State.SCHEDULED: frozenset({State.ARMED, State.HELD, State.CANCELLED, *_CLOSED}),
+        State.SCHEDULED: frozenset({State.ARMED, State.HELD, State.CANCELLED, *_CLOSED, *_BELATED}),
         State.ARMED: frozenset(
             {State.SCHEDULED, State.SENDING, State.CANCELLED, *_SETTLED, *_CLOSED}
         ),
@@ -47,8 +50,10 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
         State.ACCEPTED: frozenset(
             {State.DELIVERED, State.SCHEDULED, State.UNCONFIRMED, State.HELD, *_CLOSED}
         ),
-        State.UNCONFIRMED: frozenset({State.DELIVERED, State.SCHEDULED, State.HELD}),
-        State.HELD: frozenset({State.SCHEDULED, State.DELIVERED, State.CANCELLED, *_CLOSED}),
+        State.UNCONFIRMED: frozenset(
+            {State.DELIVERED, State.ACCEPTED, State.SCHEDULED, State.HELD}
+        ),
+        State.HELD: frozenset({State.SCHEDULED, State.CANCELLED, *_CLOSED, *_BELATED}),
         State.REROUTED: frozenset({State.SCHEDULED, State.HELD, State.CANCELLED}),
         State.FAILED: frozenset({State.SCHEDULED, State.REROUTED}),
         State.DELIVERED: frozenset(),

@@ -19,8 +19,7 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
-from scheduler.clock import micros
-from scheduler.decide import SECOND, THROTTLE_DEFAULT
+from scheduler.decide import SECOND, calm_at
 
 # 9999-12-31: paused until somebody or something ends it.
 FOREVER = 253_402_300_799_000_000
@@ -94,7 +93,7 @@ def read_sign(  # noqa: PLR0911 -- one return a sign
                 return AccountSign(
                     sign=Sign.THROTTLED,
                     failures=0,
-                    paused_until=micros(slow),
+                    paused_until=calm_at(slow, now),
                     reason="usage",
                     detail="close to the platform's limit",
                 )
@@ -103,7 +102,7 @@ def read_sign(  # noqa: PLR0911 -- one return a sign
             recovered = HealthStatus.HEALTHY if status in PASSING else None
             return AccountSign(sign=Sign.WELL, failures=0, status=recovered)
         case Throttled():
-            until = now + THROTTLE_DEFAULT if outcome.until is None else micros(outcome.until)
+            until = calm_at(outcome.until, now)
             if outcome.human:
                 until = max(until, now + HUMAN_PAUSE)
             return AccountSign(

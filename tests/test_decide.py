@@ -22,6 +22,7 @@ from channels.outcome import (
 from scheduler.clock import moment
 from scheduler.decide import SECOND, Again, Done, Hold, Look, Move, Rules, Wait, decide
 from scheduler.deliveries import Delivery, HoldReason
+from scheduler.limits import BreakerPolicy, read_sign
 from scheduler.retry import RetryPolicy
 
 NOW = 1_800_000_000 * SECOND
@@ -58,6 +59,24 @@ def test_a_throttle_waits_for_the_hint_and_costs_no_try() -> None:
     assert verdict(Throttled(until=until, reason="usage")) == Again(
         NOW + 300 * SECOND, False, "throttled: usage"
     )
+
+
+@pytest.mark.parametrize(
+    ("until", "at"),
+    [
+        pytest.param(timedelta(0), 5 * SECOND, id="Retry-After: 0"),
+        pytest.param(timedelta(minutes=-2), 5 * SECOND, id="its clock is behind ours"),
+        pytest.param(timedelta(days=11_000), 31 * 86_400 * SECOND, id="in thirty years"),
+    ],
+)
+def test_a_throttle_neither_hammers_nor_waits_for_ever(until: timedelta, at: int) -> None:
+    told = Throttled(until=moment(NOW) + until, reason="usage")
+    assert verdict(told, replace(DELIVERY, deadline_at=None)) == Again(
+        NOW + at, False, "throttled: usage"
+    )
+    sign = read_sign(told, 0, "healthy", NOW, BreakerPolicy())
+    assert sign is not None
+    assert sign.paused_until == NOW + at
 
 
 def test_a_retry_is_charged_and_never_before_the_platforms_own_hint() -> None:

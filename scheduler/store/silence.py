@@ -1,5 +1,5 @@
-"""Connections that go dead without a word: a machine that vanishes, a firewall that forgets. Else it
-takes a quarter of an hour to find out, and on the server's side two hours in which it keeps locks.
+"""Connections that go dead without a word: a machine that vanishes, a firewall that forgets. Else
+it takes a quarter of an hour to find out, and on the server's side two hours, in which locks stay.
 """
 
 from __future__ import annotations

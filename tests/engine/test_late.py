@@ -1,12 +1,15 @@
 """After an outage: late is a choice, and catching up is no burst."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
+from channels.sandbox.faults import FaultName
 from channels.sandbox.server import PracticeServer
+from scheduler.clock import micros
 from scheduler.settings import Settings
-from scheduler.store.tables import deliveries
+from scheduler.store.tables import accounts, deliveries
 from tests.engine.conftest import Engine, opened
 
 HOUR = 3_600_000_000
@@ -94,3 +97,36 @@ async def test_a_little_late_is_not_overdue(engine: Engine) -> None:
     await outage(engine, post, 0.1)
     async with engine.worker():
         await engine.settled(post, "delivered")
+
+
+async def test_a_pause_beyond_its_deadline_has_a_post_take_another_road_at_once(
+    engine: Engine,
+) -> None:
+    engine.fault("facebook", FaultName.THROTTLED, times=1, seconds=7200)
+    deadline = engine.services.clock.now() + timedelta(hours=1)
+    async with engine.worker():
+        await engine.until(await engine.post("facebook"), lambda rows: rows[0].attempt == 1)
+        post = await engine.post("facebook", deadline=deadline.isoformat())
+        rows = await engine.settled(post, "rerouted", "delivered")
+    assert "would miss its deadline: account paused: throttled" in rows[0].cause
+    assert engine.ledger("facebook") == []
+
+
+async def test_so_does_what_was_armed_before_the_pause(engine: Engine) -> None:
+    now = engine.services.clock.now()
+    deadline = (now + timedelta(hours=1)).isoformat()
+    async with engine.worker():
+        post = await engine.post("facebook", seconds=2, deadline=deadline)
+        await engine.settled(post, "armed")
+        async with engine.services.database.write() as connection:
+            await connection.execute(
+                accounts.update()
+                .where(accounts.c.id == engine.accounts["facebook"])
+                .values(
+                    paused_until=micros(now) + 2 * HOUR,
+                    pause_reason="throttled",
+                    updated_at=accounts.c.updated_at + 1,
+                )
+            )
+        await engine.settled(post, "rerouted", "delivered")
+    assert engine.ledger("facebook") == []
