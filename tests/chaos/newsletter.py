@@ -35,7 +35,7 @@ from tests.support.relay import CountingRelay
 FAILED = 1
 
 
-async def carry_on(url: str, directory: Path, port: int, connections: int) -> None:
+async def carry_on(url: str, directory: Path, port: int, connections: int, uncertain: str) -> None:
     """One worker's life: take the delivery over and run it to the end, or to the kill."""
     database = Database(url)
     token = str(uuid_utils.uuid7())
@@ -47,6 +47,7 @@ async def carry_on(url: str, directory: Path, port: int, connections: int) -> No
             "from_address": "lettre@librairie.example.org",
             "publisher": "Librairie des Quais",
             "relays": [{"host": "127.0.0.1", "port": port, "tls": "none"}],
+            "uncertain": uncertain,
         }
     )
     account = Account(id=ACCOUNT, name="La lettre", settings=settings)
@@ -78,13 +79,21 @@ async def carry_on(url: str, directory: Path, port: int, connections: int) -> No
     sys.exit(0 if isinstance(outcome, Delivered) else FAILED)
 
 
-async def _life(arguments: list[str], delay: float | None) -> bool:
-    """Start a worker; kill it `delay` seconds after it runs. Whether it came to the end."""
+async def born(arguments: list[str]) -> asyncio.subprocess.Process:
+    """A worker that runs, or is about to. `arguments`: database, directory, port, connections,
+    what to do about doubt."""
     worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.chaos.newsletter", *arguments, stdout=asyncio.subprocess.PIPE
-    )
+        sys.executable, "-m", "tests.chaos.newsletter", "--child", *arguments,
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
     assert worker.stdout is not None
     await worker.stdout.readline()
+    return worker
+
+
+async def _life(arguments: list[str], delay: float | None) -> bool:
+    """Start a worker; kill it `delay` seconds after it runs. Whether it came to the end."""
+    worker = await born(arguments)
     try:
         async with asyncio.timeout(delay):
             return await worker.wait() == 0
@@ -95,12 +104,23 @@ async def _life(arguments: list[str], delay: float | None) -> bool:
 
 
 def judged(
-    expected: set[str], got: Counter[str], books: Counter[str], *, kills: int, connections: int
+    expected: set[str], relay: CountingRelay, books: Counter[str], *, kills: int, connections: int
 ) -> list[str]:
-    """What is wrong, in words; empty when every promise was kept."""
+    """What is wrong, in words; empty when every promise was kept. A relay that keeps Message-IDs
+    stands for the choice to write again in doubt: then a second mail has to have the first's."""
     wrong = []
+    got = relay.received
     doubled = [address for address, count in got.items() if count > 1]
-    if doubled:
+    if relay.keep_ids:
+        others = [who for who in doubled if len(set(relay.message_ids[who])) > 1]
+        if others:
+            wrong.append(f"{len(others)} got a second mail with another Message-ID: {others[:5]}")
+        again = got.total() - len(got)
+        if again > kills * connections:
+            wrong.append(f"{again} written to again after {kills} kills on {connections}")
+        if books["uncertain"]:
+            wrong.append(f"{books['uncertain']} left in doubt")
+    elif doubled:
         wrong.append(f"{len(doubled)} written to twice: {doubled[:5]}")
     missing = len(expected - set(got))
     uncertain = books["uncertain"]
@@ -114,7 +134,8 @@ def judged(
 
 
 async def chaos(options: argparse.Namespace, directory: Path) -> int:
-    relay = CountingRelay(refuse=options.refuse, seed=options.seed)
+    again = options.uncertain == "resend"
+    relay = CountingRelay(refuse=options.refuse, seed=options.seed, keep_ids=again)
     await relay.start()
     url = f"sqlite+aiosqlite:///{directory / 'chaos.db'}"
     database = Database(url)
@@ -122,7 +143,7 @@ async def chaos(options: argparse.Namespace, directory: Path) -> int:
     readers = [{"id": f"c{n}", "email": f"r{n}@example.org"} for n in range(options.count)]
     await seed(database, readers, now=Clock().micros())
     rng, kills, early, done = Random(options.seed), 0, 0, False
-    arguments = ["--child", url, str(directory), str(relay.port), str(options.connections)]
+    arguments = [url, str(directory), str(relay.port), str(options.connections), options.uncertain]
     while kills < options.kills and not done:
         done = await _life(arguments, rng.uniform(0.0, options.longest))
         kills += not done
@@ -136,20 +157,24 @@ async def chaos(options: argparse.Namespace, directory: Path) -> int:
     await database.close()
     await relay.stop()
     expected = {reader["email"] for reader in readers}
-    wrong = judged(expected, relay.received, books, kills=kills, connections=options.connections)
+    wrong = judged(expected, relay, books, kills=kills, connections=options.connections)
     sys.stdout.write(
         f"\n{len(expected):,} selected, {kills} kills ({early} while they were chosen): "
         f"{dict(books)}, "
         f"{relay.received.total():,} mails at the relay\n"
     )
-    sys.stdout.write("\n".join(wrong or ["nobody skipped, nobody written to twice"]) + "\n")
+    well = "nobody skipped, nobody written to twice"
+    if again:
+        count = relay.received.total() - len(relay.received)
+        well = f"nobody skipped, {count} written to again, each with the same Message-ID"
+    sys.stdout.write("\n".join(wrong or [well]) + "\n")
     return FAILED if wrong else 0
 
 
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
-        _, _, url, directory, port, connections = sys.argv
-        asyncio.run(carry_on(url, Path(directory), int(port), int(connections)))
+        _, _, url, directory, port, connections, uncertain = sys.argv
+        asyncio.run(carry_on(url, Path(directory), int(port), int(connections), uncertain))
         return
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--count", type=int, default=10_000, help="recipients")
@@ -157,6 +182,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=10)
     parser.add_argument("--refuse", type=float, default=0.0, help="share of 4xx, 0 to 1")
     parser.add_argument("--longest", type=float, default=0.5, help="seconds before a kill")
+    parser.add_argument("--uncertain", choices=("hold", "resend"), default="hold")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from random import Random
 from time import monotonic
 from typing import cast
 
+_MESSAGE_ID = re.compile(rb"^Message-ID: (\S+)", re.MULTILINE)
+
 
 class CountingRelay:
     """Speaks SMTP with PIPELINING. A share `refuse` of all RCPT gets a 4xx, and each at a domain
     in `slow` a 450. A mail counts when its final dot was read, before it is answered; `last_at`:
-    when the last one did (monotonic); `came`: set at each."""
+    when the last one did (monotonic); `came`: set at each. After `silent_after` mails none is
+    answered any more, nor what follows it. With `keep_ids`, `message_ids` says under which each
+    recipient got theirs."""
 
-    def __init__(self, *, refuse: float = 0.0, seed: int = 1) -> None:
+    def __init__(self, *, refuse: float = 0.0, seed: int = 1, keep_ids: bool = False) -> None:
         self.received: Counter[str] = Counter()
         self.refuse = refuse
         self.slow: set[str] = set()
@@ -22,6 +27,9 @@ class CountingRelay:
         self.port = 0
         self.last_at = 0.0
         self.came = asyncio.Event()
+        self.silent_after: int | None = None
+        self.keep_ids = keep_ids
+        self.message_ids: dict[str, list[str]] = {}
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -46,7 +54,7 @@ class _Session(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._data = b""
         self._recipient = ""
-        self._in_body = False
+        self._in_body = self._silent = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -61,15 +69,22 @@ class _Session(asyncio.Protocol):
             if not found:
                 break
             self._data = rest
-            answers.append(self._body() if self._in_body else self._command(head.decode()))
+            answers.append(self._body(head) if self._in_body else self._command(head.decode()))
         assert self._transport is not None
-        self._transport.write("".join(answers).encode())
+        if not self._silent:
+            self._transport.write("".join(answers).encode())
 
-    def _body(self) -> str:
+    def _body(self, mail: bytes) -> str:
         self._in_body = False
+        if self._relay.keep_ids and (found := _MESSAGE_ID.search(mail)) is not None:
+            ids = self._relay.message_ids.setdefault(self._recipient, [])
+            ids.append(found[1].decode())
         self._relay.received[self._recipient] += 1
         self._relay.last_at = monotonic()
         self._relay.came.set()
+        silent_after = self._relay.silent_after
+        if silent_after is not None and self._relay.received.total() > silent_after:
+            self._silent = True  # for good: an answer to what comes next would pass for this one's
         return "250 2.0.0 kept\r\n"
 
     def _command(self, line: str) -> str:
