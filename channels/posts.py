@@ -79,7 +79,8 @@ class Post:
 
     `blog_url` is the post's page on the blog when there is one: where truncated texts point to.
     `campaign_tags`: add UTM parameters to our own links, those to `own_hosts` and to the blog.
-    `rerouted` is set on a plan B delivery.
+    `rerouted` is set on a plan B delivery. `outlined`: rendered for its problems alone, so that
+    what makes it beautiful may be left out.
     """
 
     id: str
@@ -100,6 +101,7 @@ class Post:
     campaign_tags: bool = True
     own_hosts: tuple[str, ...] = ()
     rerouted: Reroute | None = None
+    outlined: bool = False
 
     def for_channel(self, channel: str) -> Post:
         """This post with the author's variant for `channel` applied."""

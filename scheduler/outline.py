@@ -34,6 +34,7 @@ def outline(post: Post, channel: Channel) -> Post:
         return post
     return replace(
         post,
+        outlined=True,
         body=_stand_in(post.body),
         first_comment=_stand_in(post.first_comment),
         variants={

@@ -8,58 +8,44 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import replace
 
 import structlog
 import uuid_utils
 
 from channels.posts import Post
 from scheduler import tracing
-from scheduler.answers import AcceptedAnswer
+from scheduler.asking import (
+    Accepted,
+    Asked,
+    answer_again,
+    fail,
+    fingerprint,
+    one_per_key,
+    row_kept,
+    succeed,
+)
 from scheduler.clock import Clock
-from scheduler.content import columns_of, media_ids, to_post
+from scheduler.content import media_ids, to_content, to_post
 from scheduler.doorbell import Doorbell
 from scheduler.drafts import Draft
 from scheduler.plan import Plan, choose, make_plan, names_accounts, refuse_unfit
 from scheduler.pointers import foreseen
 from scheduler.records import Prepared, Row, prepared
-from scheduler.refusals import FieldError, Refusal, RefusedError
+from scheduler.refusals import RefusedError
 from scheduler.roster import Member, Roster
 from scheduler.settings import Settings
-from scheduler.store import events, idempotency, media, posts
+from scheduler.store import idempotency, media
+from scheduler.store.arrivals import Arrival, open_arrivals
 from scheduler.store.db import Database
-from scheduler.store.faults import ArchivedError
 from scheduler.store.tokens import Caller
 from scheduler.when import decide_when, takes_lateness
 
 log = structlog.get_logger()
 
-BATCH = 64
 AT_ONCE = 8  # posts planned, about a millisecond each, before others get a turn
+TRIES = 5  # plans of one batch while the accounts change; the last is stored as it is
 GATHER = 0.002  # seconds between two batches; a first request never waits
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The answer to a POST; `replayed`: given before, under the same Idempotency-Key."""
-
-    answer: AcceptedAnswer
-    replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    draft: Draft
-    caller: Caller
-    key: str | None
-    fingerprint: str
-    answer: asyncio.Future[Accepted]
-    trace: str | None
-
-    @property
-    def slot(self) -> idempotency.Key | None:
-        return None if self.key is None else (self.caller.id, self.key)
 
 
 class Intake:
@@ -79,7 +65,8 @@ class Intake:
         self._clock = clock
         self._settings = settings
         self._doorbell = doorbell
-        self._waiting: list[_Asked] = []
+        self._arrivals = open_arrivals(database)
+        self._waiting: list[Asked] = []
         self._drain: asyncio.Task[None] | None = None
         self._bells: set[asyncio.Task[None]] = set()
 
@@ -87,7 +74,7 @@ class Intake:
         """Store a post and its deliveries; committed on return. Error: RefusedError."""
         with tracing.span("accept"):
             answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-            asked = _Asked(draft, caller, key, fingerprint(draft), answer, tracing.here())
+            asked = Asked(draft, caller, key, fingerprint(draft), answer, tracing.here())
             self._waiting.append(asked)
             if self._drain is None or self._drain.done():
                 self._drain = asyncio.create_task(self._take_all())
@@ -115,20 +102,21 @@ class Intake:
         if self._drain is not None:
             await self._drain
         await asyncio.gather(*self._bells)
+        await self._arrivals.close()
 
     async def _take_all(self) -> None:
         while self._waiting:
-            batch, self._waiting = _one_per_key(self._waiting)
+            batch, self._waiting = one_per_key(self._waiting)
             try:
                 await self._take(batch)
             except Exception as error:  # noqa: BLE001 -- each request is answered with it
                 await self._take_singly(batch, error)
             await asyncio.sleep(GATHER)  # a little larger batches cost a lot less under load
 
-    async def _take_singly(self, batch: Sequence[_Asked], error: Exception) -> None:
+    async def _take_singly(self, batch: Sequence[Asked], error: Exception) -> None:
         """One post that the database refuses must not fail those that came beside it."""
         if len(batch) == 1:
-            _fail(batch[0], error)
+            fail(batch[0], error)
             return
         for asked in batch:
             if asked.answer.done():
@@ -136,37 +124,49 @@ class Intake:
             try:
                 await self._take([asked])
             except Exception as own:  # noqa: BLE001 -- as above
-                _fail(asked, own)
+                fail(asked, own)
 
-    async def _take(self, batch: Sequence[_Asked]) -> None:
-        batch = await self._answer_known(batch)
+    async def _take(self, batch: Sequence[Asked]) -> None:
         uploads = await self._media(asked.draft for asked in batch)
-        while batch:
-            prepared = await self._planned(batch, uploads)
-            try:
-                await self._store(prepared)
-            except ArchivedError as error:  # it was there when the roster was read
-                log.info("posts.planned_again", archived=str(error))
-                batch = [asked for asked, _ in prepared]
-            else:
+        standing = await self._roster.remembered()
+        for last in (False,) * (TRIES - 1) + (True,):
+            ready, refused = await self._prepared(batch, standing.members, uploads)
+            if refused and not last:
+                now = await self._roster.standing()
+                if now.version != standing.version:  # it may be taken as the accounts are now
+                    standing = now
+                    continue
+            if await self._store(ready, None if last else standing.version):
+                await self._refuse(refused)
                 return
+            log.info("posts.planned_again", posts=len(ready))  # an account changed meanwhile
+            standing = await self._roster.standing()
 
-    async def _planned(
-        self, batch: Sequence[_Asked], uploads: Mapping[str, Row]
-    ) -> list[tuple[_Asked, Prepared]]:
-        """Those of them that can be stored; the others are refused."""
-        members = await self._roster.everyone()
-        prepared: list[tuple[_Asked, Prepared]] = []
+    async def _prepared(
+        self,
+        batch: Sequence[Asked],
+        members: Mapping[str, Member],
+        uploads: Mapping[str, Row],
+    ) -> tuple[list[tuple[Asked, Prepared]], list[tuple[Asked, RefusedError]]]:
+        ready: list[tuple[Asked, Prepared]] = []
+        refused: list[tuple[Asked, RefusedError]] = []
         for index, asked in enumerate(batch, 1):
             try:
-                prepared.append((asked, self._prepare(asked, members, uploads)))
+                ready.append((asked, self._prepare(asked, members, uploads)))
             except RefusedError as refusal:
-                _fail(asked, refusal)
+                refused.append((asked, refusal))
             if index % AT_ONCE == 0:  # planning only computes: let other requests in between
                 await asyncio.sleep(0)
-        return prepared
+        return ready, refused
 
-    async def _answer_known(self, batch: Sequence[_Asked]) -> list[_Asked]:
+    async def _refuse(self, refused: Sequence[tuple[Asked, RefusedError]]) -> None:
+        """What was accepted once stays accepted, whatever is said of it now."""
+        unknown = await self._answer_known([asked for asked, _ in refused])
+        for asked, refusal in refused:
+            if asked in unknown:
+                fail(asked, refusal)
+
+    async def _answer_known(self, batch: Sequence[Asked]) -> list[Asked]:
         """Answer the requests whose key was used before; the others."""
         slots = [asked.slot for asked in batch if asked.slot is not None]
         if not slots:
@@ -175,35 +175,39 @@ class Intake:
             given = await idempotency.find(connection, slots)
         for asked in batch:
             if asked.slot in given:
-                _answer_again(asked, given[asked.slot])
+                answer_again(asked, given[asked.slot])
         return [asked for asked in batch if asked.slot not in given]
 
-    async def _store(self, prepared: Sequence[tuple[_Asked, Prepared]]) -> None:
-        """Error: ArchivedError, nothing stored."""
-        if not prepared:
-            return
+    async def _store(self, ready: Sequence[tuple[Asked, Prepared]], version: str | None) -> bool:
+        """Store, and answer those who asked; False, and nothing is done, when the accounts are no
+        longer as in `version`."""
+        if not ready:
+            return True
         now = self._clock.micros()
-        kept = [_answer_row(asked, item, now) for asked, item in prepared if asked.key is not None]
-        async with self._database.write() as connection:
-            free = await idempotency.keep(connection, self._database, kept) if kept else set()
-            won = [pair for pair in prepared if pair[0].slot is None or pair[0].slot in free]
-            if won:
-                await posts.add(
-                    connection,
-                    [item.post for _, item in won],
-                    [row for _, item in won for row in item.deliveries],
+        stored = await self._arrivals.add(
+            [
+                Arrival(
+                    item.post, item.deliveries, item.event,
+                    None if asked.key is None else row_kept(asked, item, now),
                 )
-                await events.append(connection, [item.event for _, item in won])
+                for asked, item in ready
+            ],
+            version,
+        )  # fmt: skip
+        if stored is None:
+            return False
+        won = [pair for place, pair in enumerate(ready) if place in stored]
         for asked, item in won:
-            _succeed(asked, Accepted(item.answer))
+            succeed(asked, Accepted(item.answer))
             log.info(
                 "post.accepted", post=item.post["id"], actor=item.post["created_by"],
                 deliveries=[leg["id"] for leg in item.deliveries],
             )  # fmt: skip
         self._ring(item.post["due_at"] for _, item in won)
-        lost = [asked for asked, _ in prepared if asked.slot is not None and asked.slot not in free]
-        if lost:
-            await self._answer_known(lost)
+        await self._answer_known(
+            [asked for place, (asked, _) in enumerate(ready) if place not in stored]
+        )
+        return True
 
     def _ring(self, moments: Iterable[int]) -> None:
         for second in sorted({due_at // 1_000_000 for due_at in moments}):
@@ -225,7 +229,13 @@ class Intake:
         when = decide_when(draft, now, self._settings, late_ok=late_ok)
         row = {
             "id": str(uuid_utils.uuid7()),
-            **columns_of(draft, uploads, when),
+            "kind": draft.kind.value,
+            "title": draft.title,
+            "content": to_content(draft, uploads),
+            "due_at": when.due_at,
+            "zone": when.zone,
+            "late_policy": draft.late_policy.value,
+            "deadline_at": when.deadline_at,
             "campaign_id": None,
             "version": 1,
             "cancelled_at": None,
@@ -236,7 +246,7 @@ class Intake:
         return row, replace(post, own_hosts=self._settings.own_hosts)
 
     def _prepare(
-        self, asked: _Asked, members: Mapping[str, Member], uploads: Mapping[str, Row]
+        self, asked: Asked, members: Mapping[str, Member], uploads: Mapping[str, Row]
     ) -> Prepared:
         row, post = self._read(asked.draft, uploads)
         now: int = row["created_at"]
@@ -244,53 +254,3 @@ class Intake:
             plan = make_plan(post, choose(asked.draft, members, now), {}, now, outlined=True)
             refuse_unfit(plan, named=names_accounts(asked.draft))
         return prepared({**row, "created_by": asked.caller.actor}, plan, asked.trace)
-
-
-def fingerprint(draft: Draft) -> str:
-    """The same for the same request, however its JSON is laid out."""
-    return sha256(draft.model_dump_json(exclude_unset=True).encode()).hexdigest()
-
-
-def _one_per_key(waiting: Sequence[_Asked]) -> tuple[list[_Asked], list[_Asked]]:
-    """The next batch, and who waits for the one after: two with one key never share a batch."""
-    batch: list[_Asked] = []
-    later: list[_Asked] = []
-    taken: set[idempotency.Key] = set()
-    for asked in waiting:
-        if len(batch) >= BATCH or asked.slot in taken:
-            later.append(asked)
-            continue
-        batch.append(asked)
-        if asked.slot is not None:
-            taken.add(asked.slot)
-    return batch, later
-
-
-def _answer_row(asked: _Asked, item: Prepared, now: int) -> Row:
-    return {
-        "token_id": asked.caller.id,
-        "key": asked.key,
-        "fingerprint": asked.fingerprint,
-        "status": 201,
-        "body": item.answer,
-        "created_at": now,
-    }
-
-
-def _answer_again(asked: _Asked, given: idempotency.Given) -> None:
-    if given.fingerprint != asked.fingerprint:
-        detail = f"the key {asked.key!r} was used with another post"
-        error = FieldError("Idempotency-Key", detail, "use a new key for a new post")
-        _fail(asked, RefusedError(Refusal.KEY_REUSED, detail, [error]))
-    else:
-        _succeed(asked, Accepted(given.body, replayed=True))
-
-
-def _succeed(asked: _Asked, answer: Accepted) -> None:
-    if not asked.answer.done():  # the client may have hung up meanwhile
-        asked.answer.set_result(answer)
-
-
-def _fail(asked: _Asked, error: Exception) -> None:
-    if not asked.answer.done():
-        asked.answer.set_exception(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from channels.base import Account, Channel, ChannelSettings
 from channels.registry import UnknownChannelError
 from scheduler.store.db import Database
-from scheduler.store.roster import anyone, rows_of
+from scheduler.store.roster import anyone, rows_of, version
 from scheduler.vault import Vault, VaultError
 
 log = structlog.get_logger()
@@ -46,6 +46,13 @@ class Member:
         return self.account.id
 
 
+class Standing(NamedTuple):
+    """All accounts as they were at one moment, or later; `version` says of which."""
+
+    members: Mapping[str, Member]
+    version: str
+
+
 class Roster:
     """Looks accounts up by id; decrypts and validates settings only when they changed."""
 
@@ -55,6 +62,7 @@ class Roster:
         self._vault = vault
         self._members: dict[str, Member] = {}
         self._closed: dict[str, tuple[int, str]] = {}
+        self._standing: Standing | None = None
 
     @cached_property
     def article_adapters(self) -> tuple[str, ...]:
@@ -77,6 +85,17 @@ class Roster:
     async def everyone(self) -> dict[str, Member]:
         """All accounts that are not archived and can be opened."""
         return self._opened(await rows_of(self._database, None))
+
+    async def remembered(self) -> Standing:
+        """As they were when `standing` was last asked for."""
+        return self._standing or await self.standing()
+
+    async def standing(self) -> Standing:
+        """As `everyone`, and their version. What changes in between is among the members, and the
+        version is of before: whoever compares it takes them for changed."""
+        before = await version(self._database)
+        self._standing = Standing(await self.everyone(), before)
+        return self._standing
 
     def closed(self, account_id: str) -> str:
         """Why this account was left out when it was last asked for; empty when it was not."""

@@ -60,7 +60,7 @@ class _Said:
 @cache
 def _templates() -> Environment:
     loader = FileSystemLoader(Path(__file__).with_name("templates"))
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, auto_reload=False)
 
 
 @cache
@@ -131,7 +131,7 @@ def _html(post: Post, account: Account[NewsletterSettings], said: _Said) -> str:
         publisher=account.settings.publisher.splitlines(),
         words=say,
     )  # fmt: skip
-    return _inliner().inline(page)
+    return page if post.outlined else _inliner().inline(page)
 
 
 def _text(post: Post, settings: NewsletterSettings, said: _Said) -> str:

@@ -26,7 +26,7 @@ class Rows:
 
     def __init__(self, table: Table, names: Sequence[str]) -> None:
         self.names = tuple(names)
-        self._json = [number for number, name in enumerate(names) if _is_json(table, name)]
+        self._json = [number for number, name in enumerate(names) if is_json(table, name)]
         taken = ", ".join(
             f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names)
         )
@@ -60,7 +60,7 @@ class Inserts:
         self._rows = Rows(table, names)
         self._head = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT"
         self._sqlite = ", ".join(f"n.{name}" for name in names)
-        self._postgresql = ", ".join(_cast(table, name) for name in names)
+        self._postgresql = ", ".join(cast_of(table, name) for name in names)
 
     async def __call__(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
         if not rows:
@@ -91,7 +91,7 @@ class FencedUpdates:
         self._only = only
         self._rows = Rows(table, ("id", "token", *names))
         given = [f"{name} = n.{name}" for name in names]
-        cast = [f"{name} = {_cast(table, name)}" for name in names]
+        cast = [f"{name} = {cast_of(table, name)}" for name in names]
         ends = [fixed] if fixed else []
         # SQLite hands RETURNING out row by row, each with a wait for the interpreter's lock. The
         # writer's lock is ours: what the first statement sees, the second finds.
@@ -138,13 +138,13 @@ def _is_postgresql(connection: AsyncConnection) -> bool:
     return connection.dialect.name == "postgresql"
 
 
-def _is_json(table: Table, name: str) -> bool:
+def is_json(table: Table, name: str) -> bool:
     return isinstance(table.c[name].type, JSON)
 
 
 def kind_of(table: Table, name: str) -> str:
     """The column's type in PostgreSQL; JSON travels as text."""
-    return "text" if _is_json(table, name) else table.c[name].type.compile(_dialect())
+    return "text" if is_json(table, name) else table.c[name].type.compile(_dialect())
 
 
 @cache
@@ -155,6 +155,6 @@ def _dialect() -> Dialect:
     return postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
-def _cast(table: Table, name: str) -> str:
+def cast_of(table: Table, name: str) -> str:
     """PostgreSQL gets JSON as text."""
-    return f"n.{name}::json" if _is_json(table, name) else f"n.{name}"
+    return f"n.{name}::json" if is_json(table, name) else f"n.{name}"

@@ -7,24 +7,19 @@ threads. Here a group is one statement there, and one call of a thread here.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sqlite3
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
-
-from sqlalchemy.engine import make_url
 
 from scheduler.changes import Change
 from scheduler.store import completions
 from scheduler.store import events as journal
 from scheduler.store.bulk import columns_of, kind_of
-from scheduler.store.db import Connection, Database, lost, prepare_sqlite
+from scheduler.store.db import Connection, Database
 from scheduler.store.events import STALE, Event
+from scheduler.store.own import Execute, OwnPostgres, OwnSqlite
 from scheduler.store.tables import attempts, deliveries, events
 
 
@@ -78,50 +73,24 @@ def _noted(ended: Sequence[Ended], changed: set[str]) -> tuple[list[dict[str, An
 
 class _SqliteOutcomes:
     def __init__(self, database: Database) -> None:
-        self._path = make_url(database.url).database or ""
-        self._thread = ThreadPoolExecutor(1, "outcomes")
-        self._connection: sqlite3.Connection | None = None
+        self._own = OwnSqlite(database, "outcomes")
 
     async def write(self, ended: Sequence[Ended], now: int) -> set[str]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._write, ended, now)
-
-    def _write(self, ended: Sequence[Ended], now: int) -> set[str]:
-        if self._connection is None:
-            opened = sqlite3.connect(self._path, check_same_thread=False)
-            try:
-                prepare_sqlite(opened)
-            except BaseException:
-                opened.close()
-                raise
-            self._connection = opened
-        run = self._connection.execute
-        changes = [one.change for one in ended if one.change is not None]
-        rows = (json.dumps([completions.fenced(change, now) for change in changes]),)
-        run("BEGIN IMMEDIATE")
-        try:
+        def work(run: Execute) -> set[str]:
+            changes = [one.change for one in ended if one.change is not None]
+            rows = (json.dumps([completions.fenced(change, now) for change in changes]),)
             (held,) = run(completions.fences.sqlite_held, rows).fetchone()
             changed: set[str] = set(json.loads(held))
             run(completions.fences.sqlite_update, rows)
             tried, lines = _noted(ended, changed)
             run(*completions.inserts.sqlite(columns_of(tried, completions.ATTEMPT)))
             run(*journal.inserts.sqlite(columns_of(lines, journal.COLUMNS)))
-            run("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):  # it was rolled back already
-                run("ROLLBACK")
-            raise
-        return changed
+            return changed
+
+        return await self._own.write(work)
 
     async def close(self) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._close)
-        self._thread.shutdown(wait=False)
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        await self._own.close()
 
 
 _NOTED = tuple(name for name in completions.ATTEMPT if name not in ("delivery_id", "stale"))
@@ -199,22 +168,11 @@ def _row(one: Ended) -> tuple[Any, ...]:
 
 class _PostgresOutcomes:
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._connection: Connection | None = None
+        self._own = OwnPostgres(database)
 
     async def write(self, ended: Sequence[Ended], now: int) -> set[str]:
-        rows = (*zip(*map(_row, ended), strict=True), now)
-        if self._connection is None or await lost(self._connection):
-            await self.close()
-            self._connection = await self._database.kept()
-        try:
-            changed = await self._connection.exec_driver_sql(_statement(), rows)
-        except BaseException:  # it may be broken, or cancelled half-way
-            await self.close()
-            raise
+        changed = await self._own.run(_statement(), (*zip(*map(_row, ended), strict=True), now))
         return {row[0] for row in changed}
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        await self._own.close()

@@ -130,7 +130,9 @@ async def test_a_delivery_is_followed_from_the_request_to_its_outcome(
     assert request.values["http.response.status_code"] == 201
     accept = named(collector.below(request), "accept")
     assert accept.values["estafette.post.id"] == post_id
-    assert named(collector.below(accept), "plan").values["estafette.post.id"] == post_id
+    # The worker probes the accounts as it starts: what is planned meanwhile is planned again.
+    plans = [one for one in collector.below(accept) if one.name == "plan"]
+    assert post_id in {one.values["estafette.post.id"] for one in plans}
     steps = collector.of(row.id)
     assert steps.keys() == {"claim", "last look", "send", "complete"}
     assert {step.parent for step in steps.values()} == {accept.id}

@@ -8,13 +8,15 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from scheduler.services import Services
+from scheduler.store import accounts
 from scheduler.store.access_tables import idempotency_keys
 from scheduler.store.tables import deliveries, events, posts
 from scheduler.store.tokens import Scope
 from tests.web.conftest import Client, token
+from tests.web.support import ask, connect, post
 
 HELLO = {"title": "We reopen", "body": "On **Monday**.", "at": "2030-01-07T09:00"}
 
@@ -190,3 +192,61 @@ async def test_a_past_moment_is_published_now_when_the_author_says_so(
     assert answer.status == 201
     made = await answer.json()
     assert made["deliveries"][0]["due_at"] == made["created_at"]
+
+
+async def test_the_accounts_are_those_of_the_moment_in_which_it_is_stored(
+    client: Client, services: Services, blog: str
+) -> None:
+    """They are read again only when one has changed."""
+    other = await connect(services, "Another site")
+    made = await post(client, accounts=[other])
+    await ask(client, "POST", f"/posts/{made['id']}/cancel")
+    async with services.database.write() as connection:
+        await accounts.archive(connection, other, services.clock.micros())
+    refused = await ask(client, "POST", "/posts", {**HELLO, "accounts": [other]}, status=422)
+    assert "no account" in refused["errors"][0]["detail"]
+    everywhere = await post(client)
+    assert [leg["account_id"] for leg in everywhere["deliveries"]] == [blog]
+    third = await connect(services, "A third site")
+    assert (await post(client, accounts=[third]))["deliveries"]
+    await ask(client, "POST", f"/accounts/{third}/pause", {})
+    assert [one["code"] for one in (await post(client, accounts=[third]))["problems"]] == [
+        "account-waits"
+    ]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_post_waits_for_who_archives_its_account_and_is_then_refused(
+    client: Client, services: Services, blog: str
+) -> None:
+    """SQLite has one writer at a time; on PostgreSQL the two meet at the account."""
+    other = await connect(services, "Another site")
+    made = await post(client, accounts=[other])
+    await ask(client, "POST", f"/posts/{made['id']}/cancel")
+    async with services.database.write() as connection:
+        await accounts.lock(connection, other)
+        await accounts.archive(connection, other, services.clock.micros())
+        body = {**HELLO, "accounts": [other]}
+        posting = asyncio.create_task(ask(client, "POST", "/posts", body, status=422))
+        waits = text("SELECT 1 FROM pg_locks WHERE NOT granted")
+        async with services.database.read() as looking, asyncio.timeout(10):
+            while not posting.done() and (await looking.execute(waits)).first() is None:  # noqa: ASYNC110 -- no event
+                await asyncio.sleep(0.01)
+    assert "no account" in (await posting)["errors"][0]["detail"]
+    assert await count(services, posts) == 1
+
+
+async def test_what_was_accepted_under_a_key_stays_accepted_when_it_would_be_refused_now(
+    client: Client, services: Services, blog: str
+) -> None:
+    other = await connect(services, "Another site")
+    headers = {"Idempotency-Key": "once"}
+    body = {**HELLO, "accounts": [other]}
+    first = await (await client.post("/api/v1/posts", json=body, headers=headers)).json()
+    async with services.database.write() as connection:
+        await accounts.archive(connection, other, services.clock.micros())
+    again = await client.post("/api/v1/posts", json=body, headers=headers)
+    assert (again.status, await again.json()) == (201, first)
+    changed = await client.post("/api/v1/posts", json={**body, "title": "No"}, headers=headers)
+    assert (await changed.json())["type"].endswith("idempotency-key-reused")
+    assert await count(services, posts) == 1

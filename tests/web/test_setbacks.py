@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,8 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
-from scheduler.services import open_services
+from scheduler.services import Services, open_services
 from scheduler.settings import Settings
 from scheduler.web.app import create_app
 from tests.web.conftest import Client
@@ -30,15 +29,16 @@ def refused(status: int, headers: Any, problem: dict[str, Any], word: str) -> No
 @contextmanager
 def full_database() -> Iterator[None]:
     """SQLite may not grow any more: the error is that of a full disk."""
+    connect = sqlite3.connect
 
-    def limit(connection: Any) -> None:
-        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    def limited(*args: Any, **options: Any) -> sqlite3.Connection:
+        made = connect(*args, **options)
+        made.execute("PRAGMA max_page_count = 1")
+        return made
 
-    event.listen(Engine, "begin", limit)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite3, "connect", limited)
         yield
-    finally:
-        event.remove(Engine, "begin", limit)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -79,14 +79,10 @@ async def test_a_database_that_does_not_answer_is_told(url: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_a_statement_that_is_wrong_is_our_fault(client: Client, blog: str) -> None:
-    def spoil(connection: Any) -> None:
-        connection.exec_driver_sql("SELECT no_such_column")
-
-    event.listen(Engine, "begin", spoil)
-    try:
-        body = {"title": "x", "body": "x", "accounts": [blog]}
-        answer = await client.post("/api/v1/posts", json=body)
-    finally:
-        event.remove(Engine, "begin", spoil)
+async def test_a_statement_that_is_wrong_is_our_fault(
+    client: Client, services: Services, blog: str
+) -> None:
+    async with services.database.write() as connection:
+        await connection.exec_driver_sql("ALTER TABLE events RENAME COLUMN data TO details")
+    answer = await client.post("/api/v1/posts", json={"title": "x", "body": "x"})
     assert answer.status == 500
