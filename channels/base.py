@@ -8,15 +8,17 @@ no method exists only to raise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
     Generic,
     Literal,
+    NamedTuple,
     Protocol,
     TypeVar,
     runtime_checkable,
@@ -160,8 +162,7 @@ def letter_number(key: str) -> str:
     return blake2b(key.encode(), digest_size=16).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipient:
+class Recipient(NamedTuple):
     """One addressee of a broadcast. `id` is ours and stable; `unsubscribe_url` is theirs alone;
     `return_tag`, letters and digits, names them in the address that bounces come back to. Of who
     agreed to that: `click_query` is added to links that lead by us, `open_url` is a picture's."""
@@ -170,7 +171,7 @@ class Recipient:
     address: str
     name: str = ""
     language: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = MappingProxyType({})
     unsubscribe_url: str = ""
     return_tag: str = ""
     click_query: str = ""

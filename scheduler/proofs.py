@@ -93,7 +93,7 @@ class Proofreader:
             return member, courier
         try:
             key = f"test/{uuid_utils.uuid7()}"
-            return member, await courier.send(replace(recipient, address=address), key=key)
+            return member, await courier.send(recipient._replace(address=address), key=key)
         finally:
             await courier.close()
 

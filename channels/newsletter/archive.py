@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from channels.newsletter.compose import CLICK_QUERY, OPEN_PICTURE, content_id
+from channels.newsletter.compose import content_id
 from channels.newsletter.holes import impersonal
 from channels.newsletter.render import words
+from channels.newsletter.template import CLICK_QUERY, OPEN_PICTURE
 from channels.posts import Media, Message
 
 _READER = re.compile(r"<!--reader-->.*?<!--/reader-->", re.DOTALL)

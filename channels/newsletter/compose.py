@@ -6,33 +6,23 @@ the parts that are the same for all are encoded once, and a recipient costs a fe
 
 from __future__ import annotations
 
-import binascii
-import html
 import re
 from base64 import encodebytes
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
-from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
 from channels.base import Recipient, letter_number
 from channels.newsletter.dkim import Signer
 from channels.newsletter.headers import UnsafeHeaderError, envelope, field, mailbox, phrase
-from channels.newsletter.holes import Hole, holes
 from channels.newsletter.settings import NewsletterSettings
+from channels.newsletter.template import CLICK_QUERY, OPEN_PICTURE, Gap, Template, encoded
 from channels.posts import Media, Message
 
 UNSUBSCRIBE = "unsubscribe_url"
-CLICK_QUERY, OPEN_PICTURE = "_click_query", "_open_picture"
-# What quoted-printable leaves alone on a line of its own, before a soft line break.
-_LINE = 72
-_AS_IT_IS = re.compile(r"[!-<>-~](?:[ -<>-~]*[!-<>-~])?")
-_ONE_WORD = re.compile(r"[!-<>-~]+")
 _SAFE_URL = re.compile(r"https?://[!-;=?-~]+")
-
-Fill = Callable[[Mapping[str, str]], bytes]
 
 
 class Mail(NamedTuple):
@@ -55,34 +45,6 @@ def stuffed_with_dots(content: bytes) -> bytes:
     """As SMTP carries it: no line of it can be taken for the final dot."""
     stuffed = content.replace(b"\r\n.", b"\r\n..")
     return b"." + stuffed if stuffed.startswith(b".") else stuffed
-
-
-class _Template:
-    """Bytes with holes."""
-
-    def __init__(self, pieces: list[bytes | Fill]) -> None:
-        self._frame: list[bytes] = []
-        self._dotted = False
-        self._holes: list[tuple[int, Fill]] = []
-        for piece in pieces:
-            if isinstance(piece, bytes):
-                self._frame.append(piece)
-                self._dotted = self._dotted or _dotted(piece)
-            else:
-                self._holes.append((len(self._frame), piece))
-                self._frame.append(b"")
-
-    def fill(self, values: Mapping[str, str]) -> tuple[bytes, bool]:
-        """Filled, and whether a line of it may begin with a dot."""
-        frame, dotted = self._frame.copy(), self._dotted
-        for index, fill in self._holes:
-            frame[index] = value = fill(values)
-            dotted = dotted or _dotted(value)
-        return b"".join(frame), dotted
-
-
-def _dotted(piece: bytes) -> bool:
-    return piece.startswith(b".") or b"\r\n." in piece
 
 
 class Letter:
@@ -110,40 +72,39 @@ class Letter:
         self._domain = settings.domain
         boundary = blake2b(f"{message.post_id}{message.html}".encode(), digest_size=12).hexdigest()
         self._head = _head(message, settings, date, f"=_a{boundary}")
-        self._body = _Template(_body(message, boundary, pictures))
+        self._body = Template(_body(message, boundary, pictures))
 
     def to(self, recipient: Recipient, *, key: str) -> Mail:
         """This letter for one person. Error: UnsafeHeaderError when they cannot be written to."""
         address = envelope(recipient.address)
         number = letter_number(key)
         message_id = f"{number}@{self._domain}"
-        mailto = f"mailto:{self._mailto}?subject=unsubscribe%20{number}"
         unsubscribe = recipient.unsubscribe_url
         if unsubscribe and not _SAFE_URL.fullmatch(unsubscribe):
             raise UnsafeHeaderError("the unsubscribe address is not a plain http(s) URL")
-        values = {
-            **recipient.attributes,
-            "name": recipient.name,
-            "address": address,
-            UNSUBSCRIBE: unsubscribe or mailto,
-            CLICK_QUERY: recipient.click_query,
-            OPEN_PICTURE: recipient.open_url,
-        }
-        head = b"".join(
-            (
-                b"To: ", mailbox(recipient.name, address),
-                b"\r\nMessage-ID: <", message_id.encode("ascii"), b">\r\n",
-                _unsubscribe(unsubscribe, mailto),
-                self._head,
-            )
-        )  # fmt: skip
-        body, dotted = self._body.fill(values)
-        signature = self._signer.sign(head, body) if self._signer else b""
+        mailto = f"mailto:{self._mailto}?subject=unsubscribe%20{number}"
+        frame, dotted = self._body.fill(
+            {
+                **recipient.attributes,
+                "name": recipient.name,
+                "address": address,
+                UNSUBSCRIBE: unsubscribe or mailto,
+                CLICK_QUERY: recipient.click_query,
+                OPEN_PICTURE: recipient.open_url,
+            }
+        )
+        to = b"To: " + mailbox(recipient.name, address)
+        leave = _unsubscribe(unsubscribe, mailto)
+        own = f"\r\nMessage-ID: <{message_id}>\r\n{leave}".encode("ascii")
+        signature = b""
+        if self._signer:
+            frame = [b"".join(frame)]
+            signature = self._signer.sign(b"".join((to, own, self._head)), frame[0])
         return Mail(
             self._returns_to(recipient.return_tag),
             address.encode("ascii"),
             message_id,
-            b"".join((signature, head, b"\r\n", body)),
+            b"".join((signature, to, own, self._head, b"\r\n", *frame)),
             dotted,
         )
 
@@ -154,13 +115,13 @@ class Letter:
         return f"{local}+{tag}@{domain}".encode("ascii")
 
 
-def _unsubscribe(url: str, mailto: str) -> bytes:
+def _unsubscribe(url: str, mailto: str) -> str:
     if not url:
-        return f"List-Unsubscribe: <{mailto}>\r\n".encode("ascii")
+        return f"List-Unsubscribe: <{mailto}>\r\n"
     return (
         f"List-Unsubscribe: <{url}>,\r\n <{mailto}>\r\n"
         "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
-    ).encode("ascii")
+    )
 
 
 def _head(message: Message, settings: NewsletterSettings, date: datetime, boundary: str) -> bytes:
@@ -185,10 +146,10 @@ def _head(message: Message, settings: NewsletterSettings, date: datetime, bounda
     return b"".join(fields)
 
 
-def _body(message: Message, boundary: str, pictures: Mapping[str, bytes]) -> list[bytes | Fill]:
+def _body(message: Message, boundary: str, pictures: Mapping[str, bytes]) -> list[bytes | Gap]:
     outer = f"--=_a{boundary}".encode("ascii")
-    pieces: list[bytes | Fill] = [outer + b"\r\n" + _part_head("text/plain; charset=utf-8")]
-    pieces += _encoded(message.text, _plain_value)
+    pieces: list[bytes | Gap] = [outer + b"\r\n" + _part_head("text/plain; charset=utf-8")]
+    pieces += encoded(message.text, plain=True)
     pieces.append(b"\r\n" + outer + b"\r\n")
     if pictures:
         inner = f"=_r{boundary}"
@@ -197,7 +158,7 @@ def _body(message: Message, boundary: str, pictures: Mapping[str, bytes]) -> lis
             f"--{inner}\r\n".encode("ascii")
         )
     pieces.append(_part_head("text/html; charset=utf-8"))
-    pieces += _encoded(message.html, _html_value)
+    pieces += encoded(message.html, plain=False)
     if pictures:
         by_id = {media.id: media for media in message.media}
         for media_id, data in pictures.items():
@@ -224,60 +185,6 @@ def _picture(media: Media, data: bytes) -> bytes:
         f"Content-ID: <{content_id(media)}>\r\nContent-Disposition: inline\r\n\r\n"
     ).encode("ascii")
     return head + encodebytes(data).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
-
-
-def _encoded(text: str, escape: Callable[[str], str]) -> Iterator[bytes | Fill]:
-    """Quoted-printable pieces of `text`; each hole stands between two soft line breaks."""
-    end = 0
-    for hole in holes(text):
-        yield _quoted(text[end : hole.start], text=True) + b"=\r\n"
-        yield _filler(hole, _picture_of if hole.name == OPEN_PICTURE else escape)
-        yield b"=\r\n"
-        end = hole.end
-    yield _quoted(text[end:], text=True)
-
-
-def _filler(hole: Hole, escape: Callable[[str], str]) -> Fill:
-    otherwise = _quoted_value(hole.value(hole.fallback, escape=escape))
-    as_it_is = hole.name == CLICK_QUERY  # a part of our own address, made for it
-
-    def fill(values: Mapping[str, str]) -> bytes:
-        found = values.get(hole.name)
-        if not found:
-            return otherwise
-        return _quoted_value(escape(found) if as_it_is else hole.value(found, escape=escape))
-
-    return fill
-
-
-def _plain_value(text: str) -> str:
-    return text
-
-
-def _html_value(text: str) -> str:
-    return html.escape(text)
-
-
-def _picture_of(url: str) -> str:
-    source = html.escape(url)
-    return f'<img src="{source}" width="1" height="1" alt="">' if url else ""
-
-
-@lru_cache(maxsize=64)  # most values stand in the plain part and in the HTML part of one mail
-def _quoted_value(value: str) -> bytes:
-    return _quoted(value, text=False)
-
-
-def _quoted(value: str, *, text: bool) -> bytes:
-    if _ONE_WORD.fullmatch(value):  # a link, mostly
-        data = value.encode()
-        return b"=\r\n".join([data[at : at + _LINE] for at in range(0, len(data), _LINE)])
-    if len(value) <= _LINE and _AS_IT_IS.fullmatch(value):
-        return value.encode("ascii")
-    if "\r" in value:
-        value = value.replace("\r\n", "\n").replace("\r", "\n")
-    data = value.encode("utf-8", "replace")
-    return binascii.b2a_qp(data, istext=text).replace(b"\n", b"\r\n")
 
 
 def plain_subject(title: str) -> str:

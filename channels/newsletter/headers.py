@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from email.header import Header
 
 from email_validator import EmailNotValidError, validate_email
@@ -47,7 +47,7 @@ def phrase(name: str) -> bytes:
         return b'"' + name.encode("ascii") + b'"'
     data = name.encode("utf-8")
     if len(data) <= _ONE_WORD:
-        return b"=?utf-8?b?" + b64encode(data) + b"?="
+        return b"=?utf-8?b?" + b2a_base64(data, newline=False) + b"?="
     return Header(name, "utf-8", maxlinelen=70).encode(linesep="\r\n").encode("ascii")
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from pathlib import Path
 
 from scheduler.audience.keyed import keyed_hash
 
 _SIGNATURE = 16
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def audience_key(configured: str, data_dir: Path) -> bytes:
@@ -36,7 +38,8 @@ def audience_key(configured: str, data_dir: Path) -> bytes:
 def seal(key: bytes, purpose: str, *words: str) -> str:
     """An opaque token that says `words` (none holds a space) and opens for this purpose alone."""
     said = " ".join(words).encode()
-    return urlsafe_b64encode(_signature(key, purpose, said) + said).decode().rstrip("=")
+    sealed = b2a_base64(_signature(key, purpose, said) + said, newline=False)
+    return sealed.translate(_URL_SAFE).rstrip(b"=").decode()
 
 
 def unseal(key: bytes, purpose: str, token: str) -> tuple[str, ...] | None:
