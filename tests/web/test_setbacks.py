@@ -32,7 +32,7 @@ def full_database() -> Iterator[None]:
     connect = sqlite3.connect
 
     def limited(*args: Any, **options: Any) -> sqlite3.Connection:
-        made = connect(*args, **options)
+        made: sqlite3.Connection = connect(*args, **options)
         made.execute("PRAGMA max_page_count = 1")
         return made
 
