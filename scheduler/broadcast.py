@@ -41,6 +41,7 @@ from scheduler.selection import choose_all
 from scheduler.services import Services
 from scheduler.stand_in import StandIns
 from scheduler.store import recipients as store
+from scheduler.store.completions import give_back
 from scheduler.store.db import Database
 from scheduler.store.recipients import RecipientState
 from scheduler.verdicts import Pace, conclusion
@@ -75,12 +76,17 @@ class Broadcaster:
     async def run(
         self, delivery: Delivery, message: Message, account: Account[Any], channel: Broadcasts
     ) -> Outcome:
-        """Delivered when everyone is accounted for; else why the rest has to wait."""
+        """Delivered when everyone is accounted for; else why the rest has to wait. Cancelled, it
+        gives the delivery back: another worker goes on at once."""
         run = _Run(self, delivery, message, account, channel)
+        cut_off = False
         try:
             return await run.through()
+        except asyncio.CancelledError:
+            cut_off = True
+            raise
         finally:
-            await asyncio.shield(run.leave())
+            await asyncio.shield(run.leave(cut_off=cut_off))
 
 
 def broadcaster(services: Services) -> Broadcaster:
@@ -235,13 +241,26 @@ class _Run:
             await store.touch(self._database, self._delivery.id, now=self._clock.micros())
         return outcome
 
-    async def leave(self) -> None:
+    async def leave(self, *, cut_off: bool) -> None:
         """Write down what is known and give back what was not begun. The logbook stays when SQL
-        may not know all of it."""
+        may not know all of it. `cut_off`: whom the mails under way reached, nobody will tell; the
+        rest is for whoever comes next, unless our logbook alone knows of some."""
         self._conduct.settle_refusals()
+        if cut_off:
+            self._books.stop = Unavailable(reason="its worker stopped")
         try:
             await self._books.close_round()
         except Exception:
             log.exception("broadcast.unsettled", delivery=self._delivery.id)
             self._books.amiss = True
         self._logbook.close(settled=not self._books.amiss)
+        if cut_off and not self._books.amiss:
+            await self._give_back()
+
+    async def _give_back(self) -> None:
+        now = self._clock.micros()
+        try:
+            async with self._database.write() as connection:
+                await give_back(connection, self._delivery.id, self._token, now=now)
+        except Exception:  # the lease ends by itself
+            log.exception("broadcast.not-given-back", delivery=self._delivery.id)

@@ -28,13 +28,14 @@ from scheduler.audience.suppression import fingerprint
 from scheduler.broadcast import Broadcaster
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
+from scheduler.ending import end
 from scheduler.logbook import Logbook
 from scheduler.store import recipients as store
 from scheduler.store.audience_tables import contacts, memberships, recipients, suppressions
 from scheduler.store.choosing import choose
 from scheduler.store.db import Database
 from scheduler.store.return_tables import returns
-from scheduler.store.tables import accounts
+from scheduler.store.tables import accounts, deliveries
 from scheduler.verdicts import Pace
 from tests.channels.newsletter.support import adapter, post, practice
 from tests.support.audience import ACCOUNT, DELIVERY, seed, states, take_over
@@ -300,6 +301,57 @@ async def test_a_paused_account_waits(rig: Rig) -> None:
         )
     assert isinstance(await rig.run(delivery), Throttled)
     assert rig.received == Counter()
+
+
+async def test_a_run_that_is_cut_off_is_gone_on_with_at_once(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(30))
+    answers, enough = 0, asyncio.Event()
+
+    async def hold(_outcome: RecipientOutcome) -> None:
+        nonlocal answers
+        answers += 1
+        if answers > 10:
+            enough.set()
+            await asyncio.Event().wait()
+
+    run = asyncio.create_task(rig.run(delivery, channel=_Wrapped(rig.channel, after=hold)))
+    async with asyncio.timeout(20):
+        await enough.wait()
+    await _cut_off(rig, run)
+    await _gone_on_with(rig, delivery)
+    assert rig.received == Counter(_addresses(30))
+
+
+async def test_a_run_whose_relay_hangs_is_gone_on_with_at_once(rig: Rig) -> None:
+    delivery = await rig.seed(*_addresses(30))
+    hang = Fault(FaultName.HANG, times=1)
+    rig.relay.faults.add(hang)
+    run = asyncio.create_task(rig.run(delivery))
+    async with asyncio.timeout(20):
+        while not hang.seen or rig.received.total() < 20:  # noqa: ASYNC110 -- a practice relay
+            await asyncio.sleep(0.01)
+    await _cut_off(rig, run)
+    await _gone_on_with(rig, delivery)
+    assert max(rig.received.values()) == 1
+    assert rig.received.total() >= 29
+
+
+async def _cut_off(rig: Rig, run: asyncio.Task[Outcome]) -> None:
+    """Its worker stops, and the delivery is everyone's again."""
+    await end([run])
+    async with rig.database.read() as connection:
+        row = (await connection.execute(select(deliveries))).one()
+    assert (row.state, row.token, row.worker, row.lease_until) == ("scheduled", None, None, None)
+    assert list(rig.logbooks.iterdir()) == []
+
+
+async def _gone_on_with(rig: Rig, delivery: Delivery) -> None:
+    """By another worker: in doubt is one reader a connection at most."""
+    await take_over(rig.database, "token-2")
+    assert isinstance(await rig.run(replace(delivery, token="token-2")), Delivered)
+    found = Counter((await states(rig.database)).values())
+    assert 1 <= found["uncertain"] <= SOON.connections
+    assert found == {"accepted": 30 - found["uncertain"], "uncertain": found["uncertain"]}
 
 
 async def _interrupted(rig: Rig, prove: Callable[[Logbook], None] | None) -> Delivery:

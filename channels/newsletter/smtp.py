@@ -52,6 +52,7 @@ class Connection:
         self._server = server
         self._offers: dict[str, str] = {}
         self._dirty = False
+        self._talking = False  # an answer is still to come
         self.pipelining = False
         self.mails = 0
 
@@ -144,12 +145,14 @@ class Connection:
         ]
         if self._dirty:
             commands.insert(0, (Stage.RESET, b"RSET\r\n"))
-        self._dirty = True
+        self._dirty = self._talking = True
         talk = self._all_at_once if self.pipelining else self._one_by_one
         refused = await talk(commands)
         if refused is not None:
+            self._talking = False
             return refused
         reply = await self._body(content)
+        self._talking = False
         self._dirty = not reply.accepted
         self.mails += 1
         return Stage.BODY, reply
@@ -202,16 +205,20 @@ class Connection:
         stream = Stream(
             self._wire, crowd, pack, relay=relay, timeout=self._server.timeout, dirty=self._dirty
         )
+        self._talking = True
         try:
             await stream.run()
+            self._talking = False
         finally:
             self._dirty = stream.dirty
             self.mails += stream.mails
         return stream
 
     async def close(self) -> None:
-        """Say QUIT without waiting long, and hang up."""
-        if self.usable:
+        """Say QUIT without waiting long, and hang up; at once when an answer is still to come."""
+        if self._talking and self._wire.transport is not None:
+            self._wire.transport.abort()
+        elif self.usable:
             self._wire.write(b"QUIT\r\n")
             try:
                 await self._wire.reply(min(self._server.timeout, 2.0))

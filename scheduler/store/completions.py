@@ -53,3 +53,16 @@ async def mark_sending(
         .values(state="sending", updated_at=now)
     )
     return result.rowcount == 1
+
+
+async def give_back(connection: AsyncConnection, delivery_id: str, token: str, *, now: int) -> None:
+    """A broadcast that was cut off is everyone's again: it knows its recipients one by one."""
+    await connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.id == delivery_id,
+            deliveries.c.token == token,
+            deliveries.c.state == "sending",
+        )
+        .values(state="scheduled", token=None, worker=None, lease_until=None, updated_at=now)
+    )

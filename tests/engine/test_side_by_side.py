@@ -87,13 +87,21 @@ class Mails:
             yield
 
 
-@pytest.fixture
-async def mails(settings: Settings, practice: PracticeServer) -> AsyncIterator[Mails]:
+@asynccontextmanager
+async def mails_of(settings: Settings, practice: PracticeServer) -> AsyncIterator[Mails]:
     relay = CountingRelay()
     await relay.start()
-    async with opened(settings, practice, connected=()) as engine:
-        yield Mails(engine, relay)
-    await relay.stop()
+    try:
+        async with opened(settings, practice, connected=()) as engine:
+            yield Mails(engine, relay)
+    finally:
+        await relay.stop()
+
+
+@pytest.fixture
+async def mails(settings: Settings, practice: PracticeServer) -> AsyncIterator[Mails]:
+    async with mails_of(settings, practice) as mails:
+        yield mails
 
 
 def _by_account(rows: Sequence[Any], mails: Mails) -> dict[str, str]:
@@ -160,3 +168,20 @@ async def test_two_mailings_share_a_relay_s_limit(mails: Mails) -> None:
         await mails.engine.settled(post, "delivered", "delivered")
     assert mails.relay.received.total() == 24
     assert set(mails.relay.received.values()) == {1}
+
+
+async def test_a_mailing_that_a_stopping_worker_cuts_off_goes_on_elsewhere_at_once(
+    settings: Settings, practice: PracticeServer
+) -> None:
+    hasty = settings.model_copy(update={"grace": 0.1, "lease": 600, "send_timeout": 100})
+    async with mails_of(hasty, practice) as mails:
+        await mails.newsletter("limited", [*SLOW, *QUICK], domain_limits=ONE_A_MINUTE)
+        post = await mails.engine.post("limited")
+        async with mails.worker():
+            await mails.relay.until(len(QUICK) + 1)
+            (first,) = await mails.engine.settled(post, "sending")
+        assert [row.state for row in await mails.engine.rows(post)] == ["scheduled"]
+        async with mails.worker():
+            (second,) = await mails.engine.settled(post, "sending")
+        assert second.worker != first.worker
+        assert max(mails.relay.received.values()) == 1
