@@ -80,7 +80,8 @@ class Post:
     `blog_url` is the post's page on the blog when there is one: where truncated texts point to.
     `campaign_tags`: add UTM parameters to our own links, those to `own_hosts` and to the blog.
     `rerouted` is set on a plan B delivery. `outlined`: rendered for its problems alone, so that
-    what makes it beautiful may be left out.
+    what makes it beautiful may be left out. `why`: why its reader gets it, in a mail that is not
+    for subscribers.
     """
 
     id: str
@@ -102,6 +103,7 @@ class Post:
     own_hosts: tuple[str, ...] = ()
     rerouted: Reroute | None = None
     outlined: bool = False
+    why: str = ""
 
     def for_channel(self, channel: str) -> Post:
         """This post with the author's variant for `channel` applied."""

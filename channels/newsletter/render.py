@@ -130,6 +130,7 @@ def _html(post: Post, account: Account[NewsletterSettings], said: _Said) -> str:
         unsubscribe=f"{{{{{UNSUBSCRIBE}}}}}",
         publisher=account.settings.publisher.splitlines(),
         words=say,
+        why=post.why or say["why"],
     )  # fmt: skip
     return page if post.outlined else _inliner().inline(page)
 
@@ -148,5 +149,5 @@ def _text(post: Post, settings: NewsletterSettings, said: _Said) -> str:
         blocks.append(f"{say['more']}{colon}{said.link}")
     if post.blog_url:
         blocks.append(f"{say['browser']}{colon}{post.blog_url}")
-    foot = f"{say['why']}\n{say['unsubscribe']}{colon}{{{{{UNSUBSCRIBE}}}}}\n\n{settings.publisher}"
+    foot = f"{post.why or say['why']}\n{say['unsubscribe']}{colon}{{{{{UNSUBSCRIBE}}}}}\n\n{settings.publisher}"
     return "\n\n".join(filter(None, blocks)) + f"\n\n-- \n{foot}\n"

@@ -74,6 +74,14 @@ _WORDS = {
     ),
 }
 
+_WHY = {
+    ("en", CONFIRM): "You get this one mail because somebody typed this address into our form.",
+    ("fr", CONFIRM): "Vous recevez ce seul message parce que quelqu’un a saisi cette adresse dans"
+    " notre formulaire.",
+    ("en", PREFERENCES): "You get this mail because you asked for it on our page.",
+    ("fr", PREFERENCES): "Vous recevez ce message parce que vous l’avez demandé sur notre page.",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mailer:
@@ -117,6 +125,7 @@ class Mailer:
             body=body.format(list=row["list_name"], url=url, days=_DAYS[row["kind"]]),
             language=row["language"],
             campaign_tags=False,
+            why=_WHY[row["language"], row["kind"]],
         )
         courier = await channel.open(channel.render(post, member.account), member.account)
         if isinstance(courier, Outcome):

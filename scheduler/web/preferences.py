@@ -59,9 +59,9 @@ class _Preferences:
 
     async def _send(self, request: web.Request, contact_id: str, list_id: str) -> web.Response:
         database = self._services.database
-        language = reader_language(request)
         async with database.write() as connection:
             known = await contacts.get(connection, contact_id)
+            language = reader_language(request, "" if known is None else known["language"])
             if known is not None and known["email"]:
                 await service_mails.ask(
                     connection,

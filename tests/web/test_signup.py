@@ -197,6 +197,25 @@ async def test_the_mail_that_asks_says_nothing_that_the_form_was_given(house: Ho
     assert person["name"] == "WIN 1000 at evil.example Bcc: x@y.org"
 
 
+async def test_these_mails_say_why_they_come_and_in_the_reader_s_language(house: House) -> None:
+    def last() -> str:
+        source = house.relay.ledger.entries("newsletter")[-1].payload["source"]
+        mail = message_from_string(source, policy=policy.default)
+        parts = (mail.get_body((kind,)) for kind in ("plain", "html"))
+        return " ".join(part.get_content() for part in parts if part is not None)
+
+    await house.send(await house.form())
+    await house.link()
+    assert last().count("parce que quelqu’un a saisi cette adresse") == 2
+    assert "inscrit à notre lettre" not in last()
+    (person,) = await house.rows(contacts)
+    link = UnsubscribeLinks("", house.mailer.key).link(person["id"], house.list_id)
+    await house.client.post(f"{link}/manage", headers={"Accept-Language": "en"})
+    assert await house.mailer.send_due() == 1
+    assert last().count("vous l’avez demandé") == 2
+    assert "valable 7 jours" in last()
+
+
 async def test_a_form_left_open_for_two_days_is_asked_again(house: House) -> None:
     fields = await house.form()
     house.later(days=2)
