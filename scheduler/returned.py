@@ -61,6 +61,9 @@ class Returns:
         ):
             return False
         metrics.RETURNS.labels(returned.kind).inc()
+        if returned.kind is Kind.LEFT:
+            await self._left(connection, returned, now)
+            return True
         await self._of_mailing(connection, returned, source, now)
         reason: str | None = None
         if returned.kind in {Kind.GONE, Kind.COMPLAINT}:
@@ -81,6 +84,20 @@ class Returns:
                 connection, contact_id=returned.contact_id, source="complaint", now=now
             )
         return True
+
+    async def _left(self, connection: Connection, returned: Returned, now: int) -> None:
+        """They leave the list whose mail they had; all of them, if none is known any more."""
+        names = named_by(returned.about, returned.contact_id)
+        contact_id, source = returned.contact_id, "mail to unsubscribe"
+        list_id = await store.account_of(connection, contact_id, names)
+        if list_id is None:
+            await audience.leave_everything(
+                connection, contact_id=contact_id, source=source, now=now
+            )
+        else:
+            await audience.unsubscribe(
+                connection, contact_id=contact_id, list_id=list_id, source=source, now=now
+            )
 
     async def _of_mailing(
         self, connection: Connection, returned: Returned, source: str, now: int

@@ -25,15 +25,16 @@ from scheduler.returned import TOO_OFTEN
 from scheduler.roster import Member
 from scheduler.services import Services, open_services
 from scheduler.settings import Settings
-from scheduler.store import accounts, contacts
+from scheduler.store import accounts, audience, contacts, lists
 from scheduler.store import returns as store
 from scheduler.store.alert_tables import alerts
-from scheduler.store.audience_tables import recipients, suppressions
+from scheduler.store.audience import Action, Consent
+from scheduler.store.audience_tables import consents, memberships, recipients, suppressions
 from scheduler.store.return_tables import mailboxes, returns
 from scheduler.store.tables import deliveries, posts
 from scheduler.web.api.mailings import figures
 from scheduler.web.public import key_of
-from tests.audience.test_returns import _bounce, _complaint
+from tests.audience.test_returns import _bounce, _complaint, _leaving
 from tests.channels.newsletter.support import practice
 from tests.support.mailbox import PracticeMailbox
 from tests.web.support import connect
@@ -347,6 +348,37 @@ async def test_what_came_back_later_is_told_of_the_mailing_that_it_belonged_to(
     assert [said[name] for name in names] == [2, 2, 1, 1, 0]  # type: ignore[literal-required]
     said = await figures(bench.services, "second")
     assert [said[name] for name in names] == [2, 2, 2, 0, 1]  # type: ignore[literal-required]
+
+
+async def test_who_writes_to_unsubscribe_leaves_that_list_and_may_come_back(bench: Bench) -> None:
+    now, (ann, bob) = bench.services.clock.micros(), bench.readers
+    database = bench.services.database
+    async with database.write() as connection:
+        other = await lists.create(connection, {"name": "Other", "language": "fr"}, now=now)
+        await lists.find(connection, database, bench.account_id, now=now)
+        for reader in (ann, bob):
+            for list_id in (other, bench.account_id):
+                proof = Consent(action=Action.SUBSCRIBE, at=now, confirmed_at=now)
+                await audience.subscribe(
+                    connection, database, contact_id=reader, list_id=list_id, consent=proof, now=now
+                )
+    await mailed(bench, "first", now, {ann: "250"})
+    subject = f"unsubscribe {letter_number(f'first/{ann}')}"
+    mail = bench.box.arrive(_leaving(subject, tag=bench.tag(0)))
+    bench.box.arrive(_leaving(tag=bench.tag(1)))  # of a mailing that nobody remembers
+    assert await bench.round() == 2
+    assert mail in bench.box.seen
+    states = {(row.contact_id, row.list_id): row.state for row in await bench.rows(memberships)}
+    assert states == {
+        (ann, bench.account_id): "unsubscribed",
+        (ann, other): "subscribed",
+        (bob, bench.account_id): "unsubscribed",
+        (bob, other): "unsubscribed",
+    }
+    assert await bench.reasons() == []
+    assert [row.later for row in await bench.rows(recipients)] == [""]
+    left = [row for row in await bench.rows(consents) if row.action == Action.UNSUBSCRIBE]
+    assert {row.source for row in left} == {"mail to unsubscribe"}
 
 
 async def mailed(bench: Bench, name: str, now: int, refused: dict[str, str]) -> None:

@@ -67,6 +67,8 @@ class Letter:
         # A tag needs a mailbox made for bounces: the plain sender's may know no `+`.
         self._bounces = settings.envelope_from.partition("@") if settings.envelope_from else None
         self._mailto = settings.unsubscribe_mailto or settings.from_address
+        # Where we read for ourselves whoever leaves by mail, as some mail programs prefer.
+        self._leaves_by_tag = settings.returns is not None and settings.unsubscribe_mailto is None
         dkim = settings.dkim
         self._signer = Signer(dkim) if dkim is not None and dkim.sign else None
         self._domain = settings.domain
@@ -82,7 +84,10 @@ class Letter:
         unsubscribe = recipient.unsubscribe_url
         if unsubscribe and not _SAFE_URL.fullmatch(unsubscribe):
             raise UnsafeHeaderError("the unsubscribe address is not a plain http(s) URL")
-        mailto = f"mailto:{self._mailto}?subject=unsubscribe%20{number}"
+        sender = self._returns_to(recipient.return_tag)
+        tagged = self._leaves_by_tag and recipient.return_tag
+        leave_at = sender.decode("ascii") if tagged else self._mailto
+        mailto = f"mailto:{leave_at}?subject=unsubscribe%20{number}"
         frame, dotted = self._body.fill(
             {
                 **recipient.attributes,
@@ -101,7 +106,7 @@ class Letter:
             frame = [b"".join(frame)]
             signature = self._signer.sign(b"".join((to, own, self._head)), frame[0])
         return Mail(
-            self._returns_to(recipient.return_tag),
+            sender,
             address.encode("ascii"),
             message_id,
             b"".join((signature, to, own, self._head, b"\r\n", *frame)),

@@ -149,5 +149,6 @@ def _text(post: Post, settings: NewsletterSettings, said: _Said) -> str:
         blocks.append(f"{say['more']}{colon}{said.link}")
     if post.blog_url:
         blocks.append(f"{say['browser']}{colon}{post.blog_url}")
-    foot = f"{post.why or say['why']}\n{say['unsubscribe']}{colon}{{{{{UNSUBSCRIBE}}}}}\n\n{settings.publisher}"
+    why = post.why or say["why"]
+    foot = f"{why}\n{say['unsubscribe']}{colon}{{{{{UNSUBSCRIBE}}}}}\n\n{settings.publisher}"
     return "\n\n".join(filter(None, blocks)) + f"\n\n-- \n{foot}\n"

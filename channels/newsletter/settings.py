@@ -174,9 +174,10 @@ class NewsletterSettings(ChannelSettings):
     the List-Id of RFC 2919 (`news.example.org`). `envelope_from` receives bounces, at
     `local+tag@domain`, where the tag names the reader, and `returns` is where they are read;
     `feedback`: the provider that tells us by webhook, at `/hooks/ACCOUNT`;
-    `unsubscribe_mailto` unsubscribes by mail;
-    both default to `from_address`, which gets no tag. `message_id_domain`
-    is ours and defaults to that of `from_address`; it also names us to the relay (EHLO).
+    `unsubscribe_mailto` unsubscribes by mail. Both default to `from_address`, which gets no tag and
+    is for a person to read; but with `returns` whoever unsubscribes by mail writes there, and is
+    unsubscribed. `message_id_domain` is ours and defaults to that of `from_address`; it also names
+    us to the relay (EHLO).
     `timeout` is in seconds, for each answer of a relay. A relay's `per_minute` and
     `domain_limits` (`{"gmail.com": 600, "*": 60}`) are mails a minute, over all mailings.
     `uncertain`: whoever may have got a mail, because a worker was killed or an answer was lost, is

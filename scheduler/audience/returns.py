@@ -1,4 +1,5 @@
-"""What comes back by mail: bounces (RFC 3464) and complaints (RFC 5965), read without I/O.
+"""What comes back by mail: bounces (RFC 3464), complaints (RFC 5965), and readers who unsubscribe,
+read without I/O.
 
 Reports can be forged by anybody. One counts only when the mail it speaks of, or the address it was
 sent back to, carries the tag that we signed for its reader.
@@ -23,6 +24,8 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 # In an address: `bounces+{tag}@…`, whatever the case a server on the way gave it.
 _TAG = re.compile(r"\+([a-z2-7]{39})@", re.IGNORECASE)
+# The subject that our List-Unsubscribe header gives, with the number that is in the Message-ID.
+_LEAVES = re.compile(r"\s*unsubscribe\s+([0-9a-f]{32})\s*", re.IGNORECASE)
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 # Full, slow, blocked or too large says nothing about whether the mailbox exists.
 _NO_SUCH_READER = frozenset({"5.1.1", "5.1.0", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
@@ -33,13 +36,14 @@ _NOT_THE_READER = ("5.7.", "5.6.", "5.3.4", "4.7.")
 class Kind(StrEnum):
     """What a returned mail says. `REFUSED`: the mailbox is full, or did not answer for days;
     counted, and once too often ends it. `BLOCKED`: they did not want this mail, or us; says
-    nothing of the reader."""
+    nothing of the reader. `LEFT`: they wrote to the address that unsubscribes."""
 
     GONE = "no-such-address"
     DELAYED = "delayed"
     REFUSED = "refused"
     BLOCKED = "blocked"
     COMPLAINT = "complaint"
+    LEFT = "unsubscribed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,10 @@ def read(key: bytes, mail: bytes) -> Returned | None:
     report = message.get_content_type() == "multipart/report"
     kind = str(message.get_param("report-type", "")).lower() if report else ""
     contact_id = _reader(key, message)
-    if contact_id is None or not report:
+    if contact_id is None:
         return None
+    if not report:
+        return _leaving(message, contact_id)
     if kind == "feedback-report":
         found = _complaint(message, contact_id)
     elif kind == "delivery-status" and _from_nobody(message):
@@ -107,6 +113,15 @@ def read(key: bytes, mail: bytes) -> Returned | None:
     else:
         return None
     return None if found is None else replace(found, about=_about(message))
+
+
+def _leaving(message: EmailMessage, contact_id: str) -> Returned | None:
+    """A mail program's wish to unsubscribe; no reply that a program made by itself."""
+    subject = _LEAVES.fullmatch(str(message.get("Subject", "")))
+    by_itself = str(message.get("Auto-Submitted", "no")).strip().lower() != "no"
+    if subject is None or by_itself:
+        return None
+    return Returned(Kind.LEFT, contact_id, about=subject[1].lower())
 
 
 def slot_of(mail: bytes, returned: Returned) -> str:

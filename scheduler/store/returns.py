@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import RowMapping, insert, select, update
@@ -29,6 +29,19 @@ class Progress:
     bookmark: Bookmark | None = None
     handled: tuple[int, ...] = ()
     failures: int = 0
+
+
+async def account_of(
+    connection: Connection, contact_id: str, names: Callable[[str], bool]
+) -> str | None:
+    """The account whose delivery, of those that somebody was chosen for, `names` says it is."""
+    statement = (
+        select(deliveries.c.id, deliveries.c.account_id)
+        .join(recipients, recipients.c.delivery_id == deliveries.c.id)
+        .where(recipients.c.contact_id == contact_id)
+    )
+    rows = await connection.execute(statement)
+    return next((row.account_id for row in rows if names(row.id)), None)
 
 
 async def take(

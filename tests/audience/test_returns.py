@@ -27,6 +27,12 @@ def _bounce(status: str, *, action: str = "failed", tag: str = TAG, words: str =
     ).encode()
 
 
+def _leaving(subject: str = f"unsubscribe {'ab' * 16}", *, more: str = "", tag: str = TAG) -> bytes:
+    return (
+        f"From: ann@example.net\r\nTo: bounces+{tag}@x.org\r\nSubject: {subject}\r\n{more}\r\n"
+    ).encode()
+
+
 def _complaint(kind: str = "abuse", tag: str = TAG) -> bytes:
     return (
         "From: fbl@provider.example\r\nTo: abuse@shop.example.org\r\nMIME-Version: 1.0\r\n"
@@ -64,6 +70,8 @@ def test_a_tag_names_its_reader_whatever_case_it_comes_back_in() -> None:
         (_bounce("4.4.1", action="delayed"), Kind.DELAYED),
         (_bounce("5.1.1", tag=TAG.upper()), Kind.GONE),
         (_complaint(), Kind.COMPLAINT),
+        (_leaving(), Kind.LEFT),
+        (_leaving(f" Unsubscribe  {'AB' * 16}", more="Auto-Submitted: no\r\n"), Kind.LEFT),
     ],
 )
 def test_a_report_says_what_became_of_its_reader(mail: bytes, kind: Kind) -> None:
@@ -83,6 +91,11 @@ def test_a_report_says_what_became_of_its_reader(mail: bytes, kind: Kind) -> Non
         _complaint("not-spam"),
         b"Return-Path: <mallory@example.net>\r\n" + _bounce("5.1.1"),
         f"To: bounces+{TAG}@x.org\r\nAuto-Submitted: auto-replied\r\n\r\nI am away.".encode(),
+        _leaving("Re: how to unsubscribe"),
+        _leaving("unsubscribe"),
+        _leaving(f"Away: unsubscribe {'ab' * 16}"),
+        _leaving(more="Auto-Submitted: auto-replied\r\n"),
+        _leaving(tag=tag_of(b"another", READER)),
     ],
 )
 def test_what_is_forged_or_no_report_is_ignored(mail: bytes) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import dkim
 import pytest
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from channels.base import letter_number
 from channels.newsletter.compose import Letter
 from channels.newsletter.headers import UnsafeHeaderError, envelope, phrase
 from channels.newsletter.holes import impersonal
@@ -302,3 +304,19 @@ def test_bounces_come_back_to_an_address_that_names_the_reader() -> None:
     assert own.sender == b"bounces+abc234@example.org"
     shared = _letter(settings()).to(tagged, key="k")
     assert shared.sender == settings().from_address.encode()
+
+
+def test_who_unsubscribes_by_mail_writes_to_where_we_read_it() -> None:
+    box = {"host": "imap.example.org", "username": "bounces", "password": "secret"}
+    tagged = reader(return_tag="abc234", unsubscribe_url="https://x.example/u/1")
+
+    def leaves_at(**changes: Any) -> str:
+        mail = _letter(settings(envelope_from="bounces@example.org", **changes))
+        fields = message_from_bytes(mail.to(tagged, key="k").content, policy=policy.default)
+        return str(fields["List-Unsubscribe"]).partition("<mailto:")[2].partition(">")[0]
+
+    read = leaves_at(returns=box)
+    assert read == f"bounces+abc234@example.org?subject=unsubscribe%20{letter_number('k')}"
+    assert leaves_at().startswith(f"{settings().from_address}?")
+    own = leaves_at(returns=box, unsubscribe_mailto="stop@example.org")
+    assert own.startswith("stop@example.org?")
