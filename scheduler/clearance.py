@@ -14,7 +14,7 @@ from scheduler.changes import Change, columns, event
 from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery, HoldReason, LatePolicy, State
 from scheduler.late import Lateness, LateRules, judge
-from scheduler.limits import FOREVER
+from scheduler.limits import FOREVER, PAUSES
 from scheduler.plan import BY_HAND
 from scheduler.roster import Member
 from scheduler.store.events import Event
@@ -90,7 +90,7 @@ class Clearance:
     def pause(self, batch: Batch, delivery: Delivery, until: int, why: str, now: int) -> None:
         """Wait for the end of the account's pause, or take another road where that is too late; for
         a pause without end, be held."""
-        cause = f"account paused: {why}"
+        cause = f"account paused: {PAUSES.get(why, why)}"
         deadline = delivery.deadline_at or delivery.planned_at + self.late.default_deadline_us
         if until < FOREVER:
             # Keeps the order among those put off to the same moment.

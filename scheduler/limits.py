@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
@@ -10,6 +10,7 @@ from typing import assert_never
 from channels.outcome import (
     Accepted,
     AccessLost,
+    AccessReason,
     Delivered,
     Gone,
     HealthStatus,
@@ -25,6 +26,27 @@ from scheduler.decide import SECOND, calm_at
 FOREVER = 253_402_300_799_000_000
 HUMAN_PAUSE = 24 * 3600 * SECOND
 
+
+# Of an account that can publish nothing: what people read.
+SHUT: Mapping[str, str] = {
+    HealthStatus.VANISHED: "it has vanished",
+    HealthStatus.ACCESS_LOST: "it refuses us",
+}
+
+# An account's `pause_reason` -> what people read; what is not here are words already.
+PAUSES: Mapping[str, str] = {
+    "usage": "its platform's limit is near",
+    "throttled": "its platform asks to slow down",
+    "breaker": "too much failed there one after the other",
+    "suspected": "it may have vanished",
+    **SHUT,
+    AccessReason.TOKEN: "its access has ended",
+    AccessReason.PERMISSION: "it lacks a permission",
+    AccessReason.ROLE: "its role there does not suffice",
+    AccessReason.POLICY: "its platform has restricted it",
+    AccessReason.VERSION: "its platform no longer speaks this version",
+    AccessReason.MISCONFIGURED: "something there has to be set right",
+}
 
 # What a success proves to be over.
 PASSING = {HealthStatus.THROTTLED, HealthStatus.PLATFORM_DOWN}

@@ -13,6 +13,7 @@ from typing import Protocol
 from channels.media import foreseen
 from channels.outcome import HealthStatus, Problem, Severity
 from channels.posts import Message, Part, Post
+from scheduler.limits import PAUSES, SHUT
 from scheduler.outline import outline
 from scheduler.refusals import FieldError, Refusal, RefusedError, invalid
 from scheduler.roster import Member
@@ -187,10 +188,11 @@ def _plan_comment(post: Post, member: Member, deliveries: list[Planned]) -> list
 def _standing(member: Member, now: int) -> list[Problem]:
     """What the account's own state means for the post: taken, and possibly held."""
     if member.status in _WAITS:
-        detail = f"{member.account.name} cannot publish now ({member.status})"
+        detail = f"{member.account.name} cannot publish now ({SHUT[member.status]})"
         remedy = "reconnect the account; until then its plan B applies"
     elif member.paused_until > now:
-        detail = f"{member.account.name} is paused ({member.pause_reason or 'by hand'})"
+        why = member.pause_reason or BY_HAND
+        detail = f"{member.account.name} is paused ({PAUSES.get(why, why)})"
         remedy = "resume the account; until then the delivery waits"
     else:
         return []

@@ -153,7 +153,7 @@ class Taker:
         row = {
             "hash": fingerprint(self.key, receipt.address),
             "reason": "refused",
-            "detail": f"told {member.channel.channel}",
+            "detail": f"said so on {member.channel.channel}",
             "at": now,
         }
         await suppress(self.database, connection, [row])

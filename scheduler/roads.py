@@ -16,7 +16,7 @@ from channels.posts import Kind, Part, Post, Reroute
 from scheduler.campaigns import read_post
 from scheduler.deliveries import Delivery, State
 from scheduler.digest import slot_after, week_of
-from scheduler.limits import FOREVER
+from scheduler.limits import FOREVER, PAUSES, SHUT
 from scheduler.reroute import Choice, Mode, Route, Unplaced, choose
 from scheduler.roster import Member
 from scheduler.store import campaigns, digests, reroutes
@@ -117,7 +117,17 @@ class Survey:
         )
         if delivery.part is not Part.POST:
             choice = Unplaced("only the post itself is rerouted")
+        if isinstance(choice, Unplaced):
+            choice = replace(choice, why=self._by_name(choice.why, route))
         return Found(choice=choice, route=route, origin=member, row=row, post=post, slot=slot)
+
+    def _by_name(self, why: str, route: Route) -> str:
+        """People know accounts by their names."""
+        for account_id in route.fallbacks:
+            if account_id in self.everyone:
+                name = self.everyone[account_id].account.name
+                why = why.replace(f"{account_id}: ", f"{name}: ")
+        return why
 
     def _closed(self, route: Route) -> dict[str, str]:
         """Fallbacks that can publish nothing now."""
@@ -127,7 +137,7 @@ class Survey:
             if member is None:
                 closed[account_id] = "no such account"
             elif member.status in BROKEN or member.paused_until >= FOREVER:
-                closed[account_id] = f"{member.account.name} is {_state_of(member)}"
+                closed[account_id] = _state_of(member)
         return closed
 
     def _refused(
@@ -216,4 +226,7 @@ def _in_time(route: Route, kind: Kind, slot: int, delivery: Delivery) -> Route:
 
 
 def _state_of(member: Member) -> str:
-    return member.status if member.status in BROKEN else f"paused ({member.pause_reason})"
+    """What people read of an account that can publish nothing."""
+    if member.status in SHUT:
+        return SHUT[member.status]
+    return f"paused: {PAUSES.get(member.pause_reason, member.pause_reason)}"
