@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -141,19 +142,33 @@ class Draft(Words):
     ] = None
 
 
+class NewVariant(Strict):
+    """The new words on one channel; null gives back the post's own."""
+
+    title: Annotated[Text, Field(max_length=300)] | None = None
+    body: Annotated[Text, Field(max_length=MAX_BODY)] | None = None
+
+
 class NewWords(Strict):
     """The new words of what was published: only the fields sent. Pictures and links stay."""
 
     title: Annotated[Text, Field(max_length=300)] | None = None
     body: Annotated[Text, Field(max_length=MAX_BODY)] | None = None
     summary: Annotated[Text, Field(max_length=1000)] | None = None
+    variants: Annotated[
+        dict[str, NewVariant] | None,
+        Field(max_length=30, description="By channel name; the other channels keep theirs."),
+    ] = None
     version: Annotated[
         int | None, Field(description="Refused if the post has another version by now.")
     ] = None
 
-    def revision(self) -> Revision:
-        """The same, as a change of the post."""
-        return Revision.model_validate(self.model_dump(include=self.model_fields_set))
+    def revision(self, variants: Mapping[str, DraftVariant] | None) -> Revision:
+        """The same, as a change of the post. `variants`: all of them, None to leave them."""
+        sent = self.model_dump(include=self.model_fields_set - {"variants"})
+        if variants is not None:
+            sent["variants"] = {name: one.model_dump() for name, one in variants.items()}
+        return Revision.model_validate(sent)
 
 
 class Revision(Strict):

@@ -16,21 +16,29 @@ import structlog
 
 from channels.abilities import Edits
 from channels.outcome import Delivered, Outcome, Rejected, Unconfirmed
-from channels.posts import Part
 from scheduler.changes import event, evidence_json
 from scheduler.clock import Clock
+from scheduler.content import draft_of
+from scheduler.correctable import (
+    BY_HAND,
+    concerned,
+    correctable,
+    hindered,
+    merged,
+    overruled,
+    stands,
+)
 from scheduler.deliveries import Delivery, State
 from scheduler.drafts import NewWords
 from scheduler.gathering import Gatherer
 from scheduler.plan import make_plan, refuse_unfit
-from scheduler.refusals import FieldError, Refusal, RefusedError, conflict
 from scheduler.rendering import Renderer
 from scheduler.revise import Reviser, applied
 from scheduler.roster import Member, Roster
 from scheduler.sitting import in_doubt, leaving, may_be_leaving, post_at, settle_first, sitting
 from scheduler.store import desk, digests, posts
 from scheduler.store.claims import to_delivery
-from scheduler.store.db import Connection, Database
+from scheduler.store.db import Database
 from scheduler.store.events import append, line
 from scheduler.when import When
 from scheduler.withdraw import verdict
@@ -39,9 +47,6 @@ from scheduler.withdrawal import Fate, Withdrawal
 log = structlog.get_logger()
 
 _WAITS = frozenset({State.SCHEDULED, State.ARMED, State.HELD})
-_MAILS = "what was sent to people one by one keeps the old words"
-_CANNOT = "this channel cannot change what it published"
-_BY_HAND = "change it there by hand, or publish a correction"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +68,7 @@ class Editor:
         await self.reviser.doorbell.ring(due_at)  # what was armed with the old words
         async with self.database.read() as connection:
             rows = await posts.deliveries_of(connection, [post_id])
-        shown = [row for row in rows if _stands(row) or State(row["state"]) in _WAITS]
+        shown = [row for row in rows if _there(row) and concerned(row["channel"], words)]
         return list(await asyncio.gather(*(self._one(row, members, own, actor) for row in shown)))
 
     async def _change(
@@ -77,11 +82,12 @@ class Editor:
             every = await desk.locked_of_post(connection, post_id)
             gathered = await digests.waiting_with(connection, [post_id])
             _refuse_doubt([*every, *gathered], now)
-            own = _own(row["content"].get("variants", {}), words)
-            fit = await self._fit(connection, post_id, members, own)
+            own = overruled(row["content"].get("variants", {}), words)
+            rows = [one for one in await posts.deliveries_of(connection, [post_id]) if _there(one)]
+            fit = correctable(rows, members, words, own)
             waiting = [one for one in [*every, *gathered] if one.state in _WAITS]
             held.taken.extend(waiting)
-            draft = applied(words.revision(), row)
+            draft = applied(words.revision(merged(draft_of(dict(row))["variants"], words)), row)
             when = When(row["due_at"], row["deadline_at"], row["zone"])
             changed = await self.reviser.changed_row(connection, dict(row), draft, when)
             post = await self.reviser.read(connection, changed, now)
@@ -97,38 +103,13 @@ class Editor:
             for one in waiting:
                 if one.post_id == post_id and one.state is State.ARMED:
                     await desk.hand_back(connection, one.id, now=now)
-            before = {"title": row["title"], "body": row["content"].get("body", "")}
             data = {
                 "fields": sorted(words.model_fields_set - {"version"}),
                 "version": version,
-                "before": before,
+                "before": _before(row, words),
             }
             await append(connection, [line("post.changed", now, actor, data, post_id=post_id)])
         return min((one.due_at for one in waiting), default=now), own
-
-    async def _fit(
-        self,
-        connection: Connection,
-        post_id: str,
-        members: Mapping[str, Member],
-        own: Collection[str],
-    ) -> set[str]:
-        """The accounts where what stands can be changed. Error: RefusedError when none."""
-        rows = [row for row in await posts.deliveries_of(connection, [post_id]) if _stands(row)]
-        if not rows:
-            raise conflict(
-                "nothing of this post is published",
-                f"change what waits: PATCH /api/v1/posts/{post_id}",
-            )
-        found = {row["id"]: _hindered(row, members, own) for row in rows}
-        if all(found.values()):
-            errors = [
-                FieldError(row["account_name"], *(found[row["id"]] or ("", ""))) for row in rows
-            ]
-            raise RefusedError(
-                Refusal.INVALID, "no channel of this post can change what it published", errors
-            )
-        return {row["account_id"] for row in rows if found[row["id"]] is None}
 
     async def _one(
         self,
@@ -140,9 +121,9 @@ class Editor:
         delivery = to_delivery(row)  # type: ignore[arg-type]
         if delivery.state in _WAITS:
             return _of(row, delivery, Fate.WAITING, "it goes out in the new words")
-        hindered = _hindered(row, members, own)
-        if hindered is not None:
-            return _of(row, delivery, Fate.IMPOSSIBLE, *hindered)
+        why = hindered(row, members, own)
+        if why is not None:
+            return _of(row, delivery, Fate.IMPOSSIBLE, *why)
         outcome = await self._asked(delivery)
         now = self.clock.micros()
         data: dict[str, Any] = {"evidence": evidence_json(outcome.evidence)}
@@ -152,7 +133,7 @@ class Editor:
             return _of(row, delivery, Fate.EDITED, outcome.note)
         fate, detail, remedy = verdict(outcome)
         if isinstance(outcome, Rejected) and not outcome.problem.remedy:
-            remedy = _BY_HAND
+            remedy = BY_HAND
         if fate is Fate.UNCONFIRMED:
             remedy = "try again: it does no harm"
         data |= {"cause": detail, "outcome": fate.value}
@@ -186,40 +167,19 @@ def _refuse_doubt(every: Sequence[Delivery], now: int) -> None:
         raise settle_first(doubtful)
 
 
-def _stands(row: Mapping[Any, Any]) -> bool:
-    """Whether readers see its words there; a comment has words of its own."""
-    return (
-        row["state"] == State.DELIVERED
-        and row["withdrawn_at"] is None
-        and row["part"] != Part.FIRST_COMMENT
-    )
+def _there(row: Mapping[Any, Any]) -> bool:
+    return stands(row) or State(row["state"]) in _WAITS
 
 
-def _own(variants: Mapping[str, Mapping[str, Any]], words: NewWords) -> Collection[str]:
-    sent = words.model_fields_set - {"version"}
-    return {
-        channel
-        for channel, variant in variants.items()
-        if all(variant.get(field) is not None for field in sent)
+def _before(row: Mapping[Any, Any], words: NewWords) -> dict[str, Any]:
+    """What was said until now."""
+    variants = row["content"].get("variants", {})
+    own = {
+        channel: {name: variants.get(channel, {}).get(name) for name in ("title", "body")}
+        for channel in words.variants or {}
     }
-
-
-def _hindered(
-    row: Mapping[Any, Any], members: Mapping[str, Member], own: Collection[str]
-) -> tuple[str, str] | None:
-    """(detail, remedy) of why the words that stand there stay; None when they can be changed."""
-    member = members.get(row["account_id"])
-    if member is None:
-        return "its account cannot be opened any more", _BY_HAND
-    if member.channel.capabilities.addressed:
-        return _MAILS, "send them a correction"
-    if not isinstance(member.channel, Edits):
-        return _CANNOT, _BY_HAND
-    if row["channel"] in own:
-        return "it has words of its own on this channel, and they stay", _BY_HAND
-    if row["remote_id"] is None:
-        return "nobody knows which post it is there", _BY_HAND
-    return None
+    said = {"title": row["title"], "body": row["content"].get("body", "")}
+    return said | ({"variants": own} if own else {})
 
 
 def _of(

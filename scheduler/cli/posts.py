@@ -111,13 +111,18 @@ def edit(
     post_id: PostId,
     title: Annotated[str | None, typer.Option(help="The new title.")] = None,
     body: Annotated[str | None, typer.Option(help="The new text, Markdown.")] = None,
+    channel: Annotated[
+        str | None, typer.Option("--channel", "-c", help="Only what it says on this channel.")
+    ] = None,
     *,
     as_json: Json = False,
 ) -> None:
-    """Correct the words of what was published, where its channel can; the exit code is 1 when
-    something of it keeps the old ones."""
+    """Correct the words of what waits and of what was published, where its channel can; the exit
+    code is 1 when something of it keeps the old ones."""
     words = {"title": title, "body": body}
-    sent = {name: value for name, value in words.items() if value is not None}
+    sent: dict[str, Any] = {name: value for name, value in words.items() if value is not None}
+    if channel is not None:
+        sent = {"variants": {channel: sent}}
     found = talk(find_place(*context.obj), lambda api: api.post(f"/posts/{post_id}/edit", sent))
     _print_became(found, as_json=as_json)
 

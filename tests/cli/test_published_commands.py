@@ -160,6 +160,17 @@ def test_the_words_of_what_was_published_are_corrected(
     assert (shown["title"], shown["content"]["body"]) == ("We reopen", "Not on Monday.")
 
 
+def test_what_one_channel_says_is_corrected_alone(published: Published, command: Command) -> None:
+    before = published.texts("mastodon")
+    done = command("posts", "edit", published.post, "--channel", "facebook", "--body", "For you.")
+    assert (done.returncode, done.stdout.count("edited")) == (0, 1), done.stderr
+    assert "For you." in published.texts("facebook")[0]
+    assert published.texts("mastodon") == before
+    refused = command("posts", "edit", published.post, "-c", "bluesky", "--body", "For you.")
+    assert refused.returncode == 4
+    assert "variants.bluesky: this channel cannot change what it published" in refused.stderr
+
+
 def test_an_edit_without_words_or_of_no_post_is_refused(
     published: Published, command: Command
 ) -> None:

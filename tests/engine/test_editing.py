@@ -120,8 +120,9 @@ async def test_where_no_channel_can_nothing_is_changed(engine: Engine, api: Api)
         one["detail"] for one in problem["errors"]
     }
     assert (await ask(api, "GET", f"/posts/{post}"))["title"] == "We reopen"
-    waiting = await engine.post("facebook", seconds=3600)
-    await ask(api, "POST", f"/posts/{waiting}/edit", NEW, status=409)
+    cancelled = await engine.post("facebook", seconds=3600)
+    await ask(api, "POST", f"/posts/{cancelled}/cancel")
+    await ask(api, "POST", f"/posts/{cancelled}/edit", NEW, status=409)
     await ask(api, "POST", "/posts/none/edit", NEW, status=404)
 
 
@@ -198,3 +199,134 @@ async def test_a_page_corrects_and_says_what_keeps_the_old_words(engine: Engine,
     (text,) = engine.ledger("facebook")
     assert "A\nB" in text
     assert (await ask(api, "GET", f"/posts/{post}"))["content"]["body"] == "A\nB"
+
+
+VARIANTS = {"facebook": {"body": "For you."}, "bluesky": {"body": "For the blue."}}
+
+
+async def test_words_for_one_channel_change_there_and_nowhere_else(
+    engine: Engine, api: Api
+) -> None:
+    post = await engine.post("facebook", "mastodon", "bluesky", variants=VARIANTS)
+    async with engine.worker():
+        await engine.settled(post, *["delivered"] * 3)
+    before = engine.ledger("mastodon")
+    words = {"variants": {"facebook": {"body": "Only on Tuesday."}}}
+    said = await ask(api, "POST", f"/posts/{post}/edit", words)
+    assert [(one["channel"], one["fate"]) for one in said["deliveries"]] == [("facebook", "edited")]
+    assert said["complete"] is True
+    (text,) = engine.ledger("facebook")
+    assert "Only on Tuesday." in text
+    assert "For you." not in text
+    assert engine.ledger("mastodon") == before
+    read = await ask(api, "GET", f"/posts/{post}")
+    assert read["content"]["variants"] == {**VARIANTS, "facebook": {"body": "Only on Tuesday."}}
+    events = (await ask(api, "GET", f"/posts/{post}/events"))["events"]
+    (changed,) = [one for one in events if one["kind"] == "post.changed"]
+    assert changed["data"]["before"]["variants"]["facebook"]["body"] == "For you."
+    back = {"variants": {"facebook": {"body": None}}}  # the post's own words
+    await ask(api, "POST", f"/posts/{post}/edit", back)
+    assert "Come and see us." in engine.ledger("facebook")[0]
+    read = await ask(api, "GET", f"/posts/{post}")
+    assert read["content"]["variants"] == {"bluesky": VARIANTS["bluesky"]}
+
+
+@pytest.mark.parametrize(
+    ("channel", "detail"),
+    [
+        ("bluesky", "this channel cannot change what it published"),
+        ("newsletter", "what was sent to people one by one keeps the old words"),
+        ("linkedin", "the post is not there"),
+    ],
+)
+async def test_words_that_would_reach_nobody_are_refused(
+    engine: Engine, api: Api, channel: str, detail: str
+) -> None:
+    post = await published(engine, "facebook", "bluesky", "newsletter")
+    words = {"title": "New", "variants": {channel: {"body": "Elsewhere."}}}
+    problem = await ask(api, "POST", f"/posts/{post}/edit", words, status=422)
+    (error,) = problem["errors"]
+    assert (error["field"], error["detail"]) == (f"variants.{channel}", detail)
+    assert error["remedy"]
+    assert (await ask(api, "GET", f"/posts/{post}"))["version"] == 1
+
+
+async def test_words_for_one_channel_go_out_where_it_still_waits(engine: Engine, api: Api) -> None:
+    post = await engine.post("facebook", "bluesky", seconds=3600, variants=VARIANTS)
+    names = {account: channel for channel, account in engine.accounts.items()}
+    first, second = sorted(await engine.rows(post), key=lambda row: names[row.account_id])[::-1]
+    await put(engine.services, first.id, due_at=0)
+    async with engine.worker():
+        await engine.settled(post, "delivered", "scheduled")
+        words = {"variants": {"bluesky": {"body": "Bluer."}}}
+        said = await ask(api, "POST", f"/posts/{post}/edit", words)
+        assert [one["fate"] for one in said["deliveries"]] == ["waiting"]
+        await put(engine.services, second.id, due_at=0)
+        await engine.settled(post, "delivered", "delivered")
+    assert "Bluer." in engine.ledger("bluesky")[0]
+    assert "For you." in engine.ledger("facebook")[0]
+
+
+async def test_what_only_waits_is_corrected_by_the_same_word(engine: Engine, api: Api) -> None:
+    post = await engine.post("facebook", "bluesky", seconds=3600)
+    said = await ask(
+        api, "POST", f"/posts/{post}/edit", {"variants": {"bluesky": {"body": "Blue"}}}
+    )
+    assert [(one["channel"], one["fate"]) for one in said["deliveries"]] == [("bluesky", "waiting")]
+    assert said["complete"] is True
+    for row in await engine.rows(post):
+        await put(engine.services, row.id, due_at=0)
+    async with engine.worker():
+        await engine.settled(post, "delivered", "delivered")
+    assert "Blue" in engine.ledger("bluesky")[0]
+    assert "Come and see us." in engine.ledger("facebook")[0]
+
+
+async def test_words_for_one_channel_of_a_scheduled_post_change(engine: Engine, api: Api) -> None:
+    post = await engine.post("facebook", "mastodon", seconds=3600, variants=VARIANTS)
+    words = {"variants": {"facebook": {"body": "Only on Tuesday."}}}
+    changed = await ask(api, "PATCH", f"/posts/{post}", words)
+    assert changed["content"]["variants"] == words["variants"]
+    misspelt = {"variants": {"facebok": {"body": "Never read."}}}
+    problem = await ask(api, "PATCH", f"/posts/{post}", misspelt, status=422)
+    assert problem["errors"][0]["field"] == "variants.facebok"
+    assert "facebook" in problem["errors"][0]["remedy"]
+    assert (await ask(api, "GET", f"/posts/{post}"))["version"] == 2
+    for row in await engine.rows(post):
+        await put(engine.services, row.id, due_at=0)
+    async with engine.worker():
+        await engine.settled(post, "delivered", "delivered")
+    assert "Only on Tuesday." in engine.ledger("facebook")[0]
+    assert "Come and see us." in engine.ledger("mastodon")[0]
+
+
+async def test_the_page_corrects_what_one_channel_says(engine: Engine, api: Api) -> None:
+    post = await engine.post("facebook", "mastodon", variants={"facebook": VARIANTS["facebook"]})
+    async with engine.worker():
+        await engine.settled(post, "delivered", "delivered")
+    before = engine.ledger("mastodon")
+    secret = str(api.session.headers["Authorization"]).removeprefix("Bearer ")
+    async with api.post("/login", data={"token": secret}) as answer:
+        found = re.search(r'name="word" value="([^"]+)"', await answer.text())
+    assert found
+    path = f"/posts/{post}/edit"
+    async with api.get(path, headers={"Accept-Language": "fr"}) as answer:
+        page = await answer.text()
+    assert "Seulement sur facebook" in page
+    assert "For you." in page
+    form = {
+        "word": found[1], "version": "1", "title": "We reopen", "body": "Come and see us.",
+        "title.facebook": "", "body.facebook": "For all of you.",
+    }  # fmt: skip
+    engine.fault("facebook", FaultName.ANSWER_LOST, times=1)
+    async with api.post(path, data=form) as answer:
+        page = await answer.text()
+    again = re.search(r'name="again" value="([^"]+)"', page)
+    assert again
+    assert again[1] == "body.facebook"
+    engine.mend("facebook")
+    async with api.post(path, data={**form, "version": "", "again": again[1]}) as answer:
+        assert answer.url.path == f"/posts/{post}"
+    assert "For all of you." in engine.ledger("facebook")[0]
+    assert engine.ledger("mastodon") == before
+    assert (await kinds(api, post)).count("delivery.edited") == 1

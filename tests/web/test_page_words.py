@@ -15,7 +15,7 @@ from tests.channels.spoken import texts
 _REFUSE = {"conflict", "invalid", "RefusedError", "FieldError"}
 _MODULES = (
     "desk.py", "undo.py", "comeback.py", "plan_b.py", "routing.py", "web/decisions.py",
-    "web/reading.py", "web/api/routes.py", "times.py", "when.py", "plan.py",
+    "web/reading.py", "web/api/routes.py", "times.py", "when.py", "plan.py", "correctable.py",
 )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from scheduler.drafts import Draft, NewWords, Revision
 from scheduler.metrics import POSTS_ACCEPTED
 from scheduler.plan import Planned
 from scheduler.records import problems_of
-from scheduler.refusals import Refusal, not_found
+from scheduler.refusals import FieldError, Refusal, RefusedError, not_found
 from scheduler.services import Services
 from scheduler.store import posts, routes
 from scheduler.store.posts import PostFilter
@@ -119,6 +119,7 @@ async def create(call: Call, body: Draft, headers: Keyed) -> Answer[AcceptedAnsw
     """Accept a post: 201 means that it and its deliveries are stored. The words of its problems are
     French when `Accept-Language` asks for it."""
     await refuse_unknown_segments(call.services, [("", body)])
+    _refuse_unknown_channels(call.services, body)
     accepted = await call.services.intake.accept(body, call.caller, headers.key)
     location = {"Location": f"/api/v1/posts/{accepted.answer['id']}"}
     if accepted.replayed:
@@ -135,6 +136,7 @@ async def preview(call: Call, body: Draft) -> PlanAnswer:
     `Accept-Language` asks for it. `xxxxxxxxxxxx` ends the address of an article on WordPress or
     Ghost until the post is accepted, which chooses it."""
     await refuse_unknown_segments(call.services, [("", body)])
+    _refuse_unknown_channels(call.services, body)
     async with call.services.database.read() as connection:
         ways = await routes.effective(connection)
     row, plan = await call.services.intake.plan(body, ways)
@@ -190,6 +192,7 @@ async def change(call: Call, path: ById, body: Revision) -> AcceptedAnswer:
     """Change what has not gone out yet: words, time, deadline. Only the fields sent change. The
     words of its problems are French when `Accept-Language` asks for it."""
     await refuse_unknown_segments(call.services, [("", body)])
+    _refuse_unknown_channels(call.services, body)
     problems = await call.services.reviser.revise(path.id, body, call.caller.actor)
     async with call.services.database.read() as connection:
         row = await posts.get(connection, path.id)
@@ -225,8 +228,9 @@ async def withdraw(call: Call, path: ById) -> WithdrawnAnswer:
 async def edit(call: Call, path: ById, body: NewWords) -> EditedAnswer:
     """Correct the words of what was published, where its channel can, and of what still waits;
     what became of each, in French when `Accept-Language` asks for it. Pictures and links stay.
-    Refused, with nothing changed, when no channel can, or a delivery is in doubt. May be repeated
-    without harm."""
+    `variants` correct what single channels say. Refused, with nothing changed, when no channel can,
+    when a channel named alone cannot, or when a delivery is in doubt. May be repeated without
+    harm."""
     done = await call.services.editor.edit(path.id, body, call.caller.actor)
     return edited_answer(path.id, done, call.language)
 
@@ -240,6 +244,18 @@ async def detail(services: Services, post_id: str) -> PostDetail:
         legs = await posts.deliveries_of(connection, [post_id])
         tried = await posts.attempts_of(connection, [leg["id"] for leg in legs])
     return {**post_answer(row, legs), "attempts": attempts_by_delivery(tried)}
+
+
+def _refuse_unknown_channels(services: Services, words: Draft | Revision) -> None:
+    """A misspelt channel would keep its words to itself. Error: RefusedError."""
+    known = {name.partition(".")[0] for name in services.registry}
+    wrong = sorted(set(words.variants or {}) - known)
+    if wrong:
+        remedy = f"name one of {', '.join(sorted(known))}"
+        errors = [
+            FieldError(f"variants.{one}", "there is no such channel", remedy) for one in wrong
+        ]
+        raise RefusedError(Refusal.INVALID, "nobody would read these words", errors)
 
 
 def _message(planned: Planned, message: Message) -> MessagePreview:
