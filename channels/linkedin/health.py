@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from channels.exchange import Answer
 from channels.http import HttpClient
 from channels.linkedin import version
-from channels.linkedin.api import LinkedInSettings, call, encoded, fetch
+from channels.linkedin.api import LinkedInSettings, call, encoded
 from channels.linkedin.errors import evidence, outcome_of
+from channels.linkedin.roles import ROLES, role_pages, roles_in
 from channels.outcome import AccessReason, Gone, Health, HealthStatus, Outcome, Unavailable
 from channels.steps import Stopped, unwell
-
-ROLES = frozenset(
-    {
-        "ADMINISTRATOR",
-        "CONTENT_ADMINISTRATOR",
-        "CONTENT_ADMIN",
-        "DIRECT_SPONSORED_CONTENT_POSTER",
-    }
-)
-ACLS = "organizationAcls?q=roleAssignee&state=APPROVED&count=100"
 
 
 async def probed(http: HttpClient, settings: LinkedInSettings, now: datetime) -> Health:
     """The roles first: they need nothing but a live token, so a 404 on the page after them means
     that the page is gone, not that the token is dead."""
     try:
-        acls = await fetch(http, settings, ACLS, now, restli_method="FINDER")
+        async for acls in role_pages(http, settings, now):
+            may = _may_publish(acls, settings.author)
+            if may:
+                break
         page = await call(http, settings, "GET", f"organizations/{settings.organization_id}")
     except Stopped as stopped:
         return unwell(_about_the_api(stopped.outcome), settings.ends_at)
@@ -44,7 +37,7 @@ async def probed(http: HttpClient, settings: LinkedInSettings, now: datetime) ->
         )
     if page.status != 200:
         return unwell(outcome_of(page, writes=False, now=now), settings.ends_at)
-    if not _may_publish(acls, settings.author):
+    if not may:
         return Health(
             status=HealthStatus.ACCESS_LOST,
             reason=AccessReason.ROLE,
@@ -86,11 +79,9 @@ def _well(settings: LinkedInSettings, now: datetime, page: Answer) -> Health:
 
 
 def _may_publish(acls: Answer, author: str) -> bool:
-    elements: Any = acls.fields.get("elements")
-    return isinstance(elements, list) and any(
-        isinstance(acl, dict)
-        and author in {acl.get("organization"), acl.get("organizationTarget")}
+    return any(
+        author in {acl.get("organization"), acl.get("organizationTarget")}
         and acl.get("role") in ROLES
         and acl.get("state") == "APPROVED"
-        for acl in elements
+        for acl in roles_in(acls)
     )

@@ -6,6 +6,7 @@ control finder.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from channels.exchange import Answer, ask
 from channels.http import HttpClient
 from channels.linkedin.api import Address, LinkedInSettings, fetch
 from channels.linkedin.errors import evidence
-from channels.linkedin.health import ACLS, ROLES
+from channels.linkedin.roles import ROLES, role_pages, roles_in
 from channels.linkedin.version import NEWEST_KNOWN
 from channels.outcome import AccessLost, AccessReason, Outcome, Problem, Unavailable, Unconfirmed
 from channels.steps import Stopped, unwell
@@ -29,6 +30,7 @@ SCOPES = ("r_organization_social", "rw_organization_admin", "w_organization_soci
 BEGIN_AGAIN = "Begin again: open the login once more."
 _ORGANIZATION = re.compile(r"urn:li:organization:(\d{1,20})")
 _NONE_YET = "0"
+_AT_ONCE = 10  # pages that are looked at beside each other
 
 
 class LinkedInApp(ChannelSettings):
@@ -64,17 +66,22 @@ async def exchanged(
         return token
     settings = _settings(app, token.fields, now)
     try:
-        acls = await fetch(http, settings, ACLS, now, restli_method="FINDER")
-        roles = _roles(acls)
+        roles: dict[str, list[str]] = {}
+        async for acls in role_pages(http, settings, now):
+            _add_roles(roles, acls)
         if not roles:
             return AccessLost(
                 reason=AccessReason.ROLE,
                 detail="this person has no role on any page",
                 remedy="Log in as somebody who administers the page.",
             )
-        return [
-            await _candidate(http, settings, number, held, now) for number, held in roles.items()
-        ]
+        candidates: list[Candidate] = []
+        pages = list(roles.items())
+        for at in range(0, len(pages), _AT_ONCE):
+            some = pages[at : at + _AT_ONCE]
+            asked = (_candidate(http, settings, number, held, now) for number, held in some)
+            candidates += await asyncio.gather(*asked)
+        return candidates
     except Stopped as stopped:
         if isinstance(stopped.outcome, AccessLost | Unavailable):
             return stopped.outcome
@@ -148,18 +155,13 @@ def _end(token: Mapping[str, Any], name: str, now: datetime) -> datetime | None:
     return now + timedelta(seconds=seconds) if isinstance(seconds, int) else None
 
 
-def _roles(acls: Answer) -> dict[str, list[str]]:
+def _add_roles(roles: dict[str, list[str]], acls: Answer) -> None:
     """The person's approved roles by the page's number."""
-    roles: dict[str, list[str]] = {}
-    elements: Any = acls.fields.get("elements")
-    for acl in elements if isinstance(elements, list) else ():
-        if not isinstance(acl, dict):
-            continue
+    for acl in roles_in(acls):
         urn = str(acl.get("organization") or acl.get("organizationTarget") or "")
         named = _ORGANIZATION.fullmatch(urn)
         if named is not None:
             roles.setdefault(named[1], []).append(str(acl.get("role", "")))
-    return roles
 
 
 def _unseen(number: str, outcome: Outcome) -> Problem:

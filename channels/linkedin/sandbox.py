@@ -47,6 +47,9 @@ REFRESH_TOKEN = "practice-linkedin-refresh"  # noqa: S105 -- opens nothing real
 CLIENT = Client("practice-app", "practice-linkedin-app-secret", TOKEN, REFRESH_TOKEN)
 VERSIONS = frozenset({"202601", "202603", "202604", "202606", "202607", "202609"})
 
+_PAGING = {"start": "0", "count": "10"}
+_MOST_AT_ONCE = 100
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -58,6 +61,7 @@ class LinkedInSandbox(Sandbox):
         # What tests set: keep so many characters; upload to another host; show no such pages.
         self.cuts_at: int | None = None
         self.hidden: set[str] = set()
+        self.others: list[str] = []  # pages that are told before ours
         self.upload_host = ""
         self.upload_tokens: list[str | None] = []
         # Deleted ones too: they go on being called duplicates for a day or two.
@@ -256,7 +260,8 @@ class LinkedInSandbox(Sandbox):
             "organization": AUTHOR,
         }
         looks_on = {**acl, "role": "ANALYST", "organization": f"urn:li:organization:{THEIRS}"}
-        return web.json_response({"elements": [looks_on] if lost else [acl, looks_on]})
+        others = [{**acl, "organization": f"urn:li:organization:{one}"} for one in self.others]
+        return _paged(request, [*others, looks_on] if lost else [*others, acl, looks_on])
 
     async def _organization(self, request: web.Request) -> web.StreamResponse:
         number = request.match_info["number"]
@@ -294,3 +299,15 @@ class LinkedInSandbox(Sandbox):
 
 
 SANDBOX = LinkedInSandbox
+
+
+def _paged(request: web.Request, every: Sequence[Mapping[str, str]]) -> web.Response:
+    """What `start` and `count` ask for, with a link to what follows."""
+    start, count = (request.query.get(name, usual) for name, usual in _PAGING.items())
+    if not start.isdecimal() or not count.isdecimal() or not 0 < int(count) <= _MOST_AT_ONCE:
+        return error(400, "Invalid paging parameters", code="ILLEGAL_ARGUMENT")
+    end = int(start) + int(count)
+    href = f"{request.rel_url.update_query(start=end, count=count)}"
+    links = [{"type": "application/json", "rel": "next", "href": href}] if end < len(every) else []
+    paging = {"start": int(start), "count": int(count), "links": links}
+    return web.json_response({"elements": list(every[int(start) : end]), "paging": paging})

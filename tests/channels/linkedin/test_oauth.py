@@ -63,6 +63,24 @@ async def test_a_login_lists_the_pages_with_the_roles_the_person_has(
     assert health.status is HealthStatus.HEALTHY
 
 
+async def test_somebody_with_many_pages_sees_them_all(
+    adapter: LinkedIn, app: LinkedInApp, code_of: CodeOf, platform: LinkedInSandbox
+) -> None:
+    platform.others = [str(900_000 + number) for number in range(250)]
+    platform.hidden.update(platform.others[1:])
+    candidates = await adapter.exchange(app, code=await code_of(app), redirect_uri=BACK)
+    assert isinstance(candidates, list)
+    assert [one.remote_id for one in candidates] == [*platform.others, ORGANIZATION, THEIRS]
+    ours = candidates[-2]
+    assert ours.problem is None
+    settings = LinkedInSettings.model_validate(ours.settings)
+    health = await adapter.probe(Account(id="a", name=ours.name, settings=settings))
+    assert health.status is HealthStatus.HEALTHY
+    platform.faults.add(Fault(FaultName.ROLE_LOST))
+    health = await adapter.probe(Account(id="a", name=ours.name, settings=settings))
+    assert health.status is HealthStatus.ACCESS_LOST
+
+
 @pytest.mark.parametrize(
     ("fault", "ended"),
     [(FaultName.PERMISSION_LOST, AccessLost), (FaultName.SERVER_ERROR, Unavailable)],
