@@ -63,8 +63,13 @@ def test_every_cause_that_the_engine_writes_has_french_words() -> None:
 def test_every_reason_of_a_pause_is_told_in_words() -> None:
     reasons = {"usage", "throttled", "breaker", "suspected", "vanished", "access-lost"}
     assert set(PAUSES) == {*reasons, *AccessReason}
-    for words in (*PAUSES.values(), *SHUT.values(), BY_HAND, "cancelled"):
+    for words in (*PAUSES.values(), *SHUT.values(), BY_HAND):
         assert in_language(words, "fr") != words
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_in_a_sentence_has_a_french_word(state: str) -> None:
+    assert state == "sending" or in_language(state, "fr") != state
 
 
 @pytest.mark.parametrize("state", [*RecipientState, State.HELD, State.FAILED])

@@ -75,13 +75,7 @@ async def exchanged(
                 detail="this person has no role on any page",
                 remedy="Log in as somebody who administers the page.",
             )
-        candidates: list[Candidate] = []
-        pages = list(roles.items())
-        for at in range(0, len(pages), _AT_ONCE):
-            some = pages[at : at + _AT_ONCE]
-            asked = (_candidate(http, settings, number, held, now) for number, held in some)
-            candidates += await asyncio.gather(*asked)
-        return candidates
+        return await _candidates(http, settings, roles, now)
     except Stopped as stopped:
         if isinstance(stopped.outcome, AccessLost | Unavailable):
             return stopped.outcome
@@ -171,6 +165,18 @@ def _unseen(number: str, outcome: Outcome) -> Problem:
         detail=f"LinkedIn does not show the page {number}: {unwell(outcome).detail}",
         remedy="Look for the page on linkedin.com, as one of its administrators.",
     )
+
+
+async def _candidates(
+    http: HttpClient, settings: LinkedInSettings, roles: Mapping[str, list[str]], now: datetime
+) -> list[Candidate]:
+    found: list[Candidate] = []
+    pages = list(roles.items())
+    for at in range(0, len(pages), _AT_ONCE):
+        some = pages[at : at + _AT_ONCE]
+        asked = (_candidate(http, settings, number, held, now) for number, held in some)
+        found += await asyncio.gather(*asked)
+    return found
 
 
 async def _candidate(

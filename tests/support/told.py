@@ -23,6 +23,9 @@ _PUT_IN: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("delivery.", "ended.state.value"): (
         State.REROUTED, State.HELD, State.FAILED, State.CANCELLED,
     ),
+    ("delivery.", "new['state']"): (
+        State.DELIVERED, State.ACCEPTED, State.HELD, State.UNCONFIRMED,
+    ),
     ("recurrence.", "what"): ("missed", "refused"),
 }  # fmt: skip
 # The values of these say why; so does the first argument of these calls.
