@@ -50,9 +50,11 @@ def kinds_of_posts() -> dict[str, str]:
     """Kind of an event that a post's timeline may show -> the module that writes it."""
     found: dict[str, str] = {}
     for module, tree in trees().items():
-        logged = _logged(tree)
+        if module.endswith("_words"):
+            continue
+        elsewhere = _logged(tree) | _alerted(tree)
         for node in ast.walk(tree):
-            if node in logged:
+            if node in elsewhere:
                 continue
             for kind in _kinds(node):
                 if _OF_A_POST.fullmatch(kind) and not kind.endswith(".html"):
@@ -152,6 +154,15 @@ def _logged(tree: ast.Module) -> set[ast.AST]:
             and isinstance(node.func.value, ast.Name)
             and node.func.value.id in _UNSAID
         ):
+            found.update(ast.walk(node))
+    return found
+
+
+def _alerted(tree: ast.Module) -> set[ast.AST]:
+    """What names an alert."""
+    found: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"raise_alert", "tell"}:
             found.update(ast.walk(node))
     return found
 
