@@ -145,15 +145,27 @@ class Left:
     path: Path
 
 
+def _left_in(path: Path) -> bytes | None:
+    """What a dead worker's journal says; None when its worker lives, or another one has dealt with
+    it by now."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A living worker may have begun a new file since we opened this one.
+            if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return None
+            return file.read()
+    except (BlockingIOError, FileNotFoundError):
+        return None
+
+
 def left_behind(directory: Path) -> Iterator[Left]:
     """The journals of workers that are no longer alive on this machine."""
     for path in sorted(directory.glob("*.sent")) if directory.is_dir() else ():
-        with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            boot, _, marks = file.read().decode("ascii", "replace").partition("\n")
+        content = _left_in(path)
+        if content is None:
+            continue
+        boot, _, marks = content.decode("ascii", "replace").partition("\n")
         sent = set()
         delivered = {}
         for line in marks.splitlines():

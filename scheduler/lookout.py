@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from scheduler import metrics
 from scheduler.clock import Clock
-from scheduler.queue import open_pool
+from scheduler.queue import QUEUE, open_pool
 from scheduler.settings import Settings
 from scheduler.store.alerts import raise_alert, resolve
 from scheduler.store.db import Database
@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 FACT = "redis:lost"
 EVERY = 5.0
+_LOOKED = f"{QUEUE}:looked"
 ANSWER_WITHIN = 3.0
 
 
@@ -48,15 +49,18 @@ class Lookout:
             await asyncio.sleep(EVERY)
 
     async def answers(self) -> bool:
-        """One ping."""
+        """One small write: a replica, or a server that is full, answers a ping and takes nothing."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 pool = await open_pool(self.url, self.settings)
                 try:
-                    await pool.ping()
+                    await pool.set(_LOOKED, b"", px=1)
                 finally:
                     await pool.aclose()
         except (RedisError, OSError, TimeoutError):
+            return False
+        except Exception:  # a driver that stumbles must not end the looking
+            log.exception("lookout.stumbled")
             return False
         return True
 

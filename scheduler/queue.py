@@ -154,6 +154,8 @@ class ArqDoorbell:
             except (RedisError, OSError) as error:
                 metrics.REDIS_UP.set(0)
                 log.warning("doorbell.unreachable", error=type(error).__name__)
+            except Exception:  # a bell that is silent once must not be silent for good
+                log.exception("doorbell.failed")
             finally:
                 self._queue.task_done()
 

@@ -71,6 +71,8 @@ class Ticks:
             except (RedisError, OSError) as error:
                 metrics.REDIS_UP.set(0)
                 log.warning("redis.lost", error=type(error).__name__, going_on="from SQL alone")
+            except Exception:  # whatever lies in Redis: it must not deafen this worker for good
+                log.exception("ticks.failed", going_on="from SQL alone")
             finally:
                 await _end(worker)
             await asyncio.sleep(_REST)

@@ -1,4 +1,6 @@
+import fcntl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,35 @@ def test_a_living_workers_journal_is_nobody_elses(tmp_path: Path) -> None:
     assert list(left_behind(tmp_path)) == []
     journal.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_living_workers_journal_is_its_own_while_it_begins_a_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path, "alive")
+    journal.sending("before", 1)
+    lock, begun = fcntl.flock, []
+
+    def just_then(file: Any, how: int) -> None:
+        if not begun:  # it was opened, and is not locked yet
+            begun.append(file)
+            journal._compact()
+            journal.sending("after", 1)
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", just_then)
+    assert list(left_behind(tmp_path)) == []
+    assert begun
+    journal.close()
+
+
+def test_two_that_start_at_once_do_not_trip_over_each_other(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        Journal(tmp_path, name).abandon()
+    left = left_behind(tmp_path)
+    assert next(left).worker == "one"
+    (tmp_path / "two.sent").unlink()  # by the other
+    assert list(left) == []
 
 
 def test_names_what_left_and_only_that(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from structlog.testing import capture_logs
 
-from scheduler import ticks
+from scheduler import queue, ticks
 from scheduler.clock import Clock
 from scheduler.dispatch import Dispatcher
+from scheduler.ending import end
 from scheduler.queue import QUEUE, ArqDoorbell, redis_settings
 from scheduler.settings import Settings
 from tests.support.servers import redis_server
@@ -73,6 +74,49 @@ async def test_what_was_rung_just_before_the_end_is_heard(home: Path) -> None:
         settings = Settings(redis_url=url)
         bell = ArqDoorbell(url, settings, Clock(), arm_ahead=settings.arm_ahead)
         await bell.ring(Clock().micros())
+        await bell.close()
+        async with Redis.from_url(url) as redis:
+            assert await redis.zcard(QUEUE) == 1
+
+
+async def test_hears_the_bell_again_after_what_is_no_job(home: Path) -> None:
+    rung = asyncio.Event()
+    dispatcher = cast("Dispatcher", SimpleNamespace(wake=rung.set))
+    with redis_server(home) as url:
+        settings = Settings(redis_url=url)
+        async with Redis.from_url(url) as redis:
+            await redis.zadd(QUEUE, {b"\xff\xfe": 1})
+            task = asyncio.create_task(ticks.Ticks(url, settings, dispatcher).run())
+            bell = ArqDoorbell(url, settings, Clock(), arm_ahead=settings.arm_ahead)
+            with capture_logs() as logs:
+                async with asyncio.timeout(30):
+                    while not any(line["event"] == "ticks.failed" for line in logs):  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+            await redis.zrem(QUEUE, b"\xff\xfe")
+            async with asyncio.timeout(30):
+                await bell.ring(Clock().micros())
+                await rung.wait()
+        await end([task])
+        await bell.close()
+
+
+async def test_a_bell_that_stumbles_rings_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redis_server(home) as url:
+        settings = Settings(redis_url=url)
+        bell = ArqDoorbell(url, settings, Clock(), arm_ahead=settings.arm_ahead)
+        opened, tried = queue.open_pool, []
+
+        async def stumbles_once(*how: Any) -> Any:
+            tried.append(how)
+            if len(tried) == 1:
+                raise AttributeError("as drivers do in the middle of a reconnection")
+            return await opened(*how)
+
+        monkeypatch.setattr(queue, "open_pool", stumbles_once)
+        await bell.ring(Clock().micros())
+        await bell.ring(Clock().micros() + 5_000_000)
         await bell.close()
         async with Redis.from_url(url) as redis:
             assert await redis.zcard(QUEUE) == 1
