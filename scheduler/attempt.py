@@ -152,6 +152,13 @@ class Sender:
                 return await publisher.send(
                     armed.message, armed.member.account, key=armed.delivery.id
                 )
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not ours: something that the adapter waited for was cancelled under it.
+            log.exception("adapter.cancelled", channel=channel.name)
+            return Unconfirmed(detail="the adapter was cut off while it waited")
         except TimeoutError:
             return Unconfirmed(detail=f"no answer within {self.send_timeout:g} s")
         except Exception as error:

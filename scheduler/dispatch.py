@@ -21,7 +21,7 @@ from scheduler.clock import Clock
 from scheduler.completion import Completer
 from scheduler.decide import SECOND, Move
 from scheduler.deliveries import Delivery
-from scheduler.ending import end, within
+from scheduler.ending import end, lasting, within
 from scheduler.firing import Firing
 from scheduler.pace import Pace
 from scheduler.store import claims
@@ -81,9 +81,9 @@ class Dispatcher:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            self._arming = group.create_task(self._arm_loop())
-            self._firing = group.create_task(self.firing.run())
-            group.create_task(self._renew_loop())
+            self._arming = group.create_task(lasting(self._arm_loop))
+            self._firing = group.create_task(lasting(self.firing.run))
+            group.create_task(lasting(self._renew_loop))
 
     async def warm_up(self) -> None:
         """Connect, load and prepare what the first rounds need. Errors: the driver's own."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import structlog
@@ -20,6 +20,7 @@ log = structlog.get_logger()
 # A task may hang in its own clean-up, where only a second cancellation reaches it.
 _CANCELLATIONS = 2
 _ENDS_WITHIN = 0.75
+_BEGINS_AGAIN = 0.5
 # After the grace: ending the loops, telling the database, closing what is open.
 LAST_MOMENT = 5.0
 
@@ -59,6 +60,22 @@ async def within(seconds: float, work: Coroutine[Any, Any, object]) -> None:
     task.result()
 
 
+async def lasting(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do this until it returns, and begin it again if anything else ends it: a loop that ended
+    unseen, beside others that go on, would be a worker that lives and does nothing."""
+    while True:
+        try:
+            return await work()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            log.exception("loop.cut-off", loop=_called(work))
+        except Exception:
+            log.exception("loop.failed", loop=_called(work))
+        await asyncio.sleep(_BEGINS_AGAIN)
+
+
 class LastMoment:
     """From `begin` on, the process has so many seconds to end by itself. A thread watches, for a
     loop that is blocked watches nothing."""
@@ -81,6 +98,11 @@ class LastMoment:
             log.error("process.did-not-end", tasks=left, threads=threads)
         finally:
             os._exit(1)
+
+
+def _called(work: Callable[[], object]) -> str:
+    function = getattr(work, "func", work)
+    return str(getattr(function, "__qualname__", function))
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

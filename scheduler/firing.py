@@ -39,6 +39,8 @@ LOOK_HOLDS = SECOND
 TO_BEGIN = SECOND // 5
 LONGEST_SLEEP = 0.25
 DB_PAUSE = 0.25
+# In timeouts of a send: an adapter that hears no cancellation keeps its lease no longer.
+_OVERDUE = 2
 # An article that a text waits for is looked for again after so long.
 ARTICLE_LOOK = SECOND // 20
 
@@ -84,8 +86,15 @@ class Firing:
         return len(self._sends)
 
     def held(self) -> list[Armed]:
-        """All whose lease is ours: those that wait, and those under way."""
-        return [*self.waiting(), *self._sends.values()]
+        """All whose lease is ours: those that wait, and those under way; but for sends that should
+        have ended long ago, for which somebody else had better look."""
+        over = self._clock.micros() - int(_OVERDUE * self._pace.send_timeout * SECOND) - LOOK_HOLDS
+        under_way = (
+            armed
+            for armed in self._sends.values()
+            if armed.looked_at > over or armed.member.channel.capabilities.addressed
+        )
+        return [*self.waiting(), *under_way]
 
     def add(self, some: Iterable[Armed], *, at: int | None = None) -> None:
         """Fire these at their times, or then."""
@@ -283,7 +292,8 @@ class Firing:
                 self._later([armed])
                 return
             addressed = armed.member.channel.capabilities.addressed
-            if addressed and not await self._begin(armed, lane):
+            if addressed and not await self._begins(armed, lane):
+                self._sender.journal.settled(armed.delivery.id, armed.delivery.attempt)
                 return
             attempted = await self._sender.attempt(armed)
             self._completer.add(attempted)
@@ -294,10 +304,16 @@ class Firing:
         finally:
             lane.ended()
 
-    async def _begin(self, armed: Armed, lane: Lane) -> bool:
+    async def _begins(self, armed: Armed, lane: Lane) -> bool:
         """A broadcast runs long and knows its recipients one by one: say that it has begun."""
         RESTING.set(partial(lane.resting, self._pump_soon))
-        async with self._database.write() as connection:
-            return await mark_sending(
-                connection, armed.delivery.id, armed.token, now=self._clock.micros()
-            )
+        try:
+            async with self._database.write() as connection:
+                return await mark_sending(
+                    connection, armed.delivery.id, armed.token, now=self._clock.micros()
+                )
+        except Exception:  # nothing has left: it is tried again
+            log.exception("beginning.failed", delivery=armed.delivery.id)
+            metrics.DB_ERRORS.labels("beginning").inc()
+            self._later([armed])
+            return False

@@ -49,7 +49,7 @@ class Lookout:
             await asyncio.sleep(EVERY)
 
     async def answers(self) -> bool:
-        """One small write: a replica, or a server that is full, answers a ping and takes nothing."""
+        """One small write: a replica, or a server that is full, answers pings and takes nothing."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 pool = await open_pool(self.url, self.settings)

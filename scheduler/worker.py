@@ -10,8 +10,9 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from scheduler.deliveries import Delivery
 from scheduler.dispatch import Dispatcher
 from scheduler.doubt import LookPolicy
 from scheduler.duties import Duties
-from scheduler.ending import end, within
+from scheduler.ending import end, lasting, within
 from scheduler.foresight import Foresight
 from scheduler.forsaken import Forsaken
 from scheduler.garbage import rarely_collected
@@ -127,26 +128,26 @@ class Worker:
         await self._duties.beat()
         await self._take_over_own_dead()
         loops = [
-            asyncio.create_task(work)
+            asyncio.create_task(lasting(work))
             for work in (
-                self._completer.run(),
-                self.dispatcher.run(),
-                self._reconciler.run(self._services.settings.sweep_interval),
-                self._duties.heartbeat(),
-                pulse.run(self._services.database),
-                self._duties.sweep(),
-                self._duties.watch(),
-                self._duties.write_to_readers(),
-                self._duties.settle_cancelled(),
-                self._duties.collect_returns(),
-                self._duties.tell(),
-                self._duties.renew(),
-                self._duties.plan_ahead(),
-                self._duties.keep_history(),
-                self._duties.copy_contacts(),
+                self._completer.run,
+                self.dispatcher.run,
+                partial(self._reconciler.run, self._services.settings.sweep_interval),
+                self._duties.heartbeat,
+                partial(pulse.run, self._services.database),
+                self._duties.sweep,
+                self._duties.watch,
+                self._duties.write_to_readers,
+                self._duties.settle_cancelled,
+                self._duties.collect_returns,
+                self._duties.tell,
+                self._duties.renew,
+                self._duties.plan_ahead,
+                self._duties.keep_history,
+                self._duties.copy_contacts,
             )
         ]
-        hearing = [asyncio.create_task(work) for work in self._with_redis(self._redis_url)]
+        hearing = [asyncio.create_task(lasting(work)) for work in self._with_redis(self._redis_url)]
         self._services.doorbell.listen(self.dispatcher.wake)
         try:
             with rarely_collected():
@@ -187,7 +188,7 @@ class Worker:
     async def _move(self, delivery: Delivery, move: Move) -> None:
         await self.doctor.plan_b.move(delivery, move)
 
-    def _with_redis(self, url: str | None) -> list[Coroutine[Any, Any, None]]:
+    def _with_redis(self, url: str | None) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         if url is None:
             return []
         from scheduler.lookout import Lookout
@@ -197,7 +198,7 @@ class Worker:
         lookout = Lookout(
             database=services.database, clock=services.clock, settings=services.settings, url=url
         )
-        return [Ticks(url, services.settings, self.dispatcher).run(), lookout.run()]
+        return [Ticks(url, services.settings, self.dispatcher).run, lookout.run]
 
 
 def _historian(services: Services) -> Historian:

@@ -20,7 +20,8 @@ def test_a_living_workers_journal_is_its_own_while_it_begins_a_new_file(
 ) -> None:
     journal = Journal(tmp_path, "alive")
     journal.sending("before", 1)
-    lock, begun = fcntl.flock, []
+    lock = fcntl.flock
+    begun: list[Any] = []
 
     def just_then(file: Any, how: int) -> None:
         if not begun:  # it was opened, and is not locked yet
