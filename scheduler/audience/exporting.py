@@ -15,6 +15,8 @@ from scheduler.store.audience import TO_BE_WRITTEN_TO, Action
 from scheduler.store.db import Connection, Database
 
 CHUNK = 1000
+# Before a CSV file: without it spreadsheets take UTF-8 for their country's old encoding.
+MARK = "\ufeff"
 HEADINGS = (
     "email", "name", "language", "tags", "attributes", "subscribed", "unsubscribed", "pending",
     "created_at", "contacted_at", "consent_at", "consent_confirmed_at", "consent_source",

@@ -28,6 +28,7 @@ from scheduler.store.imports import Entry, Proof
 
 BATCH = 5000
 _HEADINGS = ("line", "reason", "row")
+COUNTS = ("rows", "bad", "repeated", "new", "added", "barred", "left", "there")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ class Importer:
             await imports.finish(connection, order.id, now=self.clock.micros())
         if not counts.get("bad"):
             order.report.unlink()
-        return counts
+        return {**dict.fromkeys(COUNTS, 0), **counts}
 
     async def _begin(self, order: Order) -> dict[str, int]:
         async with self.database.write() as connection:

@@ -11,6 +11,7 @@ from typing import TextIO
 
 BLOCK = 1 << 20
 LONGEST = 2000  # characters of a record: longer ones are a file gone wrong
+_SHOWN = 200
 _UNCLOSED = "a quotation mark opens and does not close: close it, or write it twice"
 _SWALLOWED = "it holds what looks like another row: a quotation mark is missing, or is too many"
 
@@ -83,7 +84,7 @@ def _mended(lines: Lines, delimiter: str) -> list[str] | Broken:
     try:
         return next(csv.reader([first], delimiter=delimiter))
     except csv.Error as error:
-        return Broken(f"not CSV: {error}", [])
+        return Broken(f"not CSV: {error}", [first[:_SHOWN]])
 
 
 def _of_several_lines(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -32,6 +33,10 @@ app = typer.Typer(help="Readers: import, export, encrypted copies.", no_args_is_
 app.command()(copy)
 app.command()(restore)
 _SHOWN = 5
+
+
+class _UnreadError(Exception):
+    """Whoever read what we write went away."""
 
 
 class Format(StrEnum):
@@ -190,11 +195,17 @@ def export(
 ) -> None:
     """Write out everybody, with lists and evidence."""
     settings = load_settings()
-    try:
-        if file is None:
+    if file is None:
+        try:
             asyncio.run(_export(settings, sys.stdout, of, form))
-            return
-        with file.open("x", encoding="utf-8", newline="") as out:
+        except _UnreadError:
+            raise BrokenPipeError from None
+        return
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
+            if form is Format.CSV:
+                out.write(exporting.MARK)
             count = asyncio.run(_export(settings, out, of, form))
     except OSError as error:
         raise CommandError(f"nothing was exported: {error}") from error
@@ -204,12 +215,19 @@ def export(
 async def _export(settings: Settings, out: TextIO, list_id: str | None, form: Format) -> int:
     count = 0
     if form is Format.CSV:
-        out.write(exporting.csv_line(exporting.HEADINGS))
+        _write(out, exporting.csv_line(exporting.HEADINGS))
     async with open_database(settings) as database:
         async for one in exporting.people(database, list_id=list_id):
-            out.write(_line(one, form))
+            _write(out, _line(one, form))
             count += 1
     return count
+
+
+def _write(out: TextIO, line: str) -> None:
+    try:
+        out.write(line)
+    except BrokenPipeError as error:  # `open_database` would take it for the database's
+        raise _UnreadError from error
 
 
 def _line(one: dict[str, Any], form: Format) -> str:

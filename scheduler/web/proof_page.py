@@ -25,6 +25,7 @@ from scheduler.web.phrases import language_of
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "Preview", "from": "From", "to": "To", "subject": "Subject", "size": "Size",
+        "kb": "KB",
         "html": "As most readers see it", "phone": "On a phone", "text": "As text",
         "test": "Send me a test", "address": "Your own address", "contact": "As this contact (ID)",
         "show": "Show", "sent": "Sent to {address}: look at your mailbox.",
@@ -41,6 +42,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     },
     "fr": {
         "title": "Aperçu", "from": "De", "to": "À", "subject": "Objet", "size": "Taille",
+        "kb": "Ko",
         "html": "Vu par la plupart des lecteurs", "phone": "Sur un téléphone", "text": "En texte",
         "test": "M’envoyer un essai", "address": "Votre propre adresse",
         "contact": "Comme ce contact (identifiant)", "show": "Montrer",

@@ -156,6 +156,8 @@ def _covered(starts: list[int], end: int) -> set[int]:
 def test_a_long_line_is_one_bad_row(tmp_path: Path) -> None:
     rows = _read(tmp_path, "email\n" + "x" * 3_000_000 + "\na@x.org\n")
     assert list(_bad(rows)) == [2]
+    assert isinstance(rows[0], BadRow)
+    assert rows[0].fields == ["x" * 200]
     assert _people(rows) == [(3, "a@x.org", "")]
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import estafette
+from tests.support.command import environment, estafette
 
 LIST = "0190-list"
 
@@ -55,8 +57,26 @@ def test_people_come_in_and_go_out(data_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     written = estafette("contacts", "export", out, "--list", LIST, data_dir=data_dir)
     assert written.returncode == 0, written.stderr
+    assert out.read_bytes().startswith(b"\xef\xbb\xbfemail,")
     assert "a@x.org,Amélie" in out.read_text(encoding="utf-8")
+    assert out.stat().st_mode & 0o077 == 0
     assert estafette("contacts", "export", out, data_dir=data_dir).returncode == 2
+
+
+def test_whoever_stops_reading_an_export_is_told_nothing(data_dir: Path, tmp_path: Path) -> None:
+    rows = "".join(f"r{number}@x.org;Nobody in particular\n" for number in range(2000))
+    path = _file(tmp_path, f"Courriel;Nom\n{rows}")
+    estafette("contacts", "import", path, "--list", LIST, "--yes", data_dir=data_dir)
+    command = [sys.executable, "-m", "scheduler", "contacts", "export"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(data_dir)
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert child.stdout.readline().startswith(b"email,")
+        child.stdout.close()
+        assert child.stderr.read() == b""
+        assert child.wait() == 1
 
 
 @pytest.mark.parametrize(

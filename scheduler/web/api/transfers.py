@@ -73,7 +73,7 @@ async def export(call: Call, query: ExportQuery) -> web.StreamResponse:
     response.headers["Content-Disposition"] = f'attachment; filename="contacts.{query.format}"'
     response.headers["Cache-Control"] = "no-store"
     await response.prepare(call.request)
-    waiting = [exporting.csv_line(exporting.HEADINGS)] if is_csv else []
+    waiting = [exporting.MARK, exporting.csv_line(exporting.HEADINGS)] if is_csv else []
     async for one in exporting.people(call.services.database, list_id=query.list):
         waiting.append(
             exporting.csv_line(exporting.csv_fields(one)) if is_csv else exporting.json_line(one)
