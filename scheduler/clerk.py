@@ -118,7 +118,7 @@ class Clerk:
 
     async def stop(self, connection: Any, now: int) -> Outcome | None:
         """Why this run may not go on, None when it may."""
-        paused_until = await store.lease_of(self.database, connection, self.delivery_id, self.token)
+        paused_until = await store.lease_of(connection, self.delivery_id, self.token)
         if paused_until is None:
             return taken_over()
         if paused_until > now:

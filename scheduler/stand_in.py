@@ -52,7 +52,7 @@ class StandIns:
         now = self.clock.micros()
         async with self.database.write() as connection:
             await hold_post(self.database, connection, delivery.post_id)
-            if await lease_of(self.database, connection, delivery.id, token) is None:
+            if await lease_of(connection, delivery.id, token) is None:
                 return None
             before = (await tally(connection, delivery.id)).get(RecipientState.UNREACHED, 0)
             pages = [one.id for one in everyone.values() if _has_addresses(one)]

@@ -10,7 +10,6 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.store.audience_tables import contacts, recipients, suppressions
 from scheduler.store.db import Database, each_of, texts_as_json, unindexed
+from scheduler.store.ready import Ready
 from scheduler.store.tables import accounts, deliveries, posts
 
 SUBSCRIBED = "subscribed"
@@ -69,22 +69,25 @@ class Settled:
     charged: bool = True
 
 
-async def lease_of(
-    database: Database, connection: AsyncConnection, delivery_id: str, token: str
-) -> int | None:
+async def lease_of(connection: AsyncConnection, delivery_id: str, token: str) -> int | None:
     """None when the run lost its claim; else until when its account is paused (0: it is not).
 
     Holds the claim until the transaction ends, so that nobody takes over in between.
     """
+    found = await _LEASE(connection, id=delivery_id, token=token)
+    return found[0][0] if found else None
+
+
+def _lease(*, postgresql: bool) -> Select[int]:
     statement = (
         select(func.coalesce(accounts.c.paused_until, 0))
         .join_from(deliveries, accounts, deliveries.c.account_id == accounts.c.id)
-        .where(deliveries.c.id == delivery_id, deliveries.c.token == token)
+        .where(deliveries.c.id == bindparam("id"), deliveries.c.token == bindparam("token"))
     )
-    if database.is_postgresql:
-        statement = statement.with_for_update(read=True, of=deliveries)
-    paused: int | None = (await connection.execute(statement)).scalar_one_or_none()
-    return paused
+    return statement.with_for_update(read=True, of=deliveries) if postgresql else statement
+
+
+_LEASE = Ready(_lease)
 
 
 async def hold_post(database: Database, connection: AsyncConnection, post_id: str) -> None:
@@ -167,18 +170,11 @@ async def touch(database: Database, delivery_id: str, *, now: int) -> None:
     last: str | None = ""
     while last is not None:
         async with database.write() as connection:
-            found = await connection.execute(
-                _reached(postgresql=database.is_postgresql), {"of": delivery_id, "after": last}
-            )
-            ids, last = found.one()
+            ((ids, last),) = await _REACHED(connection, of=delivery_id, after=last)
             if last is not None:
-                await connection.execute(
-                    _touched(postgresql=database.is_postgresql),
-                    {"ids": database.packed(json.loads(ids)), "now": now},
-                )
+                await _TOUCHED(connection, ids=database.packed(json.loads(ids)), now=now)
 
 
-@cache
 def _reached(*, postgresql: bool) -> Select[str, Any]:
     some = (
         select(recipients.c.contact_id)
@@ -195,7 +191,9 @@ def _reached(*, postgresql: bool) -> Select[str, Any]:
     return select(texts_as_json(column, postgresql=postgresql), func.max(column))
 
 
-@cache
 def _touched(*, postgresql: bool) -> Update:
     some = contacts.c.id.in_(each_of("ids", postgresql=postgresql))
     return update(contacts).where(some).values(contacted_at=bindparam("now"))
+
+
+_REACHED, _TOUCHED = Ready(_reached), Ready(_touched)

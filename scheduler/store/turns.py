@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -28,6 +28,7 @@ from sqlalchemy.sql import ColumnElement
 
 from scheduler.store.audience_tables import contacts, memberships, recipients, suppressions
 from scheduler.store.db import Database, each_of, rows_as_json, texts_as_json, unindexed
+from scheduler.store.ready import Ready
 from scheduler.store.recipients import SUBSCRIBED, Claimed, RecipientState, Settled
 
 
@@ -43,24 +44,18 @@ async def claim(
 ) -> list[Claimed]:
     """Take up to `limit` recipients that are due, with what their mail needs. `list_id`: whose
     subscribers are welcome (None: having an address is enough)."""
-    found = await connection.execute(
-        _due(postgresql=database.is_postgresql, listed=list_id is not None),
-        {"of": delivery_id, "now": now, "limit": limit, "list": list_id},
-    )
-    told = json.loads(found.scalar_one() or "[]")
+    due = DUE if list_id is None else DUE_LISTED
+    ((found,),) = await due(connection, of=delivery_id, now=now, limit=limit, list=list_id)
+    told = json.loads(found or "[]")
     if told:
         ids = database.packed([row[0] for row in told])
-        await connection.execute(
-            _take(postgresql=database.is_postgresql),
-            {"of": delivery_id, "by": token, "ids": ids, "now": now},
-        )
+        await TAKE(connection, of=delivery_id, by=token, ids=ids, now=now)
     return [
         Claimed(who, address, tries, name, language, _read(attributes), bool(welcome), tracking)
         for who, address, tries, name, language, attributes, welcome, tracking in told
     ]
 
 
-@cache
 def _due(*, postgresql: bool, listed: bool) -> Select[Any]:
     """All in one JSON text: fetched one by one, as many rows are as many times that SQLite's thread
     waits for Python's lock while the mails leave."""
@@ -94,7 +89,6 @@ def _due(*, postgresql: bool, listed: bool) -> Select[Any]:
     return select(rows_as_json(*row, postgresql=postgresql)).select_from(here)
 
 
-@cache
 def _take(*, postgresql: bool) -> Update:
     return (
         update(recipients)
@@ -107,6 +101,10 @@ def _take(*, postgresql: bool) -> Update:
     )
 
 
+DUE, DUE_LISTED = Ready(partial(_due, listed=False)), Ready(partial(_due, listed=True))
+TAKE = Ready(_take)
+
+
 def _read(attributes: str) -> Mapping[str, str]:
     return json.loads(attributes) if attributes not in {"", "{}"} else {}
 
@@ -115,14 +113,11 @@ async def subscribed(
     database: Database, connection: AsyncConnection, ids: Collection[str], list_id: str | None
 ) -> set[str]:
     """Who of these contacts still exists and, with a list, is still subscribed to it."""
-    found = await connection.execute(
-        _subscribed(postgresql=database.is_postgresql, listed=list_id is not None),
-        {"ids": database.packed(ids), "list": list_id},
-    )
-    return set(json.loads(found.scalar_one() or "[]"))
+    asked = THERE if list_id is None else SUBSCRIBERS
+    ((found,),) = await asked(connection, ids=database.packed(ids), list=list_id)
+    return set(json.loads(found or "[]"))
 
 
-@cache
 def _subscribed(*, postgresql: bool, listed: bool) -> Select[Any]:
     asked = each_of("ids", postgresql=postgresql)
     if not listed:
@@ -136,20 +131,24 @@ def _subscribed(*, postgresql: bool, listed: bool) -> Select[Any]:
     )
 
 
+THERE = Ready(partial(_subscribed, listed=False))
+SUBSCRIBERS = Ready(partial(_subscribed, listed=True))
+
+
 async def suppressed(
     database: Database, connection: AsyncConnection, hashes: Collection[str]
 ) -> set[str]:
     """Which of these keyed hashes are on the never-again list."""
-    found = await connection.execute(
-        _suppressed(postgresql=database.is_postgresql), {"hashes": database.packed(hashes)}
-    )
-    return set(found.scalars())
+    found = await _BARRED(connection, hashes=database.packed(hashes))
+    return {row[0] for row in found}
 
 
-@cache
 def _suppressed(*, postgresql: bool) -> Select[Any]:
     asked = each_of("hashes", postgresql=postgresql)
     return select(suppressions.c.hash).where(suppressions.c.hash.in_(asked))
+
+
+_BARRED = Ready(_suppressed)
 
 
 _SETTLE = (
@@ -213,19 +212,10 @@ async def accept(
     """Record whose mails were accepted, by the code of the answer: what `settle` does, for most
     of a run's recipients."""
     for code, contact_ids in taken.items():
-        await connection.execute(
-            _accept(postgresql=database.is_postgresql),
-            {
-                "of": delivery_id,
-                "by": token,
-                "ids": database.packed(contact_ids),
-                "said": code[:64],
-                "now": now,
-            },
-        )
+        ids = database.packed(contact_ids)
+        await ACCEPT(connection, of=delivery_id, by=token, ids=ids, said=code[:64], now=now)
 
 
-@cache
 def _accept(*, postgresql: bool) -> Update:
     state = unindexed(recipients.c.state)
     return (
@@ -244,3 +234,6 @@ def _accept(*, postgresql: bool) -> Update:
             updated_at=bindparam("now"),
         )
     )
+
+
+ACCEPT = Ready(_accept)
