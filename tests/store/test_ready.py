@@ -1,4 +1,4 @@
-"""Statements said to the database past SQLAlchemy belong to its transaction, and fail as its own."""
+"""Statements said past SQLAlchemy belong to its transaction, and fail as its own do."""
 
 from typing import Any
 
