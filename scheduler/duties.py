@@ -21,6 +21,7 @@ from scheduler.census import Census
 from scheduler.clock import Clock
 from scheduler.collecting import Collector
 from scheduler.decide import SECOND
+from scheduler.deliveries import State
 from scheduler.dispatch import Dispatcher
 from scheduler.foresight import Foresight
 from scheduler.forsaken import Forsaken
@@ -46,7 +47,10 @@ SWEEP = 1.0
 RESCUE = 0.5
 LEADER_TERM = 5 * SECOND
 WATCH_TERM = 60 * SECOND  # longer than a probe may take
-DEPTH_EVERY = 10
+EVERYONE_EVERY = 10
+COUNT_EVERY = 10.0
+COUNT_TERM = 60 * SECOND
+COUNT_SHARE = 0.01  # of the time
 # In rounds of the watch: a new installation is given a minute to connect its accounts.
 FORESIGHT_EVERY = 600
 FORESIGHT_FIRST = 60
@@ -104,13 +108,9 @@ class Duties:
 
     async def sweep(self) -> None:
         """The leader's rounds."""
-        rounds = 0
 
         async def round_() -> None:
-            nonlocal rounds
             if not await self._leads("sweep", LEADER_TERM):
-                metrics.QUEUE_DEPTH.clear()  # the leader's to say
-                rounds = 0
                 return
             now = self.clock.micros()
             back, doubtful = await rescue.rescue(
@@ -124,12 +124,30 @@ class Duties:
                 metrics.RESCUED.labels("unconfirmed").inc(len(doubtful))
                 log.warning("rescued", given_back=len(back), in_doubt=len(doubtful))
                 self.dispatcher.wake()
-            if rounds % (2 * DEPTH_EVERY) == 0:
-                for state, count in (await claims.depth(self.database)).items():
-                    metrics.QUEUE_DEPTH.labels(state).set(count)
-            rounds += 1
 
         await _forever("sweep", RESCUE, round_)
+
+    async def count(self) -> None:
+        """The leader's measure of the queue, apart from the rounds: a million planned posts take
+        half a second to count. The more there are, the less often that is done."""
+        again = 0.0
+
+        async def measure() -> None:
+            nonlocal again
+            if not await self._leads("count", COUNT_TERM):
+                metrics.QUEUE_DEPTH.clear()  # the leader's to say
+                again = 0.0
+                return
+            for state, count in (await claims.depth(self.database)).items():
+                metrics.QUEUE_DEPTH.labels(state).set(count)
+            begun = self.clock.monotonic()
+            if begun >= again:
+                planned = await claims.planned(self.database)
+                metrics.QUEUE_DEPTH.labels(State.SCHEDULED).set(planned)
+                ended = self.clock.monotonic()
+                again = ended + (ended - begun) / COUNT_SHARE
+
+        await _forever("count", COUNT_EVERY, measure)
 
     async def watch(self) -> None:
         """The leader's eye on the accounts; apart from the rounds, because a platform that hangs
@@ -144,7 +162,7 @@ class Duties:
             await self.doctor.finish_plan_b()
             if await absences.release_strays(self.database, self.clock.micros()):
                 self.dispatcher.wake()
-            if rounds % DEPTH_EVERY == 0:
+            if rounds % EVERYONE_EVERY == 0:
                 await self.doctor.look_at_everyone()
             if rounds % FORESIGHT_EVERY == FORESIGHT_FIRST:
                 await self.foresight.look()

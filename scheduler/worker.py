@@ -136,6 +136,7 @@ class Worker:
                 self._duties.heartbeat,
                 partial(pulse.run, self._services.database),
                 self._duties.sweep,
+                self._duties.count,
                 self._duties.watch,
                 self._duties.write_to_readers,
                 self._duties.settle_cancelled,

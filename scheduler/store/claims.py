@@ -219,21 +219,26 @@ async def take_lease(
 
 
 async def depth(database: Database) -> dict[str, int]:
-    """How many deliveries are in each state that is not final, 0 included: a measure that is not
-    said any more keeps its last value."""
-    # One index each. All that are scheduled have a due time: asking for it leads SQLite there.
-    scheduled = select(func.count()).where(SCHEDULED, deliveries.c.due_at > 0)
-    others = union_all(
+    """How many deliveries are in each state that is neither final nor scheduled, 0 included: a
+    measure that is not said any more keeps its last value."""
+    statement = union_all(  # one index each
         *(
             select(deliveries.c.state, func.count()).where(some).group_by(deliveries.c.state)
             for some in (CLAIMED, WAITING)
         )
     )
     async with database.read() as connection:
-        waiting = (await connection.execute(scheduled)).scalar_one()
-        counted = {row[0]: row[1] for row in await connection.execute(others)}
-    open_states = (state.value for state in State if state not in FINAL)
-    return dict.fromkeys(open_states, 0) | counted | {State.SCHEDULED.value: waiting}
+        counted = {row[0]: row[1] for row in await connection.execute(statement)}
+    others = (state.value for state in State if state not in {*FINAL, State.SCHEDULED})
+    return dict.fromkeys(others, 0) | counted
+
+
+async def planned(database: Database) -> int:
+    """How many deliveries are scheduled; it takes the longer, the more there are."""
+    # All of them have a due time: asking for it leads SQLite to the small index.
+    statement = select(func.count()).where(SCHEDULED, deliveries.c.due_at > 0)
+    async with database.read() as connection:
+        return int((await connection.execute(statement)).scalar_one())
 
 
 async def lock(

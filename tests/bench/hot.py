@@ -88,6 +88,7 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
         "sweep": sweep,
         "looks": due_looks,
         "queue depth": lambda: claims.depth(database),
+        "planned, counted": lambda: claims.planned(database),
         "readiness": lambda: workers.last_heartbeat(database),
         "takeover": lambda: rescue.claimed_by(database, "bench"),
         "posts": listed(PostFilter()),

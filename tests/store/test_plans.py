@@ -11,7 +11,7 @@ from sqlalchemy import insert
 from scheduler.deliveries import State
 from scheduler.store import claims, turns
 from scheduler.store.choosing import choose
-from scheduler.store.claims import depth
+from scheduler.store.claims import depth, planned
 from scheduler.store.db import Database
 from scheduler.store.ready import Ready
 from scheduler.store.recipients import tally
@@ -82,13 +82,21 @@ async def test_a_claim_finds_its_rows_by_the_small_index(filled: Database) -> No
 
 
 async def test_the_queue_is_counted_by_state(filled: Database) -> None:
-    wanted = ("scheduled", "armed", "sending", "accepted", "unconfirmed", "held")
+    wanted = ("armed", "sending", "accepted", "unconfirmed", "held")
     assert await depth(filled) == dict.fromkeys(wanted, 20)
+    assert await planned(filled) == 20
+
+
+async def test_all_counts_read_small_indexes(filled: Database) -> None:
+    for count in (depth, planned):
+        words = await hot.plan(filled, partial(count, filled), indexes_only=True)
+        assert hot.scanned(words) == []
 
 
 async def test_an_empty_queue_is_told_as_such(database: Database) -> None:
     assert set((await depth(database)).values()) == {0}
     assert "held" in await depth(database)
+    assert await planned(database) == 0
 
 
 async def test_a_broadcast_finds_its_people_by_their_ids(database: Database) -> None:
