@@ -72,7 +72,7 @@ def _storable(data: Any) -> Any:
     """The same with what no database takes replaced."""
     match data:
         case str():
-            return _HALF.sub(_UNKNOWN, data)
+            return storable(data)
         case dict():
             return {_storable(name): _storable(value) for name, value in data.items()}
         case list():
@@ -82,6 +82,11 @@ def _storable(data: Any) -> Any:
 
 
 _HALF = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """The text with what no database takes replaced; itself when there is nothing of it."""
+    return _HALF.sub(_UNKNOWN, text) if _HALF.search(text) else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from scheduler.clock import Clock
 from scheduler.decide import SECOND, Decision, Rules, decide
 from scheduler.deliveries import Delivery
 from scheduler.journal import Answered, Journal
+from scheduler.legible import legible
 from scheduler.limits import AccountSign, BreakerPolicy, read_sign
 from scheduler.roster import Member
 
@@ -149,9 +150,10 @@ class Sender:
             left = (armed.lease_until - self.clock.micros()) / SECOND
             NOT_AFTER.set(self.clock.monotonic() + left)
             async with asyncio.timeout(self.send_timeout):
-                return await publisher.send(
+                said = await publisher.send(
                     armed.message, armed.member.account, key=armed.delivery.id
                 )
+            return legible(said)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():

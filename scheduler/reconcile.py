@@ -26,6 +26,7 @@ from scheduler.decide import SECOND, Move
 from scheduler.deliveries import Delivery, HoldReason, State
 from scheduler.doubt import LookPolicy, Verdict, conclude, sent_between
 from scheduler.ending import end
+from scheduler.legible import legible
 from scheduler.looking import Places
 from scheduler.rendering import Renderer
 from scheduler.roster import Member
@@ -210,7 +211,8 @@ class Reconciler:
         since = moment(sent_between(delivery)[0])
         try:
             async with asyncio.timeout(LOOK_TIMEOUT):
-                return await publisher.find(message, member.account, key=delivery.id, since=since)
+                found = await publisher.find(message, member.account, key=delivery.id, since=since)
+            return legible(found) if isinstance(found, Delivered) else found
         except TimeoutError:
             return Finding.UNKNOWN
         except Exception:
