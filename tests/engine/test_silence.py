@@ -73,3 +73,16 @@ async def test_locks_of_who_is_cut_off_end(far: Far) -> None:
             far.cable.go_dead()
             async with author.worker():
                 await author.settled(post, "delivered")
+
+
+async def test_commits_whose_answer_is_lost_are_told_from_those_that_failed(far: Far) -> None:
+    author, posts = far.author, []
+    async with far.engine.worker():
+        for number in range(12):
+            posts.append(await author.post("facebook", seconds=0.5, title=f"Post {number}"))
+            await far.cable.lose_answers()
+        for post in posts:
+            await author.settled(post, "delivered")
+    assert sorted(author.ledger("facebook")) == sorted(set(author.ledger("facebook")))
+    assert len(author.ledger("facebook")) == len(posts)
+    assert [one.kind for one in await author.alerts()] == []

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+_DONE_WITHIN = 0.05
 _ATTACH_FILTER = 26  # SO_ATTACH_FILTER
 _DROP_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
 
@@ -24,6 +25,7 @@ class Cable:
     def __init__(self, target: Path) -> None:
         self._target = target
         self._tasks: set[asyncio.Task[None]] = set()
+        self._answers: set[asyncio.Task[None]] = set()
         self._ends: list[asyncio.StreamWriter] = []
 
     def go_dead(self) -> None:
@@ -38,13 +40,25 @@ class Cable:
             task.cancel()
         self._tasks.clear()
 
+    async def lose_answers(self) -> None:
+        """What the servers answer on what is open now is lost, and then the connection: what was
+        asked before is done, and nobody hears of it."""
+        lost, self._ends = self._ends, []
+        for task in self._answers:
+            task.cancel()
+        await asyncio.gather(*self._answers, return_exceptions=True)
+        self._answers.clear()
+        await asyncio.sleep(_DONE_WITHIN)
+        for end in lost:
+            end.transport.abort()
+
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either side ends it."""
         there, back = await asyncio.open_unix_connection(self._target)
         self._ends += [back, writer]
-        self._tasks |= {
-            asyncio.create_task(way) for way in (_pump(reader, back), _pump(there, writer))
-        }
+        answers = asyncio.create_task(_pump(there, writer))
+        self._answers.add(answers)
+        self._tasks |= {answers, asyncio.create_task(_pump(reader, back))}
 
     async def end(self) -> None:
         for task in self._tasks:
