@@ -90,13 +90,15 @@ class Throttled:
 
     `until` is None when the platform gave no hint. `human` marks a block that only a person can
     lift (Facebook 368): the account is paused and its owner alerted. `theirs`: only those who
-    share the addressee's domain have to wait; the account is well.
+    share the addressee's domain have to wait; the account is well. `ours`: we paused the account
+    ourselves, which says nothing of it.
     """
 
     until: datetime | None = None
     reason: str = ""
     human: bool = False
     theirs: bool = False
+    ours: bool = False
     evidence: Evidence = field(default_factory=Evidence)
 
 

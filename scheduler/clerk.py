@@ -11,7 +11,6 @@ from typing import Any
 
 from channels.outcome import Outcome, Throttled, Unavailable
 from scheduler.audience.suppression import fingerprint
-from scheduler.clock import moment
 from scheduler.gate import Gate
 from scheduler.store import recipients as store
 from scheduler.store import turns
@@ -122,7 +121,7 @@ class Clerk:
         if paused_until is None:
             return taken_over()
         if paused_until > now:
-            return Throttled(until=moment(paused_until), reason="the account is paused")
+            return Throttled(reason="the account is paused", ours=True)
         return None
 
     async def _unwelcome(self, connection: Any, waiting: Sequence[Claimed]) -> set[str]:

@@ -107,6 +107,9 @@ def decide(  # noqa: C901, PLR0911 -- one branch and one return an outcome
             return Done(outcome.remote_id, outcome.url, outcome.note)
         case Accepted():
             return Wait(outcome.remote_id, outcome.url, now + ACCEPTED_LOOK)
+        case Throttled(ours=True):
+            # Whoever arms it next sees the pause, and what that means for it.
+            return Again(now, charged=False, cause=outcome.reason)
         case Throttled():
             until = calm_at(outcome.until, now)
             return _again(until, delivery, f"throttled: {outcome.reason}", charged=False)

@@ -103,7 +103,7 @@ def _weight(sign: AccountSign) -> tuple[int, int]:
     return _GRAVITY.index(sign.sign), sign.paused_until or 0
 
 
-def read_sign(  # noqa: PLR0911 -- one return a sign
+def read_sign(  # noqa: C901, PLR0911 -- one branch and one return a sign
     outcome: Outcome, failures: int, status: str, now: int, policy: BreakerPolicy
 ) -> AccountSign | None:
     """None when the account needs no change. `failures`: in a row before this outcome;
@@ -123,6 +123,8 @@ def read_sign(  # noqa: PLR0911 -- one return a sign
                 return None
             recovered = HealthStatus.HEALTHY if status in PASSING else None
             return AccountSign(sign=Sign.WELL, failures=0, status=recovered)
+        case Throttled(ours=True):
+            return None
         case Throttled():
             until = calm_at(outcome.until, now)
             if outcome.human:

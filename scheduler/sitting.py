@@ -83,7 +83,8 @@ def refuse_if_leaving(taken: Iterable[Delivery], now: int) -> None:
 def leaving() -> RefusedError:
     return conflict(
         "it is being sent at this moment and cannot be called back",
-        "read it again in a few seconds to see what became of it",
+        "read it again in a few seconds to see what became of it; a mailing stops when its account"
+        " is paused, and can be cancelled then",
     )
 
 

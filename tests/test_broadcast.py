@@ -299,7 +299,9 @@ async def test_a_paused_account_waits(rig: Rig) -> None:
         await connection.execute(
             update(accounts).values(paused_until=rig.clock.micros() + 3_600_000_000)
         )
-    assert isinstance(await rig.run(delivery), Throttled)
+    outcome = await rig.run(delivery)
+    assert isinstance(outcome, Throttled)
+    assert outcome.ours
     assert rig.received == Counter()
 
 

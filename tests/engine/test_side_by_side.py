@@ -15,6 +15,7 @@ from scheduler.settings import Settings
 from scheduler.store import accounts, segments
 from scheduler.store.audience_tables import contacts, lists, memberships, recipients
 from scheduler.store.tables import accounts as account_table
+from scheduler.web.api.accounts import set_paused, set_resumed
 from scheduler.worker import Worker
 from tests.engine.conftest import Engine, opened
 from tests.support.relay import CountingRelay
@@ -185,3 +186,25 @@ async def test_a_mailing_that_a_stopping_worker_cuts_off_goes_on_elsewhere_at_on
             (second,) = await mails.engine.settled(post, "sending")
         assert second.worker != first.worker
         assert max(mails.relay.received.values()) == 1
+
+
+async def test_a_mailing_whose_account_a_person_pauses_goes_on_when_they_resume_it(
+    mails: Mails,
+) -> None:
+    readers = QUICK[:20]
+    await mails.newsletter("news", readers, per_minute=600)
+    post = await mails.engine.post("news")
+    services, news = mails.engine.services, mails.engine.accounts["news"]
+    async with mails.worker():
+        await mails.relay.until(3)
+        await set_paused(services, news, None, "anne")
+        (held,) = await mails.engine.settled(post, "held")
+        assert held.hold_reason == "by-hand"
+        assert mails.relay.received.total() < len(readers)
+        async with mails.database.read() as connection:
+            row = (await connection.execute(select(account_table))).mappings().all()
+        (account,) = [one for one in row if one["id"] == news]
+        assert (account["status"], account["pause_reason"]) == ("healthy", "by hand")
+        await set_resumed(services, news, "anne")
+        await mails.engine.settled(post, "delivered")
+    assert mails.relay.received == dict.fromkeys(readers, 1)
