@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import jwt
-import regex
 from aiohttp import web
 
+from channels.bluesky.practice_rules import pictures_of, wrong_record
 from channels.sandbox.faults import FaultName
 from channels.sandbox.ledger import Ledger
 from channels.sandbox.server import (
@@ -29,8 +27,6 @@ HANDLE = "rosa.practice.example"
 PASSWORD = "prac-tice-pass-word"  # noqa: S105 -- opens nothing real
 _SIGNING_KEY = "practice-bluesky-signing-key-of-32-bytes"
 _ACCESS, _REFRESH = "com.atproto.appPass", "com.atproto.refresh"
-_TID = re.compile(r"[234567abcdefghij][234567abcdefghijklmnopqrstuvwxyz]{12}")
-_RECORD = frozenset({"$type", "text", "createdAt", "langs", "facets", "embed", "reply", "tags"})
 FOLLOWERS = 58
 _SIGNED = ("putRecord", "deleteRecord", "uploadBlob", "getSession", "getProfile")
 _BLOB_MAX = 2_000_000
@@ -86,6 +82,7 @@ class BlueskySandbox(Sandbox):
         app.router.add_post(f"{xrpc}.repo.deleteRecord", self._delete_record)
         app.router.add_post(f"{xrpc}.repo.uploadBlob", self._upload)
         app.router.add_get("/xrpc/app.bsky.actor.getProfile", self._profile)
+        app.router.add_route("*", "/xrpc/{rest:.*}", self._unknown)
         app.router.add_get("/profile/{did}/post/{rkey}", self._public_page)
         return app
 
@@ -130,7 +127,9 @@ class BlueskySandbox(Sandbox):
     # --- Sessions --------------------------------------------------------------------------------
 
     async def _create_session(self, request: web.Request) -> web.StreamResponse:
-        asked = await request.json()
+        asked = await _sent(request)
+        if isinstance(asked, web.Response):
+            return asked
         if asked.get("identifier") not in {HANDLE, DID} or asked.get("password") != PASSWORD:
             return error(401, "AuthenticationRequired", "Invalid identifier or password")
         self.sessions_opened += 1
@@ -166,11 +165,16 @@ class BlueskySandbox(Sandbox):
         return web.json_response(profile)
 
     async def _put_record(self, request: web.Request) -> web.StreamResponse:
-        asked = await request.json()
+        asked = await _sent(request)
+        if isinstance(asked, web.Response):
+            return asked
         record, rkey = asked.get("record", {}), str(asked.get("rkey"))
-        refused = _wrong_record(asked, record, rkey)
+        refused = wrong_record(asked, record, rkey, DID)
         if refused:
             return invalid(f"Invalid app.bsky.feed.post record: {refused}")
+        for link in pictures_of(record):
+            if self.ledger.get(self.name, link) is None:
+                return error(400, "BlobNotFound", f"Could not find blob: {link}")
         uri = f"at://{DID}/app.bsky.feed.post/{rkey}"
         if self.ledger.get(self.name, uri) is None:
             self.ledger.write(
@@ -188,7 +192,9 @@ class BlueskySandbox(Sandbox):
 
     async def _delete_record(self, request: web.Request) -> web.StreamResponse:
         """Whether it was there or not; what is gone has no commit."""
-        asked = await request.json()
+        asked = await _sent(request)
+        if isinstance(asked, web.Response):
+            return asked
         unknown = set(asked) - {"repo", "collection", "rkey", "swapRecord", "swapCommit"}
         missing = {"repo", "collection", "rkey"} - set(asked)
         if unknown or missing or asked["repo"] != DID:
@@ -202,6 +208,9 @@ class BlueskySandbox(Sandbox):
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         content = await request.read()
+        if not request.content_type.startswith("image/"):
+            words = f"Wrong type of file. It is {request.content_type} but it must match image/*."
+            return error(400, "InvalidMimeType", words)
         if len(content) > _BLOB_MAX:
             return error(413, "BlobTooLarge", f"This file is too large: {len(content)}")
         link = "bafkrei" + hashlib.sha256(content).hexdigest()[:52]
@@ -217,6 +226,10 @@ class BlueskySandbox(Sandbox):
             )
         return web.json_response({"blob": blob})
 
+    async def _unknown(self, request: web.Request) -> web.StreamResponse:
+        del request
+        return error(501, "MethodNotImplemented", "Method Not Implemented")
+
     async def _public_page(self, request: web.Request) -> web.StreamResponse:
         uri = f"at://{request.match_info['did']}/app.bsky.feed.post/{request.match_info['rkey']}"
         entry = self.ledger.get(self.name, uri)
@@ -225,6 +238,17 @@ class BlueskySandbox(Sandbox):
         text = html.escape(entry.text)
         page = f'<!doctype html><meta charset="utf-8"><title>Bluesky</title><pre>{text}</pre>'
         return web.Response(text=page, content_type="text/html")
+
+
+async def _sent(request: web.Request) -> dict[str, Any] | web.Response:
+    """The input of a procedure, or the refusal of one that cannot be read."""
+    if request.content_type != "application/json":
+        return invalid(f"Wrong request encoding (Content-Type): {request.content_type}")
+    try:
+        asked = json.loads(await request.read())
+    except ValueError:
+        asked = None
+    return asked if isinstance(asked, dict) else invalid("Input must be an object")
 
 
 def _session() -> web.Response:
@@ -243,49 +267,6 @@ def _wrong_token(request: web.Request, scope: str) -> web.Response | None:
     except jwt.InvalidTokenError:
         return error(400, "InvalidToken", "Token could not be verified")
     return None if claims["scope"] == scope else error(400, "InvalidToken", "Bad token scope")
-
-
-def _wrong_record(asked: Mapping[str, Any], record: Mapping[str, Any], rkey: str) -> str:
-    """What the lexicon finds wrong; empty when nothing is."""
-    text = record.get("text")
-    if not isinstance(text, str):
-        return "Record must have the property text"
-    data = text.encode()
-    spans = [facet["index"] for facet in record.get("facets", [])]
-    embed = record.get("embed", {})
-    wrong = {
-        "repo, collection or rkey": asked.get("repo") != DID
-        or asked.get("collection") != "app.bsky.feed.post"
-        or not _TID.fullmatch(rkey),
-        "unknown property": bool(set(record) - _RECORD),
-        "$type": record.get("$type") != "app.bsky.feed.post",
-        "createdAt must be an RFC 3339 date": not _is_date(record.get("createdAt")),
-        "text must not be longer than 300 graphemes": len(regex.findall(r"\X", text)) > 300,
-        "text must not be longer than 3000 bytes": len(data) > 3000,
-        "facets are out of range": any(
-            not 0 <= span["byteStart"] < span["byteEnd"] <= len(data) for span in spans
-        ),
-        "facets split a character": any(not _splits_well(data, span) for span in spans),
-        "embed has too many images": len(embed.get("images", [])) > 4,
-        "embed images need an alt": any("alt" not in image for image in embed.get("images", [])),
-    }
-    return next((words for words, is_so in wrong.items() if is_so), "")
-
-
-def _splits_well(data: bytes, span: Mapping[str, int]) -> bool:
-    try:
-        data[: span["byteStart"]].decode()
-        data[span["byteStart"] : span["byteEnd"]].decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _is_date(value: Any) -> bool:
-    try:
-        return datetime.fromisoformat(str(value)).astimezone(UTC) is not None
-    except ValueError:
-        return False
 
 
 def _cid(record: Mapping[str, Any]) -> str:

@@ -76,6 +76,13 @@ def not_found(what: str) -> web.Response:
     return error(404, f"Could not find {what}", code="NOT_FOUND")
 
 
+def too_long(commentary: str) -> Refusal:
+    if len(commentary) <= TEXT_LIMIT:
+        return None
+    message = f"/commentary is longer than {TEXT_LIMIT}"
+    return input_error("FIELD_LENGTH_TOO_LONG", message, "/commentary")
+
+
 # Faults in LinkedIn's own words: those of every call, then those of publishing alone.
 EVERYWHERE: Mapping[FaultName, Callable[[], web.Response]] = {
     FaultName.TOKEN_DEAD: lambda: error(
@@ -147,14 +154,14 @@ def wrong_post(fields: Any, author: str, has_image: Callable[[str], bool]) -> Re
 def _wrong_types(fields: Mapping[str, Any]) -> Refusal:
     for name, value in fields.items():
         if name not in _TYPES:
-            return _unrecognized(f"/{name}")
+            return unrecognized(f"/{name}")
         if not isinstance(value, _TYPES[name]):
             return input_error("INVALID_PARAMETER", f"/{name} has the wrong type", f"/{name}")
     missing = next((name for name in _REQUIRED if name not in fields), None)
     return input_error("MISSING_FIELD", f"/{missing} is required", missing) if missing else None
 
 
-def _unrecognized(path: str) -> web.Response:
+def unrecognized(path: str) -> web.Response:
     return error(422, f"ERROR :: {path} :: unrecognized field found but not allowed\n")
 
 
@@ -163,9 +170,9 @@ def _wrong_values(fields: Mapping[str, Any], author: str) -> Refusal:
         message = "ERROR :: /author :: the member may not post for this organization\n"
         return error(403, message)
     commentary = fields.get("commentary", "")
-    if len(commentary) > TEXT_LIMIT:
-        message = f"/commentary is longer than {TEXT_LIMIT}"
-        return input_error("FIELD_LENGTH_TOO_LONG", message, "/commentary")
+    longer = too_long(commentary)
+    if longer is not None:
+        return longer
     if not commentary and not fields.get("content"):
         return input_error("MISSING_FIELD", "commentary or content is required", "/commentary")
     return None
@@ -175,7 +182,7 @@ def _unknown_content(content: Mapping[str, Any]) -> Refusal:
     for kind, value in content.items():
         extra = set(value) - _CONTENT[kind] if kind in _CONTENT else {""}
         if extra:
-            return _unrecognized(f"/content/{kind}/{min(extra)}")
+            return unrecognized(f"/content/{kind}/{min(extra)}")
     return None
 
 

@@ -16,6 +16,14 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from channels.linkedin.practice_login import Client, Login
+from channels.linkedin.practice_reading import (
+    is_picture,
+    paged,
+    sent,
+    unreadable,
+    wrong_edit,
+    wrong_query,
+)
 from channels.linkedin.practice_rules import (
     EVERYWHERE,
     PUBLISHING,
@@ -46,9 +54,6 @@ TOKEN = "practice-linkedin-token"  # noqa: S105 -- opens nothing real
 REFRESH_TOKEN = "practice-linkedin-refresh"  # noqa: S105 -- opens nothing real
 CLIENT = Client("practice-app", "practice-linkedin-app-secret", TOKEN, REFRESH_TOKEN)
 VERSIONS = frozenset({"202601", "202603", "202604", "202606", "202607", "202609"})
-
-_PAGING = {"start": "0", "count": "10"}
-_MOST_AT_ONCE = 100
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -83,6 +88,7 @@ class LinkedInSandbox(Sandbox):
         app.router.add_get("/rest/organizationAcls", self._acls)
         app.router.add_get("/rest/organizations/{number}", self._organization)
         app.router.add_get("/rest/networkSizes/{urn}", self._network_size)
+        app.router.add_route("*", "/rest/{rest:.*}", self._unknown)
         app.add_routes(Login(CLIENT, self._refresh).routes())
         app.router.add_get("/feed/update/{urn}", self._public_page)
         return app
@@ -115,7 +121,11 @@ class LinkedInSandbox(Sandbox):
         publishes = request.method == "POST" and inner == "/rest/posts"
         stopped = await apply_transport_faults(self, ORGANIZATION, write=publishes)
         if stopped is None and inner.startswith("/rest/"):
-            stopped = wrong_headers(request, TOKEN, VERSIONS) or self._fault(publishes=publishes)
+            stopped = (
+                wrong_headers(request, TOKEN, VERSIONS)
+                or wrong_query(request, inner)
+                or self._fault(publishes=publishes)
+            )
         if stopped is not None:
             return stopped
         answer = await handler(request)
@@ -140,7 +150,7 @@ class LinkedInSandbox(Sandbox):
         try:
             fields = json.loads(await request.read())
         except ValueError:
-            return error(400, "Could not parse the request body", code="ILLEGAL_ARGUMENT")
+            return unreadable()
         refused = wrong_post(fields, AUTHOR, self._has_image)
         if refused is not None:
             return refused
@@ -191,8 +201,11 @@ class LinkedInSandbox(Sandbox):
             return not_found("the post")
         if request.headers.get("X-RestLi-Method") != "PARTIAL_UPDATE":
             return error(400, "Unknown method", code="ILLEGAL_ARGUMENT")
-        changes = (await request.json())["patch"]["$set"]
-        text = shown(changes["commentary"])
+        body = await sent(request)
+        refused = wrong_edit(body)
+        if refused is not None:
+            return refused
+        text = shown(body["patch"]["$set"]["commentary"])
         payload = {**entry.payload, "commentary": text}
         self.ledger.update(self.name, entry.remote_id, text=text, payload=payload)
         return web.Response(status=204)
@@ -204,7 +217,10 @@ class LinkedInSandbox(Sandbox):
     # --- Pictures --------------------------------------------------------------------------------
 
     async def _register_image(self, request: web.Request) -> web.StreamResponse:
-        asked = (await request.json()).get("initializeUploadRequest", {})
+        body = await sent(request)
+        asked = body.get("initializeUploadRequest") if isinstance(body, dict) else None
+        if not isinstance(asked, dict):
+            return unreadable()
         if request.query.get("action") != "initializeUpload" or asked.get("owner") != AUTHOR:
             return input_error("INVALID_PARAMETER", "wrong owner or action", "/owner")
         number = self.ledger.next_number()
@@ -227,8 +243,7 @@ class LinkedInSandbox(Sandbox):
         if entry is None or self.upload_tokens[-1] != f"Bearer {TOKEN}":
             return web.Response(status=401)
         content = await request.read()
-        image = content.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8"))
-        payload = {"size": len(content), "looks": 0, "bad": not image}
+        payload = {"size": len(content), "looks": 0, "bad": not is_picture(content)}
         self.ledger.update(self.name, urn, text="", payload=payload)
         return web.Response(status=201)
 
@@ -261,7 +276,10 @@ class LinkedInSandbox(Sandbox):
         }
         looks_on = {**acl, "role": "ANALYST", "organization": f"urn:li:organization:{THEIRS}"}
         others = [{**acl, "organization": f"urn:li:organization:{one}"} for one in self.others]
-        return _paged(request, [*others, looks_on] if lost else [*others, acl, looks_on])
+        return paged(request, [*others, looks_on] if lost else [*others, acl, looks_on])
+
+    async def _unknown(self, request: web.Request) -> web.StreamResponse:
+        return error(404, f"No virtual resource found: {request.path}", code="RESOURCE_NOT_FOUND")
 
     async def _organization(self, request: web.Request) -> web.StreamResponse:
         number = request.match_info["number"]
@@ -299,15 +317,3 @@ class LinkedInSandbox(Sandbox):
 
 
 SANDBOX = LinkedInSandbox
-
-
-def _paged(request: web.Request, every: Sequence[Mapping[str, str]]) -> web.Response:
-    """What `start` and `count` ask for, with a link to what follows."""
-    start, count = (request.query.get(name, usual) for name, usual in _PAGING.items())
-    if not start.isdecimal() or not count.isdecimal() or not 0 < int(count) <= _MOST_AT_ONCE:
-        return error(400, "Invalid paging parameters", code="ILLEGAL_ARGUMENT")
-    end = int(start) + int(count)
-    href = f"{request.rel_url.update_query(start=end, count=count)}"
-    links = [{"type": "application/json", "rel": "next", "href": href}] if end < len(every) else []
-    paging = {"start": int(start), "count": int(count), "links": links}
-    return web.json_response({"elements": list(every[int(start) : end]), "paging": paging})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ HANDLE = "rosa"
 FOLLOWERS = 96
 TOKEN = "practice-mastodon-token"  # noqa: S105 -- opens nothing real
 KEYS_LAST = 3600.0
+_FILE_MAX = 16 * 1024 * 1024
 
 _FIELDS = frozenset(
     {
@@ -70,6 +72,7 @@ class MastodonSandbox(Sandbox):
         app.router.add_get("/api/v1/media/{id}", self._media)
         app.router.add_get("/api/v1/accounts/verify_credentials", self._me)
         app.router.add_get("/api/v1/accounts/{id}/statuses", self._statuses)
+        app.router.add_route("*", "/api/{rest:.*}", self._unknown)
         app.router.add_get("/@{handle}/{id}", self._public_page)
         return app
 
@@ -107,9 +110,9 @@ class MastodonSandbox(Sandbox):
     # --- Statuses --------------------------------------------------------------------------------
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
-        if request.content_type != "application/json":
-            return error(415, "Unsupported media type")
-        fields = await request.json()
+        fields = await _sent(request)
+        if isinstance(fields, web.Response):
+            return fields
         key = request.headers.get("Idempotency-Key", "")
         known_at, known = self._keys.get(key, (0.0, ""))
         if known and time.monotonic() - known_at < KEYS_LAST:
@@ -163,7 +166,13 @@ class MastodonSandbox(Sandbox):
         entry = self._post(request)
         if entry is None:
             return error(404, "Record not found")
-        text = (await request.json()).get("status", "")
+        fields = await _sent(request)
+        if isinstance(fields, web.Response):
+            return fields
+        refused = self._refusal({**fields, "media_ids": entry.payload.get("media_ids", [])})
+        if refused:
+            return error(422, refused)
+        text = fields.get("status", "")
         payload = {**entry.payload, "status": text}
         self.ledger.update(self.name, entry.remote_id, text=text, payload=payload)
         edited = self._post(request)
@@ -180,7 +189,8 @@ class MastodonSandbox(Sandbox):
     async def _statuses(self, request: web.Request) -> web.StreamResponse:
         if request.match_info["id"] != ACCOUNT:
             return error(404, "Record not found")
-        limit = min(int(request.query.get("limit", "20")), 40)
+        asked = request.query.get("limit", "20")
+        limit = min(int(asked), 40) if asked.isdecimal() else 20
         newest = self.ledger.entries(self.name, ACCOUNT, kind="post", newest=limit)
         return web.json_response([self._status(request, entry) for entry in newest])
 
@@ -203,6 +213,8 @@ class MastodonSandbox(Sandbox):
     # --- Media, the account, the public page -----------------------------------------------------
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
+        if request.content_type != "multipart/form-data":
+            return error(422, "Validation failed: File can't be blank")
         parts = {}
         async for part in await request.multipart():
             assert isinstance(part, BodyPartReader)
@@ -210,6 +222,8 @@ class MastodonSandbox(Sandbox):
         file = parts.get("file", b"")
         if not file.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF")):
             return error(422, "Validation failed: File content type is invalid")
+        if len(file) > _FILE_MAX:
+            return error(422, "Validation failed: File file size must be less than 16 MB")
         media_id = str(117_000_000_000_000_000 + self.ledger.next_number())
         alt = parts.get("description", b"").decode()
         self.ledger.write(
@@ -237,12 +251,27 @@ class MastodonSandbox(Sandbox):
             {"id": ACCOUNT, "username": HANDLE, "acct": HANDLE, "followers_count": FOLLOWERS}
         )
 
+    async def _unknown(self, request: web.Request) -> web.StreamResponse:
+        del request
+        return error(404, "Not Found")
+
     async def _public_page(self, request: web.Request) -> web.StreamResponse:
         entry = self._post(request)
         if entry is None or self.faults.holds(FaultName.PAGE_GONE, ACCOUNT):
             return web.Response(status=404, text="Not found")
         page = f'<!doctype html><meta charset="utf-8"><title>Mastodon</title>{_as_html(entry.text)}'
         return web.Response(text=page, content_type="text/html")
+
+
+async def _sent(request: web.Request) -> dict[str, Any] | web.Response:
+    """The fields of a body, or the refusal of one that cannot be read."""
+    if request.content_type != "application/json":
+        return error(415, "Unsupported media type")
+    try:
+        fields = json.loads(await request.read())
+    except ValueError:
+        fields = None
+    return fields if isinstance(fields, dict) else error(400, "Error parsing JSON request body")
 
 
 def _as_html(text: str) -> str:

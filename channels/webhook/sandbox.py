@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -50,7 +50,9 @@ class WebhookSandbox(Sandbox):
             Webhook(SECRET).verify(body, dict(request.headers), json_parse=False)
         except WebhookVerificationError as error:
             return web.json_response({"error": str(error)}, status=401)
-        event = json.loads(body)
+        event = _event(body)
+        if event is None or request.content_type != "application/json":
+            return web.json_response({"error": "this is no event"}, status=400)
         publishes = event["type"] == "post.published"
         stopped = await apply_transport_faults(self, ACCOUNT, write=publishes)
         stopped = stopped or self._fault(publishes=publishes)
@@ -94,6 +96,20 @@ class WebhookSandbox(Sandbox):
             return web.Response(status=404, text="no such event")
         page = f'<!doctype html><meta charset="utf-8"><pre>{html.escape(entry.text)}</pre>'
         return web.Response(text=page, content_type="text/html")
+
+
+def _event(body: str) -> dict[str, Any] | None:
+    """What was sent, None when it has not the form of an event."""
+    try:
+        event = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        return None
+    data = event.get("data")
+    if event["type"] == "post.published" and (not isinstance(data, dict) or "text" not in data):
+        return None
+    return event
 
 
 SANDBOX = WebhookSandbox

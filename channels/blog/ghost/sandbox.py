@@ -35,6 +35,7 @@ from channels.sandbox.server import (
 )
 
 _IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_BODY_MAX = 8 * 1024 * 1024  # what the web server before it takes
 _PHONE = re.compile("Mobile|Android|iPhone")
 
 Answered = tuple[int, Any]
@@ -60,7 +61,7 @@ class GhostSandbox(Sandbox):
         ]
 
     def app(self) -> web.Application:
-        app = web.Application(client_max_size=8 * 1024 * 1024)
+        app = web.Application()
         api = "/ghost/api/admin"
         app.add_routes(
             [
@@ -91,6 +92,8 @@ class GhostSandbox(Sandbox):
         async def handle(request: web.Request) -> web.StreamResponse:
             self.calls.append(f"{request.method} {request.path.split('/ghost/api/admin')[-1]}")
             early = await apply_transport_faults(self, "site", write=writes)
+            if (request.content_length or 0) > _BODY_MAX:
+                early = html(413, "<h1>413 Request Entity Too Large</h1>")
             if early is None and self.faults.holds(FaultName.PAGE_GONE, "site"):
                 early = html(404, "Site not found")
             if early is not None:

@@ -17,6 +17,20 @@ KEY_ID = "6489a0c5f1d2e3b4a5968778"
 KEY_SECRET = "9f" * 32
 STATUSES = ("draft", "published", "scheduled", "sent")
 _LIMITS = {"title": 255, "slug": 191, "custom_excerpt": 300, "feature_image_alt": 191}
+# The schema takes no others; the second part is taken and left aside.
+_FIELDS = frozenset(
+    {
+        "title", "slug", "lexical", "mobiledoc", "html", "feature_image", "feature_image_alt",
+        "feature_image_caption", "featured", "status", "locale", "visibility", "tiers",
+        "meta_title", "meta_description", "updated_at", "published_at", "custom_excerpt",
+        "codeinjection_head", "codeinjection_foot", "og_image", "og_title", "og_description",
+        "twitter_image", "twitter_title", "twitter_description", "email_subject", "email_only",
+        "custom_template", "canonical_url", "authors", "tags", "newsletter",
+        "id", "uuid", "comment_id", "author", "author_id", "page", "created_at", "created_by",
+        "updated_by", "published_by", "url", "primary_tag", "primary_author", "excerpt",
+        "plaintext", "email", "send_email_when_published", "email_recipient_filter",
+    }
+)  # fmt: skip
 
 
 class Refused(Exception):  # noqa: N818 -- an answer, in Ghost's words
@@ -83,6 +97,11 @@ async def post_fields(request: web.Request) -> dict[str, Any]:
 
 def check(fields: Mapping[str, Any]) -> None:
     """The lengths and the closed set that Ghost's schema has."""
+    unknown = sorted(set(fields) - _FIELDS)
+    if unknown:
+        raise Refused(
+            422, "ValidationError", f"Validation failed for {unknown[0]}.", name=unknown[0]
+        )
     for name, limit in _LIMITS.items():
         if len(fields.get(name) or "") > limit:
             raise Refused(

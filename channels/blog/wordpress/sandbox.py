@@ -57,7 +57,7 @@ class WordPressSandbox(Sandbox):
         ]
 
     def app(self) -> web.Application:
-        app = web.Application(client_max_size=UPLOAD_LIMIT)
+        app = web.Application()
         app.router.add_route("*", "/wp-json{path:.*}", self._rest)
         app.router.add_route("*", "/", self._front)
         app.router.add_get("/wp-content/uploads/{file}", self._upload)
@@ -117,12 +117,15 @@ class WordPressSandbox(Sandbox):
 
     async def _call(self, request: web.Request, path: str) -> Call:
         body = await request.read()
+        if len(body) > UPLOAD_LIMIT:
+            raise web.HTTPRequestEntityTooLarge(UPLOAD_LIMIT, len(body))
         fields: Mapping[str, Any] = {}
         if body and request.content_type == "application/json":
             try:
-                fields = json.loads(body)
+                sent = json.loads(body)
             except ValueError:
                 raise Refused(400, "rest_invalid_json", "Invalid JSON body passed.") from None
+            fields = sent if isinstance(sent, dict) else {}
         return Call(request, path, request.query, fields, body, self._member(request))
 
     def _member(self, request: web.Request) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
+import aiohttp
 import pytest
+from PIL import Image
 from yarl import URL
 
 from channels.http import HttpClient, Reply
@@ -108,3 +111,36 @@ async def test_raw_colon_in_a_path_is_a_syntax_error(
 ) -> None:
     url = f"{server.url}/linkedin/rest/posts/urn:li:share:1"
     assert (await http.request("GET", url, headers=HEADERS)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        ((8, "PNG"), "AVAILABLE"),
+        ((8, "BMP"), "PROCESSING_FAILED"),
+        ((6013, "PNG"), "PROCESSING_FAILED"),  # 36,156,169 pixels
+        (None, "PROCESSING_FAILED"),
+    ],
+)
+async def test_a_picture_that_cannot_be_processed_is_refused_after_its_upload(
+    http: HttpClient, server: PracticeServer, content: tuple[int, str] | None, status: str
+) -> None:
+    out = io.BytesIO(b"hello")
+    if content is not None:
+        Image.new("1", (content[0], content[0])).save(out, content[1])
+    register = f"{server.url}/linkedin/rest/images?action=initializeUpload"
+    body = {"initializeUploadRequest": {"owner": AUTHOR}}
+    asked = await http.request("POST", register, headers=HEADERS, json_body=body)
+    value = asked.json()["value"]
+    bearer = {"Authorization": HEADERS["Authorization"]}
+    url = value["uploadUrl"]
+    async with (
+        aiohttp.ClientSession() as session,
+        session.put(url, data=io.BytesIO(out.getvalue()), headers=bearer) as answer,
+    ):
+        assert answer.status == 201
+    urn = value["image"].replace(":", "%3A")
+    looked = URL(f"{server.url}/linkedin/rest/images/{urn}", encoded=True)
+    await http.request("GET", looked, headers=HEADERS)
+    said = await http.request("GET", looked, headers=HEADERS)
+    assert said.json()["status"] == status

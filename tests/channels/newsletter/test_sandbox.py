@@ -1,5 +1,7 @@
 """The practice inbox over HTTP, with a mail that tries to be more than a mail."""
 
+import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -7,7 +9,7 @@ import pytest
 
 from channels.base import Account
 from channels.newsletter.courier import MailCourier
-from channels.newsletter.sandbox import PASSWORD
+from channels.newsletter.sandbox import PASSWORD, USERNAME
 from channels.newsletter.settings import NewsletterSettings
 from channels.outcome import Delivered
 from channels.sandbox.ledger import Ledger
@@ -85,3 +87,47 @@ async def test_the_account_connects_with_what_is_listed(server: PracticeServer) 
     settings = NewsletterSettings.model_validate(connected.settings)
     assert settings.relays[0].password.get_secret_value() == PASSWORD
     assert PASSWORD not in repr(settings)
+
+
+LOGIN = "AUTH PLAIN " + b64encode(f"\0{USERNAME}\0{PASSWORD}".encode()).decode()
+FROM, TO = "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.org>"
+
+
+@pytest.mark.parametrize(
+    ("commands", "code"),
+    [
+        (["WALL"], 500),
+        ([FROM], 530),
+        (["AUTH PLAIN AGEAYg=="], 535),
+        (["AUTH CRAM-MD5"], 504),
+        ([LOGIN, "MAIL a@example.org"], 501),
+        ([LOGIN, TO], 503),
+        ([LOGIN, FROM, "DATA"], 503),
+        ([LOGIN, f"{FROM} SIZE=99999999"], 552),
+        ([LOGIN, f"{FROM} COLOUR=red"], 555),
+        ([LOGIN, FROM, "RCPT TO:<unknown@example.org>"], 550),
+        (["EHLO " + "x" * 600], 500),
+        ([LOGIN, FROM, TO, "DATA", "x" * 1100 + "\r\n."], 500),
+    ],
+)
+async def test_the_relay_refuses_what_a_relay_refuses(
+    server: PracticeServer, commands: list[str], code: int
+) -> None:
+    (connected,) = server.accounts()
+    (relay,) = connected.settings["relays"]
+    read, write = await asyncio.open_connection(relay["host"], relay["port"])
+    await _reply(read)
+    said = 0
+    for command in ["EHLO us.example.org", *commands]:
+        write.write(f"{command}\r\n".encode())
+        said = await _reply(read)
+    write.close()
+    assert said == code
+    assert server.ledger.entries("newsletter") == []
+
+
+async def _reply(read: asyncio.StreamReader) -> int:
+    while True:
+        line = await read.readline()
+        if line[3:4] != b"-":
+            return int(line[:3])
