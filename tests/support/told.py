@@ -33,6 +33,8 @@ _WHY = frozenset({"cause", "why", "detail", "reason"})
 _SAYING = frozenset({"Move", "Unplaced"})
 _UNSAID = frozenset({"log", "structlog"})
 _LETTERS = 4
+# Mails to readers: written in each language there.
+_TO_READERS = frozenset({"scheduler.audience.mails"})
 
 
 @cache
@@ -112,6 +114,8 @@ def causes() -> dict[str, str]:
     """Sentence, `{}` for what is put in -> the module that says it."""
     found: dict[str, str] = {}
     for module, tree in trees().items():
+        if module in _TO_READERS:
+            continue
         logged = _logged(tree)
         for node in ast.walk(tree):
             if node in logged:
