@@ -6,7 +6,7 @@ Every setting is described in `deploy/env.example`; a test compares the two.
 from __future__ import annotations
 
 import json
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     )
     copies_hour: int = Field(4, ge=0, le=23, description="When, in zone.")
     copies_keep: int = Field(14, ge=1, le=10_000, description="How many copies stay.")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses and networks of your own proxies, comma-separated: what they say in"
+        " X-Forwarded-For is noted as where a sign-up came from.",
+    )
     private_addresses_ok: bool = Field(
         default=False,  # a post must not become a way into the owner's network
         description="Let adapters reach private addresses (practice platforms, a local site).",
@@ -168,12 +173,22 @@ class Settings(BaseSettings):
     def _no_directory(cls, value: object) -> object:
         return value or None
 
-    @field_validator("secret_keys", "copies_recipients", mode="before")
+    @field_validator("secret_keys", "copies_recipients", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ip_network(one, strict=False)
+            except ValueError as error:
+                raise ValueError(f"trusted_proxies: {one!r} is no address or network") from error
+        return value
 
     @field_validator("dns_server")
     @classmethod

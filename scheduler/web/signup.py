@@ -8,7 +8,7 @@ the field that nobody sees, are faster than a person, or send a stamp that we di
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from secrets import token_hex
 from typing import Any
 
@@ -31,6 +31,7 @@ from scheduler.web.keys import SERVICES
 from scheduler.web.public import Press, form_of, key_of, reader_language
 from scheduler.web.reader_phrases import PHRASES
 from scheduler.web.unsubscribe import masked
+from scheduler.web.visitor import visitor
 
 AT_LEAST = 2 * SECOND  # nobody fills in a form faster
 AT_MOST = 24 * 3600 * SECOND
@@ -89,7 +90,7 @@ class _SignUp:
                 list_id=found["id"],
                 wording=wording,
                 form=f"/signup/{found['id']}",
-                source=_source(request),
+                source=_source(request, self._services.settings.trusted_proxies),
                 tracking=_ticked(form, found, language),
             )
         )
@@ -258,7 +259,7 @@ def _what_is_wrong(form: Mapping[str, str], words: Mapping[str, str], version: s
     return "" if form.get("agree") == version else words["agree_missing"]
 
 
-def _source(request: web.Request) -> str:
+def _source(request: web.Request, proxies: Sequence[str]) -> str:
     """Where the form was and who sent it, as far as the request tells."""
     page = request.headers.get("Referer") or request.headers.get("Origin") or "no page named"
-    return f"{page[:500]} from {request.remote}".replace("\x00", "")
+    return f"{page[:500]} from {visitor(request, proxies)}".replace("\x00", "")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+from multidict import CIMultiDict
 from sqlalchemy import func, insert, select, update
 
 from channels.newsletter.sandbox import PracticeRelay
@@ -30,6 +31,7 @@ from scheduler.store.audience_tables import (
     suppressions,
 )
 from scheduler.web.app import create_app
+from scheduler.web.visitor import visitor
 from tests.channels.newsletter.support import practice
 from tests.support.clocks import SetClock
 from tests.web.conftest import Client
@@ -176,6 +178,32 @@ async def test_a_form_sent_faster_than_anybody_writes_is_asked_again(house: Hous
     assert "encore une fois" in answer
     assert 'value="Amélie"' in answer
     assert await house.rows(contacts) == []
+
+
+@pytest.mark.parametrize(
+    ("proxies", "said", "asked"),
+    [
+        ("", ["198.51.100.7"], "127.0.0.1"),
+        ("127.0.0.1", [], "127.0.0.1"),
+        ("127.0.0.1", ["203.0.113.9, 198.51.100.7"], "198.51.100.7"),
+        ("127.0.0.0/8, 198.51.100.0/24", ["203.0.113.9, 198.51.100.7"], "203.0.113.9"),
+        ("127.0.0.0/8, 198.51.100.0/24", ["203.0.113.9", "198.51.100.7"], "203.0.113.9"),
+        ("127.0.0.1", ["203.0.113.9, <script>"], "127.0.0.1"),
+        ("0.0.0.0/0", ["2001:db8::1"], "2001:db8::1"),
+    ],
+)
+def test_who_asked_is_told_by_our_own_proxies_alone(
+    proxies: str, said: list[str], asked: str
+) -> None:
+    headers = CIMultiDict([("X-Forwarded-For", one) for one in said])
+    request = make_mocked_request("POST", "/signup/x", headers=headers).clone(remote="127.0.0.1")
+    trusted = Settings.model_validate({"trusted_proxies": proxies}).trusted_proxies
+    assert visitor(request, trusted) == asked
+
+
+def test_a_proxy_that_is_no_address_is_refused() -> None:
+    with pytest.raises(ValueError, match="is no address or network"):
+        Settings.model_validate({"trusted_proxies": "nginx"})
 
 
 async def test_a_form_is_good_for_one_address(house: House) -> None:
