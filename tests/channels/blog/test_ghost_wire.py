@@ -31,13 +31,13 @@ from channels.outcome import (
 )
 from channels.posts import Media, Message, Post
 from tests.channels.blog.conftest import NOON
+from tests.channels.blog.wire import Site
 from tests.channels.replay import Replay, assert_read, recorded
 
 REPLIES = recorded("ghost")
 API = "/ghost/api/admin"
 ID = "64f0c0ffee0123456789abcd"
 KEY, SECRET = "6489a0c5f1d2e3b4a5968778", "ab" * 32
-POST = Post(id="p", title="We reopen", body="On Tuesday.")
 
 
 def account(url: str) -> Account[GhostSettings]:
@@ -48,10 +48,9 @@ def account(url: str) -> Account[GhostSettings]:
     )
 
 
-def words(tools: Tools, replay: Replay) -> Message:
-    """Without a summary of its own, as the recorded posts are."""
-    message = GhostAdapter(tools).render(POST, account(replay.url))
-    return replace(message, summary="")
+@pytest.fixture
+def site(tools: Tools, replay: Replay) -> Site:
+    return Site(GhostAdapter(tools), account(replay.url), replay, REPLIES)
 
 
 ROWS: list[tuple[str, type[Outcome], dict[str, Any]]] = [
@@ -89,25 +88,22 @@ ROWS: list[tuple[str, type[Outcome], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("reply", "kind", "details"), ROWS, ids=[row[0] for row in ROWS])
 async def test_a_publication_ends_as_the_table_says(
-    tools: Tools, replay: Replay, reply: str, kind: type[Outcome], details: dict[str, Any]
+    site: Site, reply: str, kind: type[Outcome], details: dict[str, Any]
 ) -> None:
     # The site's clock is ours, so that a refused token is not a matter of time.
-    recorded_reply = REPLIES[reply]
-    headers = {**recorded_reply.headers, "Date": format_datetime(NOON, usegmt=True)}
-    replay.on("POST", f"{API}/posts/", replace(recorded_reply, headers=headers))
+    headers = {**REPLIES[reply].headers, "Date": format_datetime(NOON, usegmt=True)}
+    site.on("POST", f"{API}/posts/", reply, headers=headers)
 
-    outcome = await GhostAdapter(tools).send(words(tools, replay), account(replay.url), key="k")
-
-    assert_read(outcome, recorded_reply, kind, details)
-    assert len(replay.asked) == 1
+    assert_read(await site.publish(), REPLIES[reply], kind, details)
+    assert len(site.replay.asked) == 1
 
 
-async def test_each_request_is_signed_for_a_few_minutes(tools: Tools, replay: Replay) -> None:
-    replay.on("POST", f"{API}/posts/", REPLIES["created"])
+async def test_each_request_is_signed_for_a_few_minutes(site: Site) -> None:
+    site.on("POST", f"{API}/posts/", "created")
 
-    await GhostAdapter(tools).send(words(tools, replay), account(replay.url), key="k")
+    await site.publish()
 
-    (asked,) = replay.asked
+    (asked,) = site.replay.asked
     scheme, _, token = asked.headers["Authorization"].partition(" ")
     assert scheme == "Ghost"
     assert asked.headers["Accept-Version"] == "v6.0"
@@ -124,36 +120,26 @@ async def test_each_request_is_signed_for_a_few_minutes(tools: Tools, replay: Re
     assert 0 < claims["exp"] - claims["iat"] <= 300
 
 
-async def test_a_clock_that_differs_is_learnt_from_the_sites_answer(
-    tools: Tools, replay: Replay
-) -> None:
+async def test_a_clock_that_differs_is_learnt_from_the_sites_answer(site: Site) -> None:
     theirs = NOON + timedelta(hours=2)
     headers = {"Date": format_datetime(theirs, usegmt=True)}
-    replay.on("POST", f"{API}/posts/", replace(REPLIES["invalid_jwt"], headers=headers))
-    adapter = GhostAdapter(tools)
+    site.on("POST", f"{API}/posts/", "invalid_jwt", headers=headers)
 
-    outcome = await adapter.send(words(tools, replay), account(replay.url), key="k")
-
-    assert isinstance(outcome, AccessLost)
-    first, second = (asked.headers["Authorization"].split()[1] for asked in replay.asked)
+    assert isinstance(await site.publish(), AccessLost)
+    first, second = (asked.headers["Authorization"].split()[1] for asked in site.replay.asked)
     claims = [jwt.decode(t, options={"verify_signature": False}) for t in (first, second)]
     assert claims[1]["iat"] - claims[0]["iat"] == 7200
 
-    replay.on("POST", f"{API}/posts/", REPLIES["created"])
-    sent = await adapter.send(words(tools, replay), account(replay.url), key="k")
-    assert isinstance(sent, Delivered)
-    assert len(replay.asked) == 3
+    site.on("POST", f"{API}/posts/", "created")
+    assert isinstance(await site.publish(), Delivered)
+    assert len(site.replay.asked) == 3
 
 
-async def test_no_secret_is_kept_with_an_attempt(tools: Tools, replay: Replay) -> None:
+async def test_no_secret_is_kept_with_an_attempt(site: Site) -> None:
     errors = {"errors": [{"type": "ValidationError", "message": f"bad {KEY}:{SECRET}"}]}
-    replay.on("POST", f"{API}/posts/", replace(REPLIES["validation"], body=errors))
+    site.on("POST", f"{API}/posts/", "validation", body=errors)
 
-    outcome = await GhostAdapter(tools).send(words(tools, replay), account(replay.url), key="k")
-
-    assert isinstance(outcome, Rejected)
-    assert SECRET not in repr(outcome)
-    assert SECRET not in repr(account(replay.url))
+    await site.refused_without(SECRET, Rejected)
 
 
 BEFORE: list[tuple[str, type[Outcome]]] = [
@@ -169,16 +155,13 @@ BEFORE: list[tuple[str, type[Outcome]]] = [
 
 @pytest.mark.parametrize(("reply", "kind"), BEFORE, ids=[row[0] for row in BEFORE])
 async def test_a_failed_upload_publishes_nothing(
-    tools: Tools, replay: Replay, picture: Callable[..., Media], reply: str, kind: type[Outcome]
+    site: Site, picture: Callable[..., Media], reply: str, kind: type[Outcome]
 ) -> None:
-    replay.on("POST", f"{API}/images/upload/", REPLIES[reply])
-    adapter, there = GhostAdapter(tools), account(replay.url)
-    message = adapter.render(replace(POST, media=(picture(),)), there)
+    site.on("POST", f"{API}/images/upload/", reply)
 
-    outcome = await adapter.send(message, there, key="k")
+    upload = await site.fail_to_upload(picture, kind)
 
-    assert isinstance(outcome, kind)
-    (upload,) = replay.asked
+    assert len(site.replay.asked) == 1
     assert b'name="purpose"' in upload.body
     assert b"Content-Type: image/jpeg" in upload.body
 
@@ -197,43 +180,37 @@ async def test_a_failed_upload_publishes_nothing(
     ],
 )
 async def test_absence_is_only_read_out_of_an_empty_list(
-    tools: Tools, replay: Replay, reply: str, finding: Finding
+    site: Site, reply: str, finding: Finding
 ) -> None:
-    replay.on("GET", f"{API}/posts/", REPLIES[reply])
-    adapter = GhostAdapter(tools)
+    site.on("GET", f"{API}/posts/", reply)
 
-    found = await adapter.find(words(tools, replay), account(replay.url), key="k", since=NOON)
-
-    assert found is finding
+    assert await site.find() is finding
 
 
-async def test_a_collision_after_our_own_change_is_a_success(tools: Tools, replay: Replay) -> None:
+def unsummed(site: Site) -> Message:
+    """Without a summary of its own, as the recorded posts are."""
+    return replace(site.message(), summary="")
+
+
+async def test_a_collision_after_our_own_change_is_a_success(site: Site) -> None:
     """The first answer was lost, the engine repeats the edit, Ghost says that it is not new."""
-    replay.on("GET", f"{API}/posts/", REPLIES["post_changed"])
-    replay.on("PUT", f"{API}/posts/", REPLIES["update_collision"])
-    adapter = GhostAdapter(tools)
+    site.on("GET", f"{API}/posts/", "post_changed")
+    site.on("PUT", f"{API}/posts/", "update_collision")
 
-    edited = await adapter.edit(words(tools, replay), account(replay.url), remote_id=ID)
-
-    assert isinstance(edited, Delivered)
-    assert [asked.method for asked in replay.asked] == ["GET", "PUT", "GET"]
+    assert isinstance(await site.edit(ID, unsummed(site)), Delivered)
+    assert [asked.method for asked in site.replay.asked] == ["GET", "PUT", "GET"]
 
 
-async def test_a_collision_with_somebody_else_is_tried_again_on_top_of_theirs(
-    tools: Tools, replay: Replay
-) -> None:
-    replay.on("GET", f"{API}/posts/", REPLIES["post"])
-    replay.on("PUT", f"{API}/posts/", REPLIES["update_collision"])
-    adapter = GhostAdapter(tools)
+async def test_a_collision_with_somebody_else_is_tried_again_on_top_of_theirs(site: Site) -> None:
+    site.on("GET", f"{API}/posts/", "post")
+    site.on("PUT", f"{API}/posts/", "update_collision")
 
-    edited = await adapter.edit(words(tools, replay), account(replay.url), remote_id=ID)
-
-    assert isinstance(edited, Unavailable)
-    assert [asked.method for asked in replay.asked] == ["GET", "PUT", "GET", "PUT"]
+    assert isinstance(await site.edit(ID, unsummed(site)), Unavailable)
+    assert [asked.method for asked in site.replay.asked] == ["GET", "PUT", "GET", "PUT"]
 
 
 @pytest.mark.parametrize(
-    ("site", "config", "status"),
+    ("front", "config", "status"),
     [
         ("site", "config", HealthStatus.HEALTHY),
         ("site", "unknown_key", HealthStatus.ACCESS_LOST),
@@ -246,12 +223,12 @@ async def test_a_collision_with_somebody_else_is_tried_again_on_top_of_theirs(
     ],
 )
 async def test_a_probe_tells_them_apart(
-    tools: Tools, replay: Replay, site: str, config: str, status: HealthStatus
+    site: Site, front: str, config: str, status: HealthStatus
 ) -> None:
-    replay.on("GET", f"{API}/site/", REPLIES[site])
-    replay.on("GET", f"{API}/config/", REPLIES[config])
+    site.on("GET", f"{API}/site/", front)
+    site.on("GET", f"{API}/config/", config)
 
-    assert (await GhostAdapter(tools).probe(account(replay.url))).status is status
+    assert (await site.probe()).status is status
 
 
 @pytest.mark.parametrize(

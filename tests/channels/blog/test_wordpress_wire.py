@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -25,8 +27,9 @@ from channels.outcome import (
     Unavailable,
     Unconfirmed,
 )
-from channels.posts import Media, Post
+from channels.posts import Media
 from tests.channels.blog.conftest import NOON
+from tests.channels.blog.wire import POST, Site
 from tests.channels.replay import Replay, assert_read, recorded
 
 REPLIES = recorded("wordpress")
@@ -44,13 +47,12 @@ def account(url: str, **settings: Any) -> Account[WordPressSettings]:
     )
 
 
-async def publish(tools: Tools, replay: Replay, reply: str) -> Outcome:
-    """One publication, whose last request is answered by `reply`."""
-    replay.on("GET", "/wp-json/", REPLIES["index"])
-    replay.on("POST", POSTS, REPLIES[reply])
-    adapter, there = WordPressAdapter(tools), account(replay.url)
-    message = adapter.render(Post(id="p", title="We reopen", body="On Tuesday."), there)
-    return await adapter.send(message, there, key="k")
+@pytest.fixture
+def site(tools: Tools, replay: Replay) -> Site:
+    """Its REST API is where it should be."""
+    site = Site(WordPressAdapter(tools), account(replay.url), replay, REPLIES)
+    site.on("GET", "/wp-json/", "index")
+    return site
 
 
 # Every row of the error table: the reply, the outcome, and what else it says.
@@ -93,30 +95,32 @@ ROWS: list[tuple[str, type[Outcome], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("reply", "kind", "details"), ROWS, ids=[row[0] for row in ROWS])
 async def test_a_publication_ends_as_the_table_says(
-    tools: Tools, replay: Replay, reply: str, kind: type[Outcome], details: dict[str, Any]
+    site: Site, reply: str, kind: type[Outcome], details: dict[str, Any]
 ) -> None:
-    outcome = await publish(tools, replay, reply)
+    site.on("POST", POSTS, reply)
 
-    assert_read(outcome, REPLIES[reply], kind, details)
-    assert [asked.method for asked in replay.asked] == ["GET", "POST"]
+    assert_read(await site.publish(), REPLIES[reply], kind, details)
+    assert [asked.method for asked in site.replay.asked] == ["GET", "POST"]
 
 
-async def test_the_field_that_is_refused_is_named(tools: Tools, replay: Replay) -> None:
-    outcome = await publish(tools, replay, "invalid_param")
+async def test_the_field_that_is_refused_is_named(site: Site) -> None:
+    site.on("POST", POSTS, "invalid_param")
+
+    outcome = await site.publish()
 
     assert isinstance(outcome, Rejected)
     assert outcome.problem.field == "body"
 
 
-async def test_no_secret_is_kept_with_an_attempt(tools: Tools, replay: Replay) -> None:
-    echo = REPLIES["invalid_param"].body["data"]["params"]
-    echo["content"] = "Authorization: Basic amVhbm5lOnMzY3IzdCBwYXNz, password s3cr3t pass"
+async def test_no_secret_is_kept_with_an_attempt(site: Site) -> None:
+    body = deepcopy(REPLIES["invalid_param"].body)
+    echo = "Authorization: Basic amVhbm5lOnMzY3IzdCBwYXNz, password s3cr3t pass"
+    body["data"]["params"]["content"] = echo
+    site.on("POST", POSTS, "invalid_param", body=body)
 
-    outcome = await publish(tools, replay, "invalid_param")
+    outcome = await site.refused_without("s3cr3t", Rejected)
 
-    assert "s3cr3t" not in repr(outcome)
     assert "amVhbm5l" not in repr(outcome)
-    assert "s3cr3t" not in repr(account(replay.url))
 
 
 # What goes wrong before the publication has published nothing.
@@ -136,35 +140,25 @@ BEFORE: list[tuple[str, type[Outcome]]] = [
 
 @pytest.mark.parametrize(("reply", "kind"), BEFORE, ids=[row[0] for row in BEFORE])
 async def test_a_failed_upload_publishes_nothing(
-    tools: Tools, replay: Replay, picture: Callable[..., Media], reply: str, kind: type[Outcome]
+    site: Site, picture: Callable[..., Media], reply: str, kind: type[Outcome]
 ) -> None:
-    replay.on("GET", "/wp-json/", REPLIES["index"])
-    replay.on("GET", MEDIA, REPLIES["index"])
-    replay.on("POST", MEDIA, REPLIES[reply])
-    adapter, there = WordPressAdapter(tools), account(replay.url)
-    post = Post(id="p", title="We reopen", body="On Tuesday.", media=(picture(),))
+    site.on("GET", MEDIA, "index")
+    site.on("POST", MEDIA, reply)
 
-    outcome = await adapter.send(adapter.render(post, there), there, key="k")
+    upload = await site.fail_to_upload(picture, kind)
 
-    assert isinstance(outcome, kind)
-    assert not [asked for asked in replay.asked if asked.path.startswith(POSTS)]
-    upload = replay.asked[-1]
+    assert not [asked for asked in site.replay.asked if asked.path.startswith(POSTS)]
     assert upload.headers["Content-Type"] == "image/jpeg"
     assert upload.headers["Content-Disposition"].startswith('attachment; filename="estafette-')
     assert upload.body.startswith(b"\xff\xd8")
 
 
-async def test_a_term_that_exists_under_another_spelling_is_used(
-    tools: Tools, replay: Replay
-) -> None:
-    replay.on("GET", "/wp-json/", REPLIES["index"])
-    replay.on("POST", "/wp-json/wp/v2/tags", REPLIES["term_exists"])
-    replay.on("POST", POSTS, REPLIES["created"])
-    adapter, there = WordPressAdapter(tools), account(replay.url)
-    message = adapter.render(Post(id="p", title="T", body="B", tags=("Pain <1>",)), there)
+async def test_a_term_that_exists_under_another_spelling_is_used(site: Site) -> None:
+    site.on("POST", "/wp-json/wp/v2/tags", "term_exists")
+    site.on("POST", POSTS, "created")
 
-    assert isinstance(await adapter.send(message, there, key="k"), Delivered)
-    assert b'"tags": [2]' in replay.asked[-1].body
+    assert isinstance(await site.publish(replace(POST, tags=("Pain <1>",))), Delivered)
+    assert b'"tags": [2]' in site.replay.asked[-1].body
 
 
 @pytest.mark.parametrize(
@@ -180,14 +174,11 @@ async def test_a_term_that_exists_under_another_spelling_is_used(
     ],
 )
 async def test_absence_is_never_read_out_of_an_error(
-    tools: Tools, replay: Replay, reply: str, finding: Finding
+    site: Site, reply: str, finding: Finding
 ) -> None:
-    replay.on("GET", "/wp-json/", REPLIES["index"])
-    replay.on("GET", POSTS, REPLIES[reply])
-    adapter, there = WordPressAdapter(tools), account(replay.url)
-    message = adapter.render(Post(id="p", title="T", body="B"), there)
+    site.on("GET", POSTS, reply)
 
-    assert await adapter.find(message, there, key="k", since=NOON) is finding
+    assert await site.find() is finding
 
 
 @pytest.mark.parametrize(
@@ -205,12 +196,12 @@ async def test_absence_is_never_read_out_of_an_error(
     ],
 )
 async def test_a_probe_tells_gone_from_down(
-    tools: Tools, replay: Replay, pretty: str, plain: str, status: HealthStatus
+    site: Site, pretty: str, plain: str, status: HealthStatus
 ) -> None:
-    replay.on("GET", "/wp-json/", REPLIES[pretty])
-    replay.on("GET", "/", REPLIES[plain])
+    site.on("GET", "/wp-json/", pretty)
+    site.on("GET", "/", plain)
 
-    assert (await WordPressAdapter(tools).probe(account(replay.url))).status is status
+    assert (await site.probe()).status is status
 
 
 @pytest.mark.parametrize(
@@ -223,24 +214,21 @@ async def test_a_probe_tells_gone_from_down(
     ],
 )
 async def test_a_probe_tells_why_access_is_lost(
-    tools: Tools, replay: Replay, reply: str, reason: AccessReason
+    site: Site, reply: str, reason: AccessReason
 ) -> None:
-    replay.on("GET", "/wp-json/", REPLIES["index"])
-    replay.on("GET", "/wp-json/wp/v2/users/me", REPLIES[reply])
+    site.on("GET", "/wp-json/wp/v2/users/me", reply)
 
-    health = await WordPressAdapter(tools).probe(account(replay.url))
+    health = await site.probe()
 
     assert (health.status, health.reason) == (HealthStatus.ACCESS_LOST, reason)
     assert health.remedy
 
 
-async def test_a_rest_api_closed_to_visitors_is_still_one(tools: Tools, replay: Replay) -> None:
-    replay.on("GET", "/wp-json/", REPLIES["logged_in_only"])
-    replay.on("POST", POSTS, REPLIES["created"])
-    adapter, there = WordPressAdapter(tools), account(replay.url)
-    message = adapter.render(Post(id="p", title="T", body="B"), there)
+async def test_a_rest_api_closed_to_visitors_is_still_one(site: Site) -> None:
+    site.on("GET", "/wp-json/", "logged_in_only")
+    site.on("POST", POSTS, "created")
 
-    assert isinstance(await adapter.send(message, there, key="k"), Delivered)
+    assert isinstance(await site.publish(), Delivered)
 
 
 async def test_every_recorded_reply_is_used() -> None:
