@@ -108,12 +108,14 @@ class Capabilities:
 class Tools:
     """What every adapter is given. `now` returns an aware UTC datetime. `site` is the built-in
     blog's store; only that adapter uses it. `dns_server`: whom to ask, `address` or
-    `address:port`; empty: the system's."""
+    `address:port`; empty: the system's. `lend`: where a picture can be fetched for some days from
+    a moment on, None when it is not there; no function at all without a public address."""
 
     http: HttpClient
     now: Callable[[], datetime]
     site: SiteStore | None = None
     dns_server: str = ""
+    lend: Callable[[Media, datetime], str | None] | None = None
 
 
 class Channel(Protocol):

@@ -15,6 +15,7 @@ from scheduler.clock import Clock
 from scheduler.desk import Desk
 from scheduler.doorbell import Doorbell, SilentDoorbell
 from scheduler.editing import Editor
+from scheduler.lending import lender_of
 from scheduler.posts import Intake
 from scheduler.rendering import Renderer
 from scheduler.revise import Reviser
@@ -75,9 +76,15 @@ async def open_services(
             )
         )
         pages = PageStore(database)
-        registry = Registry(
-            Tools(http=http, now=time.now, site=pages, dns_server=settings.dns_server)
+        lender = lender_of(settings)
+        tools = Tools(
+            http=http,
+            now=time.now,
+            site=pages,
+            dns_server=settings.dns_server,
+            lend=None if lender is None else lender.lend,
         )
+        registry = Registry(tools)
         roster = Roster(database, registry, vault)
         intake = Intake(
             database=database, roster=roster, clock=time, settings=settings, doorbell=bell

@@ -1,7 +1,8 @@
 """A webhook by the Standard Webhooks rules: one signed JSON event for each post.
 
 `webhook-id` is the delivery's key and the same in each attempt, so that a receiver that keeps to
-the rules takes an event once. Private addresses are refused by `HttpClient`.
+the rules takes an event once. Private addresses are refused by `HttpClient`. A picture that was
+uploaded is lent by an address of ours for some days, where the service has a public one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from yarl import URL
 from channels.base import Account, Capabilities, ChannelSettings, Tools
 from channels.exchange import Answer, NoAnswer, ask
 from channels.outcome import Delivered, Finding, Health, HealthStatus, Outcome, Problem, Rejected
-from channels.posts import Message, Part, Post
+from channels.posts import Media, Message, Part, Post
 from channels.steps import unwell
 from channels.webhook import content
 from channels.webhook.errors import evidence, outcome_of
@@ -76,6 +77,7 @@ class WebhookChannel:
     def __init__(self, tools: Tools) -> None:
         self._http = tools.http
         self._now = tools.now
+        self._lend = tools.lend
 
     def render(
         self, post: Post, account: Account[WebhookSettings], part: Part = Part.POST
@@ -83,16 +85,17 @@ class WebhookChannel:
         return content.rendered(post, part)
 
     def check(self, message: Message, account: Account[WebhookSettings]) -> Sequence[Problem]:
-        return list(content.problems(message))
+        return list(content.problems(message, lent=self._lend is not None))
 
     async def send(
         self, message: Message, account: Account[WebhookSettings], *, key: str
     ) -> Outcome:
-        unreachable = content.unreachable_media(message)
+        now = self._now()
+        addresses = [media.url or self._lent(media, now) for media in message.media]
+        unreachable = content.unreachable(addresses)
         if unreachable is not None:
             return Rejected(problem=unreachable)
-        now = self._now()
-        event = content.event(message, account.id, now)
+        event = content.event(message, account.id, now, addresses)
         answer = await self._post(event, account.settings, key, now, writes=True)
         if not isinstance(answer, Answer):
             return answer
@@ -104,6 +107,9 @@ class WebhookChannel:
             url=url if isinstance(url, str) and url.startswith(("http://", "https://")) else None,
             evidence=evidence(answer),
         )
+
+    def _lent(self, media: Media, now: datetime) -> str | None:
+        return None if self._lend is None else self._lend(media, now)
 
     async def find(
         self, message: Message, account: Account[WebhookSettings], *, key: str, since: datetime

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -58,7 +58,10 @@ def rendered(post: Post, part: Part) -> Message:
     )
 
 
-def event(message: Message, account_id: str, now: datetime) -> dict[str, Any]:
+def event(
+    message: Message, account_id: str, now: datetime, addresses: Sequence[str | None]
+) -> dict[str, Any]:
+    """`addresses`: of the media, in order."""
     return {
         "type": "post.published",
         "timestamp": now.isoformat(),
@@ -75,8 +78,8 @@ def event(message: Message, account_id: str, now: datetime) -> dict[str, Any]:
             "language": message.language,
             "tags": list(message.tags),
             "media": [
-                {"url": media.url, "alt": media.alt, "content_type": media.content_type}
-                for media in message.media
+                {"url": url, "alt": media.alt, "content_type": media.content_type}
+                for media, url in zip(message.media, addresses, strict=True)
             ],
             "poll": message.options.get("poll"),
             "actions": message.options.get("actions", []),
@@ -85,7 +88,8 @@ def event(message: Message, account_id: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def problems(message: Message) -> Iterator[Problem]:
+def problems(message: Message, *, lent: bool) -> Iterator[Problem]:
+    """`lent`: whether what is on our disk gets an address."""
     if not (message.text or message.media or message.link or message.options):
         yield empty_problem()
     if len(message.media) > MAX_MEDIA:
@@ -102,19 +106,20 @@ def problems(message: Message) -> Iterator[Problem]:
                 remedy="Use a JPEG, PNG, GIF or WebP picture.",
             )
         yield from undescribed(media, f"media[{place}]")
-    unreachable = unreachable_media(message)
-    if unreachable is not None:
-        yield unreachable
+    here = "lent" if lent else None
+    missing = unreachable([media.url or (here if media.path else None) for media in message.media])
+    if missing is not None:
+        yield missing
 
 
-def unreachable_media(message: Message) -> Problem | None:
+def unreachable(addresses: Sequence[str | None]) -> Problem | None:
     """A receiver fetches pictures by address; one without any would silently be left out."""
-    for place, media in enumerate(message.media):
-        if media.url is None:
+    for place, address in enumerate(addresses):
+        if address is None:
             return Problem(
                 code="media-unreachable",
                 detail="The receiver cannot fetch this file: it has no public address.",
                 field=f"media[{place}]",
-                remedy="Publish the picture on the blog first, or give its address.",
+                remedy="Set ESTAFETTE_PUBLIC_URL, so that we lend it, or give its address.",
             )
     return None

@@ -46,6 +46,7 @@ from scheduler.web.endpoint import MAX_JSON, Endpoint, add_routes
 from scheduler.web.feed import Feed
 from scheduler.web.hooks import setup_hooks
 from scheduler.web.keys import SERVICES
+from scheduler.web.lent import setup_lent
 from scheduler.web.letters import setup_letters
 from scheduler.web.pages import lost, setup_pages
 from scheduler.web.preferences import setup_preferences
@@ -125,6 +126,7 @@ def create_app(services: Services) -> web.Application:
     setup_signup(app, services, press)
     setup_preferences(app, services, press)
     setup_letters(app, services, press)
+    setup_lent(app, services)
     setup_site(
         app,
         pages=services.pages,

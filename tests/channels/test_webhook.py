@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -150,9 +152,42 @@ def test_event_carries_everything() -> None:
     )
     message = content.rendered(post, Part.POST)
     now = datetime(2026, 11, 22, tzinfo=UTC) + timedelta(hours=1)
-    data = content.event(message, "account-1", now)["data"]
+    data = content.event(message, "account-1", now, ["https://rosa.example/m"])["data"]
     assert (data["text"], data["html"]) == ("Bread", "<p><strong>Bread</strong></p>")
     assert data["media"][0]["url"] == "https://rosa.example/m"
     assert data["poll"]["question"] == "When?"
     assert data["slug"] == "menu"
-    assert list(content.problems(message)) == []
+    assert list(content.problems(message, lent=False)) == []
+
+
+@pytest.mark.parametrize("public", [True, False])
+async def test_a_picture_on_our_disk_is_lent_or_refused(
+    http: HttpClient, tmp_path: Path, *, public: bool
+) -> None:
+    path = tmp_path / "original"
+    path.write_bytes(b"bytes")
+
+    def lend(media: Media, _now: datetime) -> str | None:
+        there = media.path is not None and media.path.is_file()
+        return f"https://posts.example.org/m/{media.id}" if there else None
+
+    now = lambda: datetime.now(UTC)  # noqa: E731 -- a clock
+    tools = Tools(http=http, now=now, lend=lend if public else None)
+    adapter = WebhookChannel(tools)
+    picture = Media(id="x", content_type="image/png", alt="Bread", path=path)
+    async with Replay() as replay:
+        replay.on("POST", "/", REPLIES["received"])
+        there = to(replay.url)
+        message = adapter.render(Post(id="p", body="Bread", media=(picture,)), there)
+        codes = [problem.code for problem in adapter.check(message, there)]
+        outcome = await adapter.send(message, there, key="k")
+        path.unlink()
+        lost = await adapter.send(message, there, key="k")
+        sent = [json.loads(one.body)["data"]["media"] for one in replay.asked]
+    assert isinstance(lost, Rejected)  # never a post without its picture
+    if public:
+        assert (codes, type(outcome)) == ([], Delivered)
+        url = "https://posts.example.org/m/x"
+        assert sent == [[{"url": url, "alt": "Bread", "content_type": "image/png"}]]
+    else:
+        assert (codes, type(outcome), sent) == (["media-unreachable"], Rejected, [])
