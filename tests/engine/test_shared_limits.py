@@ -1,0 +1,81 @@
+"""An account's limits are those of all workers together: its gaps, and its requests at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import select, update
+
+from channels.sandbox.faults import Fault, FaultName
+from channels.sandbox.server import PracticeServer
+from scheduler.settings import Settings
+from scheduler.store.tables import accounts, attempts
+from tests.engine.conftest import PATIENCE, Engine, opened
+
+GAP_MS = 300
+
+
+async def _limit(engine: Engine, **limits: int) -> None:
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            update(accounts)
+            .where(accounts.c.id == engine.accounts["facebook"])
+            .values(updated_at=accounts.c.updated_at + 1, **limits)
+        )
+
+
+async def _attempts(engine: Engine) -> Sequence[Any]:
+    async with engine.services.database.read() as connection:
+        return (await connection.execute(select(attempts))).all()
+
+
+async def _until(met: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not met():  # noqa: ASYNC110 -- a practice platform, and a worker's count
+            await asyncio.sleep(0.01)
+
+
+async def test_workers_keep_an_accounts_gaps_together(engine: Engine) -> None:
+    await _limit(engine, gap_ms=GAP_MS)
+    async with engine.worker() as one:
+        posts = [await engine.post("facebook", title=f"Post {number}") for number in range(4)]
+        for post in posts:
+            await engine.until(post, lambda rows: rows[0].attempt > 0)
+        one.dispatcher._stopping = True  # it claims no more, and sends what it has
+        async with engine.worker():
+            posts += [await engine.post("facebook", title=f"Post {n}") for n in range(4, 8)]
+            rows = [(await engine.settled(post, "delivered"))[0] for post in posts]
+    sent = sorted(row.first_sent_at for row in rows)
+    gaps = [later - earlier for earlier, later in pairwise(sent)]
+    # A busy machine sends one a little later than it should, and the next on time.
+    assert min(gaps) >= GAP_MS * 1000 // 2
+    assert sent[-1] - sent[0] >= (len(sent) - 2) * GAP_MS * 1000
+    assert len({row.worker for row in await _attempts(engine)}) == 2
+
+
+async def test_workers_share_an_accounts_requests_at_once(
+    settings: Settings, practice: PracticeServer
+) -> None:
+    hang = Fault(FaultName.HANG)
+    practice.platforms["facebook"].faults.add(hang)
+    patient = settings.model_copy(
+        update={"heartbeat_interval": 0.05, "send_timeout": 20, "lease": 30, "grace": 0}
+    )
+    async with opened(patient, practice) as engine:
+        await _limit(engine, max_concurrent=4)
+        async with engine.worker() as one, engine.worker() as two:
+            firings = one.dispatcher.firing, two.dispatcher.firing
+            await _until(lambda: all(firing.workers_alive == 2 for firing in firings))
+            stuck = []
+            for number in range(16):
+                stuck.append(await engine.post("facebook", title=f"Post {number}"))
+                await asyncio.sleep(0.03)
+            for post in stuck:
+                await engine.settled(post, "armed")
+            await _until(lambda: hang.seen >= 2)
+            elsewhere = await engine.post("linkedin")
+            await engine.settled(elsewhere, "delivered")
+            assert hang.seen == sum(firing.in_flight for firing in firings) <= 4
