@@ -116,7 +116,9 @@ class WithdrawalAnswer(TypedDict):
     `fate`: `withdrawn`, `already` (it was). Nobody was asked: `waiting`, `unsettled` (may be
     there), `never` (was not published there), `impossible` (its channel cannot), `out-of-reach`.
     What the platform answered: `throttled`, `unavailable`, `access-lost`, `gone`, `refused`,
-    `unconfirmed` (nobody knows). Of an edit: `edited`, `impossible` (keeps the old words)."""
+    `unconfirmed` (nobody knows). Of an edit: `edited`, `impossible` (keeps the old words).
+    `page-only`: of a newsletter, whose page in the archive was taken down or corrected while the
+    mails stay as they are."""
 
     delivery_id: str
     account_id: str

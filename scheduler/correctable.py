@@ -11,6 +11,7 @@ from scheduler.deliveries import State
 from scheduler.drafts import DraftVariant, NewWords
 from scheduler.refusals import FieldError, Refusal, RefusedError, conflict
 from scheduler.roster import Member
+from scheduler.withdrawal import TO_READERS
 
 Row = Mapping[Any, Any]
 _COMMON = frozenset({"title", "body", "summary"})
@@ -65,13 +66,15 @@ def hindered(
     row: Row, members: Mapping[str, Member], own: Collection[str]
 ) -> tuple[str, str] | None:
     """(detail, remedy) of why the words that stand there stay; None when they can be changed.
-    `own`: the channels whose own words overrule the new ones."""
+    `own`: the channels whose own words overrule the new ones. Of a newsletter only its page, where
+    it has one (`paged`)."""
     member = members.get(row["account_id"])
     if member is None:
         return "its account cannot be opened any more", BY_HAND
     if member.channel.capabilities.addressed:
-        return _MAILS, "send them a correction"
-    if not isinstance(member.channel, Edits):
+        if not row["paged"]:
+            return _MAILS, TO_READERS
+    elif not isinstance(member.channel, Edits):
         return _CANNOT, BY_HAND
     if row["channel"] in own:
         return "it has words of its own on this channel, and they stay", BY_HAND

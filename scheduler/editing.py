@@ -14,8 +14,9 @@ from typing import Any
 
 import structlog
 
-from channels.abilities import Edits
+from channels.abilities import Archives, Edits
 from channels.outcome import Delivered, Outcome, Rejected, Unconfirmed
+from scheduler.archive import page_html
 from scheduler.changes import event, evidence_json
 from scheduler.clock import Clock
 from scheduler.content import draft_of
@@ -36,16 +37,17 @@ from scheduler.rendering import Renderer
 from scheduler.revise import Reviser, applied
 from scheduler.roster import Member, Roster
 from scheduler.sitting import in_doubt, leaving, may_be_leaving, post_at, settle_first, sitting
-from scheduler.store import desk, digests, posts
+from scheduler.store import desk, digests, mailings, posts
 from scheduler.store.claims import to_delivery
-from scheduler.store.db import Database
+from scheduler.store.db import Connection, Database
 from scheduler.store.events import append, line
 from scheduler.when import When
 from scheduler.withdraw import verdict
-from scheduler.withdrawal import Fate, Withdrawal
+from scheduler.withdrawal import TO_READERS, Fate, Withdrawal
 
 log = structlog.get_logger()
 
+_PAGE = "its page in the archive says it in the new words; what was sent keeps the old ones"
 _WAITS = frozenset({State.SCHEDULED, State.ARMED, State.HELD})
 
 
@@ -67,7 +69,7 @@ class Editor:
         due_at, own = await self._change(post_id, words, members, actor)
         await self.reviser.doorbell.ring(due_at)  # what was armed with the old words
         async with self.database.read() as connection:
-            rows = await posts.deliveries_of(connection, [post_id])
+            rows = await _rows(connection, post_id)
         shown = [row for row in rows if _there(row) and concerned(row["channel"], words)]
         return list(await asyncio.gather(*(self._one(row, members, own, actor) for row in shown)))
 
@@ -83,7 +85,7 @@ class Editor:
             gathered = await digests.waiting_with(connection, [post_id])
             _refuse_doubt([*every, *gathered], now)
             own = overruled(row["content"].get("variants", {}), words)
-            rows = [one for one in await posts.deliveries_of(connection, [post_id]) if _there(one)]
+            rows = [one for one in await _rows(connection, post_id) if _there(one)]
             fit = correctable(rows, members, words, own)
             waiting = [one for one in [*every, *gathered] if one.state in _WAITS]
             held.taken.extend(waiting)
@@ -124,6 +126,8 @@ class Editor:
         why = hindered(row, members, own)
         if why is not None:
             return _of(row, delivery, Fate.IMPOSSIBLE, *why)
+        if row["paged"]:
+            return await self._correct_page(row, delivery, actor)
         outcome = await self._asked(delivery)
         now = self.clock.micros()
         data: dict[str, Any] = {"evidence": evidence_json(outcome.evidence)}
@@ -141,6 +145,24 @@ class Editor:
             await append(connection, [event("delivery.edit_failed", delivery, now, actor, data)])
         return _of(row, delivery, fate, detail, remedy)
 
+    async def _correct_page(
+        self, row: Mapping[Any, Any], delivery: Delivery, actor: str
+    ) -> Withdrawal:
+        rendered = await self.renderer.again(delivery)
+        assert rendered is not None  # its account could be opened a moment ago
+        member, message = rendered
+        assert isinstance(member.channel, Archives)  # it made the page
+        values = {
+            "title": message.title,
+            "language": message.language,
+            "html": page_html(message, member.id, member.channel),
+        }
+        now = self.clock.micros()
+        async with self.database.write() as connection:
+            await mailings.correct(connection, delivery.id, values)
+            await append(connection, [event("delivery.page_edited", delivery, now, actor, {})])
+        return _of(row, delivery, Fate.PAGE_ONLY, _PAGE, TO_READERS)
+
     async def _asked(self, delivery: Delivery) -> Outcome:
         try:
             async with asyncio.timeout(self.timeout):
@@ -157,6 +179,11 @@ class Editor:
         except Exception as error:
             log.exception("adapter.unforeseen", delivery=delivery.id)
             return Unconfirmed(detail=f"unforeseen {type(error).__name__} in the adapter")
+
+
+async def _rows(connection: Connection, post_id: str) -> list[dict[Any, Any]]:
+    rows = await posts.deliveries_of(connection, [post_id])
+    return await mailings.with_pages(connection, rows)
 
 
 def _refuse_doubt(every: Sequence[Delivery], now: int) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from channels.abilities import Archives
 from channels.base import Broadcasts
 from channels.outcome import Outcome, Problem, Rejected
-from channels.posts import Media, Message, Part
+from channels.posts import Message, Part
 from channels.words import slugify
+from scheduler.archive import archive_path, page_html
 from scheduler.attempt import BroadcastRun
 from scheduler.audience.links import audience_key, seal
 from scheduler.audience.tracking import Kind
@@ -27,10 +28,6 @@ from scheduler.store.db import Database
 from scheduler.store.segments import LostSegmentError
 
 CLICK = "click"
-_WAYS = {
-    "en": ("All letters", "Sign up"),
-    "fr": ("Toutes nos lettres", "S’inscrire"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,34 +81,24 @@ class Mailing:
     async def _page(
         self, delivery: Delivery, message: Message, member: Member, channel: Archives
     ) -> str:
-        language = "fr" if message.language.lower().startswith("fr") else "en"
-        letters = f"/letters/{member.id}"
-        every, sign_up = _WAYS[language]
-        page = channel.page(
-            message, picture=_picture, ways=((every, letters), (sign_up, f"/signup/{member.id}"))
-        )
         values = {
             "delivery_id": delivery.id,
             "list_id": member.id,
             "title": message.title,
             "language": message.language,
-            "html": page,
+            "html": page_html(message, member.id, channel),
             "published_at": self.clock.micros(),
         }
         slug = slugify(message.title) or delivery.id
         async with self.database.write() as connection:
             kept = await mailings.keep_letter(connection, self.database, values, slug=slug)
-        return f"{self.public_url}{letters}/{kept}"
+        return f"{self.public_url}{archive_path(member.id)}/{kept}"
 
     def _redirect(self, delivery_id: str) -> Callable[[str], str]:
         def led(url: str) -> str:
             return f"{self.public_url}/l/{seal(self.key, CLICK, delivery_id, url)}"
 
         return led
-
-
-def _picture(media: Media) -> str:
-    return f"/blog/media/{media.sha256}/960.webp" if media.sha256 else ""
 
 
 def mailing(services: Services) -> Mailing:

@@ -36,11 +36,20 @@ from scheduler.desk import Desk
 from scheduler.refusals import FieldError, Refusal, RefusedError, not_found
 from scheduler.roster import Member, Roster
 from scheduler.sitting import in_doubt, may_be_leaving
-from scheduler.store import posts, withdrawals
+from scheduler.store import mailings, posts, withdrawals
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Database
 from scheduler.store.events import append
-from scheduler.withdrawal import NOT_ASKED, TAKEN_DOWN, Fate, Withdrawal, hindrance
+from scheduler.withdrawal import (
+    NOT_ASKED,
+    PAGE_DOWN,
+    PAGE_WOULD,
+    TAKEN_DOWN,
+    TO_READERS,
+    Fate,
+    Withdrawal,
+    hindrance,
+)
 
 log = structlog.get_logger()
 
@@ -68,11 +77,12 @@ class Withdrawer:
     async def one(self, delivery_id: str, actor: str) -> Withdrawal:
         """Take one delivery down. Error: RefusedError when it was not."""
         async with self.database.read() as connection:
-            row = await posts.delivery(connection, delivery_id)
-        if row is None:
-            raise not_found("delivery", delivery_id)
+            found = await posts.delivery(connection, delivery_id)
+            if found is None:
+                raise not_found("delivery", delivery_id)
+            (row,) = await mailings.with_pages(connection, [found])
         done = await self._withdraw(row, await self._members([row]), actor)
-        if done.fate not in TAKEN_DOWN:
+        if done.fate not in {*TAKEN_DOWN, Fate.PAGE_ONLY}:
             raise refused([done], done.detail)
         return done
 
@@ -104,7 +114,8 @@ class Withdrawer:
         async with self.database.read() as connection:
             if await posts.get(connection, post_id) is None:
                 raise not_found("post", post_id)
-            return await posts.deliveries_of(connection, [post_id])
+            rows = await posts.deliveries_of(connection, [post_id])
+            return await mailings.with_pages(connection, rows)
 
     async def _members(self, rows: Sequence[Mapping[Any, Any]]) -> Mapping[str, Member]:
         return await self.roster.members(row["account_id"] for row in rows)
@@ -129,6 +140,8 @@ class Withdrawer:
         )
         if found is None:
             return _of(row, delivery, Fate.POSSIBLE)
+        if row["paged"] and found.fate not in {Fate.WAITING, Fate.UNSETTLED}:
+            return _of(row, delivery, Fate.POSSIBLE, detail=PAGE_WOULD)
         return _of(row, delivery, found.fate, detail=found.detail, remedy=found.remedy)
 
     async def _withdraw(
@@ -137,7 +150,10 @@ class Withdrawer:
         ahead = self._foreseen(row, members)
         if ahead.fate is not Fate.POSSIBLE:
             return ahead
-        delivery, member = ahead.delivery, members[ahead.delivery.account_id]
+        delivery = ahead.delivery
+        if row["paged"]:
+            return await self._take_page_down(row, delivery, actor)
+        member = members[delivery.account_id]
         outcome = await self._asked(delivery, member)
         if isinstance(outcome, Rejected) and outcome.problem.code in _MISSING:
             outcome = await self._missing(outcome, delivery, member)
@@ -155,6 +171,16 @@ class Withdrawer:
             line = event("delivery.withdrawal_failed", delivery, now, actor, data)
             await append(connection, [line])
         return _of(row, delivery, fate, detail=detail, remedy=remedy)
+
+    async def _take_page_down(
+        self, row: Mapping[Any, Any], delivery: Delivery, actor: str
+    ) -> Withdrawal:
+        now = self.clock.micros()
+        async with self.database.write() as connection:
+            if await mailings.take_down(connection, delivery.id, now):
+                line = event("delivery.page_withdrawn", delivery, now, actor, {})
+                await append(connection, [line])
+        return _of(row, delivery, Fate.PAGE_ONLY, detail=PAGE_DOWN, remedy=TO_READERS)
 
     async def _asked(self, delivery: Delivery, member: Member) -> Outcome:
         channel = member.channel

@@ -16,16 +16,18 @@ from scheduler.deliveries import Delivery, State
 class Fate(StrEnum):
     """What became of it.
 
-    `WITHDRAWN`: readers no longer see it; `EDITED`: they read the new words; `ALREADY`: it was
-    down. Nobody was asked: `POSSIBLE` (would be), `WAITING` (not published yet), `UNSETTLED` (may
-    be there, or will in a moment), `NEVER` (was not published there), `IMPOSSIBLE` (its channel
-    cannot), `OUT_OF_REACH` (its account, or which post it is there, is not known any more). The
-    platform's answer: the rest; after `UNCONFIRMED` nobody knows.
+    `WITHDRAWN`: readers no longer see it; `EDITED`: they read the new words; `PAGE_ONLY`: its page
+    in the archive, while what went out by mail stays; `ALREADY`: it was down. Nobody was asked:
+    `POSSIBLE` (would be), `WAITING` (not published yet), `UNSETTLED` (may be there, or will in a
+    moment), `NEVER` (was not published there), `IMPOSSIBLE` (its channel cannot), `OUT_OF_REACH`
+    (its account, or which post it is there, is not known any more). The platform's answer: the
+    rest; after `UNCONFIRMED` nobody knows.
     """
 
     POSSIBLE = "possible"
     WITHDRAWN = "withdrawn"
     EDITED = "edited"
+    PAGE_ONLY = "page-only"
     ALREADY = "already"
     WAITING = "waiting"
     UNSETTLED = "unsettled"
@@ -53,6 +55,9 @@ _WAITS = frozenset({State.SCHEDULED, State.ARMED, State.HELD, State.SENDING})
 
 
 _BY_HAND = "take it down there by hand"
+TO_READERS = "send them a correction"
+PAGE_WOULD = "its page in the archive would be; what was sent to people one by one stays"
+PAGE_DOWN = "its page in the archive is taken down; what was sent to people one by one stays"
 
 
 class Hindrance(NamedTuple):
@@ -135,7 +140,7 @@ def _no_way(
         return Hindrance(
             Fate.IMPOSSIBLE,
             "what was sent to people one by one cannot be taken back",
-            "send them a correction",
+            TO_READERS,
         )
     if not isinstance(channel, Withdraws):
         said = "this channel cannot take back what it published"

@@ -29,6 +29,8 @@ _WORDS: Mapping[str, str] = {
     "delivery.edited": "corrected",
     "delivery.edit_failed": "not corrected",
     "delivery.withdrawal_failed": "not taken down",
+    "delivery.page_withdrawn": "its page taken down",
+    "delivery.page_edited": "its page corrected",
 }
 _MARKS: Mapping[str, str] = {"delivered": "green", "rerouted": "cyan", "failed": "red",
                              "held": "yellow", "in doubt": "yellow"}  # fmt: skip

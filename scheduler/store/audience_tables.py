@@ -107,6 +107,7 @@ letters = Table(
     Column("language", String(16), nullable=False),
     Column("html", Text, nullable=False),
     Column("published_at", Moment, nullable=False),
+    Column("withdrawn_at", Moment),
     UniqueConstraint("list_id", "slug", name="uq_letters_slug"),
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, exists, func, select
+from sqlalchemy import ColumnElement, RowMapping, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.audience.tracking import Kind, kinds_in
@@ -83,8 +83,8 @@ def _out() -> ColumnElement[bool]:
 
 
 async def letter(connection: AsyncConnection, list_id: str, slug: str) -> RowMapping | None:
-    """A page with its list's `indexed`; None when there is none, when nobody got the mailing yet,
-    or the list has no archive."""
+    """A page with its list's `indexed`, taken down or not; None when there is none, when nobody
+    got the mailing yet, or the list has no archive."""
     statement = (
         select(letters, lists.c.indexed)
         .join(lists, lists.c.id == letters.c.list_id)
@@ -99,7 +99,7 @@ async def letters_of(
     """Slug, title and moment of a list's pages, newest first."""
     statement = (
         select(letters.c.slug, letters.c.title, letters.c.language, letters.c.published_at)
-        .where(letters.c.list_id == list_id, _out())
+        .where(letters.c.list_id == list_id, letters.c.withdrawn_at.is_(None), _out())
         .order_by(letters.c.published_at.desc(), letters.c.delivery_id)
         .limit(limit)
     )
@@ -136,9 +136,42 @@ async def clicks_of(connection: AsyncConnection, delivery_id: str) -> Sequence[R
 
 
 async def page_slug(connection: AsyncConnection, delivery_id: str) -> str | None:
-    statement = select(letters.c.slug).where(letters.c.delivery_id == delivery_id)
+    """None when a mailing has no page, or none any more."""
+    statement = select(letters.c.slug).where(
+        letters.c.delivery_id == delivery_id, letters.c.withdrawn_at.is_(None)
+    )
     slug: str | None = (await connection.execute(statement)).scalar_one_or_none()
     return slug
+
+
+async def with_pages(
+    connection: AsyncConnection, rows: Sequence[Mapping[Any, Any]]
+) -> list[dict[Any, Any]]:
+    """These deliveries, each with `paged`: whether the page of its mailing is there to be read."""
+    statement = select(letters.c.delivery_id).where(
+        letters.c.delivery_id.in_([row["id"] for row in rows]),
+        letters.c.withdrawn_at.is_(None),
+        _out(),
+    )
+    paged = set((await connection.execute(statement)).scalars())
+    return [{**row, "paged": row["id"] in paged} for row in rows]
+
+
+async def take_down(connection: AsyncConnection, delivery_id: str, now: int) -> bool:
+    """The page of a mailing is there for nobody any more; False when that was so before."""
+    statement = (
+        update(letters)
+        .where(letters.c.delivery_id == delivery_id, letters.c.withdrawn_at.is_(None))
+        .values(withdrawn_at=now)
+    )
+    return bool((await connection.execute(statement)).rowcount)
+
+
+async def correct(connection: AsyncConnection, delivery_id: str, values: Mapping[str, Any]) -> None:
+    """Other words for a page, at the same address. `values`: `title`, `language`, `html`."""
+    await connection.execute(
+        update(letters).where(letters.c.delivery_id == delivery_id).values(values)
+    )
 
 
 async def left_after(connection: AsyncConnection, delivery_id: str, account_id: str) -> int:

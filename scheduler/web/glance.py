@@ -11,13 +11,13 @@ from channels.inspection import Inspects
 from scheduler.alert_words import ENGLISH, FRENCH
 from scheduler.care import scales_of
 from scheduler.clock import moment
-from scheduler.deliveries import State
+from scheduler.deliveries import FINAL, State
 from scheduler.refusals import not_found
 from scheduler.roads import BROKEN
 from scheduler.routing import route_warnings
 from scheduler.services import Services
 from scheduler.sitting import in_doubt, may_be_leaving
-from scheduler.store import accounts, drills, events, notices, posts, reroutes, routes
+from scheduler.store import accounts, drills, events, mailings, notices, posts, reroutes, routes
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection
 from scheduler.store.posts import PostFilter
@@ -72,21 +72,24 @@ async def post(services: Services, post_id: str) -> Shown:
         row = await posts.get(connection, post_id)
         if row is None:
             raise not_found("post", post_id)
-        legs = await posts.deliveries_of(connection, [post_id])
+        rows = await posts.deliveries_of(connection, [post_id])
+        found = await mailings.with_pages(connection, rows)
         connected = await accounts.listed(connection, archived=True)
     names = {one["id"]: one["name"] for one in connected}
     timeline = await events.of_post(services.database, post_id)
     able = _abilities(services, connected)
+    legs = [{**leg, **_able(leg, now)} for leg in found]
+    for leg in legs:  # of a newsletter, its page
+        leg["paged"] = leg["paged"] and leg["state"] in FINAL
+        leg["falls"] = leg["paged"] or (leg["stands"] and leg["account_id"] in able["withdraws"])
     return {
         "post": row,
-        "legs": [{**leg, **_able(leg, now)} for leg in legs],
+        "legs": legs,
         "waits": any(_waits(leg, now) for leg in legs),
         "corrigible": any(
-            _able(leg, now)["stands"] and leg["account_id"] in able["edits"] for leg in legs
+            leg["stands"] and (leg["paged"] or leg["account_id"] in able["edits"]) for leg in legs
         ),
-        "stands": sum(
-            _able(leg, now)["stands"] and leg["account_id"] in able["withdraws"] for leg in legs
-        ),
+        "stands": sum(leg["falls"] for leg in legs),
         "timeline": [{**one, "account": names.get(one["account_id"], "")} for one in timeline],
         "places": [(one["id"], one["name"]) for one in connected if not one["archived_at"]],
         **able,

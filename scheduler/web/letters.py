@@ -96,6 +96,8 @@ class _Letters:
             )
         if row is None:
             return self._missing(request)
+        if row["withdrawn_at"] is not None:
+            return self._missing(request, status=410, language=row["language"])
         headers = {
             **PAGE_HEADERS,
             "Content-Security-Policy": _POLICY,
@@ -152,9 +154,12 @@ class _Letters:
         except Exception:
             log.exception("trace.unnoted", delivery=delivery_id)
 
-    def _missing(self, request: web.Request) -> web.Response:
+    def _missing(
+        self, request: web.Request, *, status: int = 404, language: str = ""
+    ) -> web.Response:
+        words = ("taken_down", "taken_down_text") if status == 410 else ("unknown", "nothing_here")
         return self._press.notice(
-            request, "unknown", "nothing_here", language=reader_language(request), status=404
+            request, *words, language=reader_language(request, language), status=status
         )
 
 
