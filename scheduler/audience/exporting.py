@@ -83,11 +83,12 @@ def json_line(one: Mapping[str, Any]) -> str:
     return json.dumps(one, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def csv_line(fields: tuple[str, ...]) -> str:
-    """A line that no spreadsheet takes for a formula."""
+def csv_line(fields: tuple[str, ...], delimiter: str = ",") -> str:
+    """A line that no spreadsheet takes for a formula. Spreadsheets in French, say, part fields at
+    semicolons."""
     text = io.StringIO()
     safe = [f"'{one}" if one.startswith(_FORMULA) else one for one in fields]
-    csv.writer(text).writerow(safe)
+    csv.writer(text, delimiter=delimiter).writerow(safe)
     return text.getvalue()
 
 

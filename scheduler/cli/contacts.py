@@ -39,6 +39,13 @@ class _UnreadError(Exception):
     """Whoever read what we write went away."""
 
 
+class Delimiter(StrEnum):
+    """What parts the fields of a CSV file."""
+
+    COMMA = ","
+    SEMICOLON = ";"
+
+
 class Format(StrEnum):
     """How an export is written."""
 
@@ -192,12 +199,15 @@ def export(
     form: Annotated[Format, typer.Option("--format", help="JSON lines hold everything.")] = (
         Format.CSV
     ),
+    delimiter: Annotated[
+        Delimiter, typer.Option(help="Spreadsheets in French part fields at semicolons.")
+    ] = Delimiter.COMMA,
 ) -> None:
     """Write out everybody, with lists and evidence."""
     settings = load_settings()
     if file is None:
         try:
-            asyncio.run(_export(settings, sys.stdout, of, form))
+            asyncio.run(_export(settings, sys.stdout, of, form, delimiter))
         except _UnreadError:
             raise BrokenPipeError from None
         return
@@ -206,19 +216,21 @@ def export(
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
             if form is Format.CSV:
                 out.write(exporting.MARK)
-            count = asyncio.run(_export(settings, out, of, form))
+            count = asyncio.run(_export(settings, out, of, form, delimiter))
     except OSError as error:
         raise CommandError(f"nothing was exported: {error}") from error
     console().print(f"{count} people: {file}")
 
 
-async def _export(settings: Settings, out: TextIO, list_id: str | None, form: Format) -> int:
+async def _export(
+    settings: Settings, out: TextIO, list_id: str | None, form: Format, delimiter: str
+) -> int:
     count = 0
     if form is Format.CSV:
-        _write(out, exporting.csv_line(exporting.HEADINGS))
+        _write(out, exporting.csv_line(exporting.HEADINGS, delimiter))
     async with open_database(settings) as database:
         async for one in exporting.people(database, list_id=list_id):
-            _write(out, _line(one, form))
+            _write(out, _line(one, form, delimiter))
             count += 1
     return count
 
@@ -230,7 +242,7 @@ def _write(out: TextIO, line: str) -> None:
         raise _UnreadError from error
 
 
-def _line(one: dict[str, Any], form: Format) -> str:
+def _line(one: dict[str, Any], form: Format, delimiter: str) -> str:
     if form is Format.CSV:
-        return exporting.csv_line(exporting.csv_fields(one))
+        return exporting.csv_line(exporting.csv_fields(one), delimiter)
     return exporting.json_line(one)

@@ -18,6 +18,7 @@ PHRASES = {
         "title": "Deliverability", "back": "Overview", "again": "Look again",
         "publish": "Record to publish", "name": "Name", "type": "Type", "value": "Value",
         "well": "All is well: nothing to do.", "mend": "{count} to mend.",
+        "improve": "{count} to improve.",
         "ok": "well", "warning": "to improve", "error": "to mend",
         "spf": "SPF: who may send", "dkim": "DKIM: signature", "dmarc": "DMARC: policy",
         "ptr": "Name of the address", "helo": "Greeting", "tls": "Encryption",
@@ -27,6 +28,7 @@ PHRASES = {
         "title": "Délivrabilité", "back": "Vue d’ensemble", "again": "Vérifier de nouveau",
         "publish": "Enregistrement à publier", "name": "Nom", "type": "Type", "value": "Valeur",
         "well": "Tout va bien : rien à faire.", "mend": "{count} à corriger.",
+        "improve": "{count} à améliorer.",
         "ok": "bien", "warning": "à améliorer", "error": "à corriger",
         "spf": "SPF : qui peut envoyer", "dkim": "DKIM : signature", "dmarc": "DMARC : politique",
         "ptr": "Nom de l’adresse", "helo": "Salutation", "tls": "Chiffrement",
@@ -66,7 +68,8 @@ class Deliverability:
             say=PHRASES[language],
             account=members[account_id].account.name if account_id in members else "",
             found=found,
-            amiss=sum(one.grade is not Grade.OK for one in found),
+            bad=sum(one.grade is Grade.ERROR for one in found),
+            poor=sum(one.grade is Grade.WARNING for one in found),
             problem=problem,
         )
         headers = {**PAGE_HEADERS, "Cache-Control": "no-store", "Vary": "Accept-Language"}

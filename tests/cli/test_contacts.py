@@ -61,6 +61,8 @@ def test_people_come_in_and_go_out(data_dir: Path, tmp_path: Path) -> None:
     assert "a@x.org,Amélie" in out.read_text(encoding="utf-8")
     assert out.stat().st_mode & 0o077 == 0
     assert estafette("contacts", "export", out, data_dir=data_dir).returncode == 2
+    semicolons = estafette("contacts", "export", "--delimiter", ";", data_dir=data_dir)
+    assert "a@x.org;Amélie" in semicolons.stdout
 
 
 def test_whoever_stops_reading_an_export_is_told_nothing(data_dir: Path, tmp_path: Path) -> None:

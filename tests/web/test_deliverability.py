@@ -122,7 +122,8 @@ async def test_the_page_shows_everything_to_whoever_signed_in(
         page = await answer.text()
         assert answer.status == 200
         assert "La lettre" in page
-        assert says in page
+        errors = page.count('<small class="failed">')
+        assert f"<p>{errors} {says}. " in page
         assert "v=DMARC1; p=none" in page
         overview = await (await browser.get("/", headers=headers)).text()
         assert path in overview

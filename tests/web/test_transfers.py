@@ -165,5 +165,8 @@ async def test_everybody_goes_out_as_lines_and_as_a_table(client: Client) -> Non
     rows = list(csv.DictReader(text[1:].splitlines()))
     assert len(rows) == 450
     assert rows[0]["subscribed"] == list_id
+    parted = {"format": "csv", "delimiter": ";"}
+    table = await client.get("/api/v1/contacts/export", params=parted)
+    assert (await table.text()).startswith("\ufeffemail;name;")
     none = await client.get("/api/v1/contacts/export", params={"list": await _list(client)})
     assert (none.status, await none.text()) == (200, "")

@@ -40,6 +40,7 @@ class ExportQuery(Query):
 
     list: Annotated[str | None, Field(max_length=36)] = None
     format: Literal["jsonl", "csv"] = "jsonl"
+    delimiter: Annotated[Literal[",", ";"], Field(description="Of CSV.")] = ","
 
 
 class ImportQuery(FileQuery):
@@ -73,10 +74,14 @@ async def export(call: Call, query: ExportQuery) -> web.StreamResponse:
     response.headers["Content-Disposition"] = f'attachment; filename="contacts.{query.format}"'
     response.headers["Cache-Control"] = "no-store"
     await response.prepare(call.request)
-    waiting = [exporting.MARK, exporting.csv_line(exporting.HEADINGS)] if is_csv else []
+    waiting = (
+        [exporting.MARK, exporting.csv_line(exporting.HEADINGS, query.delimiter)] if is_csv else []
+    )
     async for one in exporting.people(call.services.database, list_id=query.list):
         waiting.append(
-            exporting.csv_line(exporting.csv_fields(one)) if is_csv else exporting.json_line(one)
+            exporting.csv_line(exporting.csv_fields(one), query.delimiter)
+            if is_csv
+            else exporting.json_line(one)
         )
         if len(waiting) >= _REJECTED:
             await response.write("".join(waiting).encode())
