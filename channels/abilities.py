@@ -3,7 +3,7 @@ exists only to raise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -190,15 +190,19 @@ class Bookmark:
     uid: int
 
 
+# Stores settings that the provider has just replaced, by name, secrets in clear: before anything
+# else, as the old ones may be worth nothing from now on.
+Keep = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Haul:
     """Mails that came after a bookmark, by UID, as they are, long ones cut; `bookmark` is behind
-    them. `more`: others wait. `changed`: the settings to store, by name, secrets in clear."""
+    them. `more`: others wait."""
 
     bookmark: Bookmark
     mails: Mapping[int, bytes]
     more: bool
-    changed: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @runtime_checkable
@@ -210,10 +214,11 @@ class Collects(Channel, Protocol):
         ...
 
     async def collect(
-        self, account: Account[Any], *, since: Bookmark | None, handled: Sequence[int]
+        self, account: Account[Any], *, since: Bookmark | None, handled: Sequence[int], keep: Keep
     ) -> Haul | AccessLost | Unavailable:
         """Put away the mails `handled` (UIDs below `since`), then read what came after `since`
-        (None: everything), a limited number at a time. Other mails are left as they are."""
+        (None: everything), a limited number at a time. Other mails are left as they are. Errors:
+        those of `keep`."""
         ...
 
 
@@ -221,6 +226,8 @@ class Collects(Channel, Protocol):
 class Prechecks(Channel, Protocol):
     """A channel that needs more than publishing does: looked at before an account is stored."""
 
-    async def precheck(self, account: Account[Any]) -> AccessLost | Unavailable | None:
+    async def precheck(
+        self, account: Account[Any], *, keep: Keep
+    ) -> AccessLost | Unavailable | None:
         """Why something beside publishing would not work with these settings; None: all will."""
         ...

@@ -3,6 +3,8 @@ remedy, and nothing is stored."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from channels.abilities import Prechecks
@@ -17,8 +19,16 @@ _REMEDIES = {
 }
 
 
-async def admit(channel: Channel, settings: ChannelSettings, name: str) -> Health:
-    """What a probe with these settings finds. Error: RefusedError when nothing could be published
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What a probe found, and the settings to store: the provider may have replaced some."""
+
+    health: Health
+    settings: ChannelSettings
+
+
+async def admit(channel: Channel, settings: ChannelSettings, name: str) -> Admitted:
+    """Look at a connection with these settings. Error: RefusedError when nothing could be published
     there, or when nobody can tell."""
     health = await examine(channel, Account(id="", name=name, settings=settings))
     if health.status is HealthStatus.PLATFORM_DOWN:
@@ -34,16 +44,24 @@ async def admit(channel: Channel, settings: ChannelSettings, name: str) -> Healt
             f"nothing can be published to {name}: {health.detail}",
             [FieldError("settings", health.detail, remedy)],
         )
-    await _prechecked(channel, Account(id="", name=name, settings=settings))
-    return health
+    replaced = await _prechecked(channel, Account(id="", name=name, settings=settings))
+    if replaced:
+        settings = type(settings).model_validate({**dict(settings), **replaced})
+    return Admitted(health, settings)
 
 
-async def _prechecked(channel: Channel, account: Account[Any]) -> None:
+async def _prechecked(channel: Channel, account: Account[Any]) -> Mapping[str, Any]:
+    """The settings that the provider replaced, by name."""
+    replaced: dict[str, Any] = {}
     if not isinstance(channel, Prechecks):
-        return
-    match await channel.precheck(account):
+        return replaced
+
+    async def keep(changed: Mapping[str, Any]) -> None:
+        replaced.update(changed)
+
+    match await channel.precheck(account, keep=keep):
         case None:
-            return
+            return replaced
         case AccessLost(detail=detail, remedy=remedy):
             raise RefusedError(
                 Refusal.INVALID,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any, cast
 
@@ -90,12 +91,13 @@ class Collector:
     async def _visit(self, member: Member, before: Progress) -> tuple[int, bool]:
         """One connection: how many reports told us something, and whether to come again."""
         channel = cast("Collects", member.channel)
-        found = await channel.collect(member.account, since=before.bookmark, handled=before.handled)
+        found = await channel.collect(
+            member.account, since=before.bookmark, handled=before.handled,
+            keep=partial(self.keep, member),
+        )  # fmt: skip
         if not isinstance(found, Haul):
             await self._broken(member, found)
             return 0, False
-        if found.changed:
-            await self.keep(member, found.changed)
         handled, told = await self._applied(member, before, found)
         return told, found.more or bool(handled)
 

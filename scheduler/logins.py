@@ -166,15 +166,15 @@ async def _connect(
     held = {} if known is None else dict(known.settings)
     settings = channel.settings_type.model_validate({**held, **candidate.settings})
     try:
-        health = await admit(channel, settings, candidate.name)
+        admitted = await admit(channel, settings, candidate.name)
     except RefusedError as refused:
         remedy = " ".join(error.remedy for error in refused.errors)
         return Connected(name=candidate.name, detail=refused.detail, remedy=remedy)
-    ends = candidate.expires_at or health.expires_at
+    ends = candidate.expires_at or admitted.health.expires_at
     async with services.database.write() as connection:
         now = services.clock.micros()
         about: dict[str, Any] = {
-            "settings": settings,
+            "settings": admitted.settings,
             "now": now,
             "expires_at": None if ends is None else micros(ends),
         }

@@ -199,8 +199,12 @@ async def _visited(bench: Bench, before: store.Progress) -> tuple[Member, Haul]:
     """The visit of a reader who has not applied what it found."""
     member = (await bench.services.roster.everyone())[bench.account_id]
     assert isinstance(member.channel, Collects)
+
+    async def keep(_changed: object) -> None:
+        raise AssertionError
+
     found = await member.channel.collect(
-        member.account, since=before.bookmark, handled=before.handled
+        member.account, since=before.bookmark, handled=before.handled, keep=keep
     )
     assert isinstance(found, Haul)
     return member, found

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from channels.abilities import Bookmark, Haul, Proof
+from channels.abilities import Bookmark, Haul, Keep, Proof
 from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
 from channels.inspection import Advice, SigningKey
 from channels.newsletter.archive import linked, page_of
@@ -171,20 +171,24 @@ class Newsletter:
         return account.settings.returns is not None
 
     async def collect(
-        self, account: Account[Any], *, since: Bookmark | None, handled: Sequence[int]
+        self, account: Account[Any], *, since: Bookmark | None, handled: Sequence[int], keep: Keep
     ) -> Haul | AccessLost | Unavailable:
         from channels.newsletter.mailbox import visit
 
         box = account.settings.returns
-        return await self._mailboxes.visit(box, lambda token: visit(box, since, handled, token))
+        return await self._mailboxes.visit(
+            box, lambda token: visit(box, since, handled, token), keep
+        )
 
-    async def precheck(self, account: Account[Any]) -> AccessLost | Unavailable | None:
+    async def precheck(
+        self, account: Account[Any], *, keep: Keep
+    ) -> AccessLost | Unavailable | None:
         from channels.newsletter.mailbox import check
 
         box = account.settings.returns
         if box is None:
             return None
-        return await self._mailboxes.check(box, lambda token: check(box, token))
+        return await self._mailboxes.visit(box, lambda token: check(box, token), keep)
 
 
 def _unwritable(error: OSError | UnsafeHeaderError) -> Problem:

@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from pydantic import SecretStr
 
-from channels.abilities import Haul
+from channels.abilities import Keep
 from channels.exchange import Answer, ask
 from channels.http import HttpClient
 from channels.newsletter.settings import Mailbox, MailboxOAuth
@@ -23,6 +24,7 @@ _USUAL = 3600
 _OURS = frozenset({"invalid_client", "unauthorized_client", "invalid_request", "invalid_scope"})
 
 Fault = AccessLost | Unavailable
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,46 +43,38 @@ class MailboxKeys:
         self._http, self._now = http, now
         self._held: dict[tuple[str, str, str], _Held] = {}
 
-    async def check(
-        self, mailbox: Mailbox, work: Callable[[str], AccessLost | Unavailable | None]
-    ) -> AccessLost | Unavailable | None:
-        """As `visit`, for what brings nothing back."""
-        found = await self._with_token(mailbox, work)
-        assert not isinstance(found, Haul)  # `work` makes none
-        return found
-
     async def visit(
-        self, mailbox: Mailbox, work: Callable[[str], Haul | AccessLost | Unavailable]
-    ) -> Haul | AccessLost | Unavailable:
-        """What `work` finds, in a thread, with an access token (empty: the password is for it)."""
-        found = await self._with_token(mailbox, work)
-        assert found is not None  # `work` always finds something
+        self, mailbox: Mailbox, work: Callable[[str], Found], keep: Keep
+    ) -> Found | Fault:
+        """What `work` finds, in a thread, with an access token (empty: the password is for it).
+        `keep` is given another refresh token before the mailbox is visited. Errors: its own."""
         oauth = mailbox.oauth
-        held = None if oauth is None else self._held.get(_key(oauth))
-        if oauth is None or held is None or not isinstance(found, Haul):
-            return found
-        if held.refresh == oauth.refresh_token.get_secret_value():
-            return found
-        newer = oauth.model_copy(update={"refresh_token": SecretStr(held.refresh)})
-        self._held[_key(newer)] = held
-        return replace(found, changed={"returns": mailbox.model_copy(update={"oauth": newer})})
-
-    async def _with_token(
-        self, mailbox: Mailbox, work: Callable[[str], Haul | Fault | None]
-    ) -> Haul | Fault | None:
-        if mailbox.oauth is None:
+        if oauth is None:
             return await asyncio.to_thread(work, "")
-        known = self._held.get(_key(mailbox.oauth))
+        known = self._held.get(_key(oauth))
         if known is not None and known.until > self._now():
+            await self._hand_over(mailbox, oauth, known, keep)  # it may not have been stored then
             found = await asyncio.to_thread(work, known.access)
             if not isinstance(found, AccessLost) or found.reason is not AccessReason.TOKEN:
                 return found
-        token = await self._refreshed(mailbox, mailbox.oauth, known)
-        return await asyncio.to_thread(work, token) if isinstance(token, str) else token
+        held = await self._refreshed(mailbox, oauth, known)
+        if not isinstance(held, _Held):
+            return held
+        await self._hand_over(mailbox, oauth, held, keep)
+        return await asyncio.to_thread(work, held.access)
+
+    async def _hand_over(
+        self, mailbox: Mailbox, oauth: MailboxOAuth, held: _Held, keep: Keep
+    ) -> None:
+        if held.refresh == oauth.refresh_token.get_secret_value():
+            return
+        newer = oauth.model_copy(update={"refresh_token": SecretStr(held.refresh)})
+        self._held[_key(newer)] = held
+        await keep({"returns": mailbox.model_copy(update={"oauth": newer})})
 
     async def _refreshed(
         self, mailbox: Mailbox, oauth: MailboxOAuth, known: _Held | None
-    ) -> str | Fault:
+    ) -> _Held | Fault:
         refresh = oauth.refresh_token.get_secret_value() if known is None else known.refresh
         secret = oauth.client_secret.get_secret_value()
         form = {
@@ -102,12 +96,12 @@ class MailboxKeys:
         lasts = answer.fields.get("expires_in")
         seconds = lasts if isinstance(lasts, int) and 0 < lasts < 10_000_000 else _USUAL
         newest = answer.fields.get("refresh_token")
-        self._held[_key(oauth)] = _Held(
+        held = self._held[_key(oauth)] = _Held(
             access,
             self._now() + timedelta(seconds=seconds) - AHEAD,
             newest if isinstance(newest, str) and newest else refresh,
         )
-        return access
+        return held
 
 
 def _key(oauth: MailboxOAuth) -> tuple[str, str, str]:

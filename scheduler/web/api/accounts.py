@@ -90,7 +90,7 @@ async def connect(call: Call, body: Connecting) -> AccountAnswer:
     channel = adapter_of(services, body.adapter)
     settings = settings_of(channel, body.settings)
     await refuse_twin(services, channel, settings)
-    expires_at = await looked_at(channel, settings, body.name, check=body.check)
+    settings, expires_at = await looked_at(channel, settings, body.name, check=body.check)
     async with services.database.write() as connection:
         now = services.clock.micros()
         account_id = await accounts.connect(
@@ -122,7 +122,7 @@ async def reconnect(call: Call, path: ById, body: Reconnecting) -> AccountAnswer
     channel = services.registry[row["adapter"]]
     settings = settings_of(channel, body.settings)
     await refuse_twin(services, channel, settings, path.id)
-    expires_at = await looked_at(channel, settings, body.name, check=body.check)
+    settings, expires_at = await looked_at(channel, settings, body.name, check=body.check)
     async with services.database.write() as connection:
         now = services.clock.micros()
         await accounts.update_settings(

@@ -56,13 +56,14 @@ def settings_of(channel: Channel, given: Mapping[str, Any]) -> ChannelSettings:
 
 async def looked_at(
     channel: Channel, settings: ChannelSettings, name: str, *, check: bool = True
-) -> int | None:
-    """When the credential ends (microseconds since 1970), None if never or unknown. Error:
-    RefusedError when nothing could be published there."""
+) -> tuple[ChannelSettings, int | None]:
+    """The settings to store, and when the credential ends (microseconds since 1970), None if never
+    or unknown. Error: RefusedError when nothing could be published there."""
     if not check:
-        return None
-    health = await admit(channel, settings, name)
-    return None if health.expires_at is None else micros(health.expires_at)
+        return settings, None
+    admitted = await admit(channel, settings, name)
+    ends = admitted.health.expires_at
+    return admitted.settings, None if ends is None else micros(ends)
 
 
 async def refuse_twin(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,9 @@ from channels.http import HttpClient
 from channels.newsletter.adapter import Newsletter
 from channels.newsletter.settings import NewsletterSettings
 from channels.outcome import AccessLost, AccessReason, Unavailable
+from scheduler.admission import admit
 from scheduler.clock import Clock
+from tests.channels.newsletter.support import practice
 from tests.support.clocks import SetClock
 from tests.support.mailbox import PracticeMailbox
 from tests.test_collecting import settings_for
@@ -52,9 +54,22 @@ class Bench:
     adapter: Newsletter
     clock: SetClock
     account: Account[Any]
+    seen: list[Any] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    full: bool = False
+
+    async def keep(self, changed: Mapping[str, Any]) -> None:
+        """As the store does: and so this account is asked with from now on."""
+        assert self.box.authenticated == self.seen  # before the mailbox is visited
+        if self.full:
+            raise OSError
+        self.kept.append(changed["returns"].oauth.refresh_token.get_secret_value())
+        settings = self.account.settings.model_copy(update=dict(changed))
+        self.account = replace(self.account, settings=settings)
 
     async def collect(self) -> Haul | AccessLost | Unavailable:
-        return await self.adapter.collect(self.account, since=None, handled=())
+        self.seen = list(self.box.authenticated)
+        return await self.adapter.collect(self.account, since=None, handled=(), keep=self.keep)
 
 
 def _account(box: PracticeMailbox, port: int, **oauth: str) -> Account[Any]:
@@ -92,7 +107,7 @@ async def test_a_mailbox_is_read_with_an_access_token_by_what_its_server_speaks(
     bench.box.arrive(b"Subject: hello\r\n\r\nhello")
     found = await bench.collect()
     assert isinstance(found, Haul), found
-    assert (len(found.mails), found.changed) == (1, {})
+    assert (len(found.mails), bench.kept) == (1, [])
     (said,) = bench.box.authenticated
     user = "bounces@shop.example.org"
     assert (
@@ -120,18 +135,52 @@ async def test_a_token_is_used_until_it_ends_or_is_refused(bench: Bench) -> None
     assert len(bench.provider.asked) == 3
 
 
-async def test_another_refresh_token_is_handed_over_to_be_stored_and_none_keeps_the_old(
+async def test_another_refresh_token_is_stored_before_the_visit_and_none_keeps_the_old(
     bench: Bench,
 ) -> None:
     bench.provider.extra = {"refresh_token": "s3cret-newer"}
-    found = await bench.collect()
-    assert isinstance(found, Haul)
-    newer = found.changed["returns"].oauth.refresh_token.get_secret_value()
-    assert newer == "s3cret-newer"
+    assert isinstance(await bench.collect(), Haul)
+    assert bench.kept == ["s3cret-newer"]
     bench.provider.extra = {}
     bench.clock.set(bench.clock.now() + timedelta(hours=2))
     assert isinstance(await bench.collect(), Haul)
     assert bench.provider.asked[-1]["refresh_token"] == "s3cret-newer"
+    assert bench.kept == ["s3cret-newer"]
+
+
+async def test_another_refresh_token_is_stored_although_the_mailbox_does_not_open(
+    bench: Bench,
+) -> None:
+    bench.provider.extra = {"refresh_token": "s3cret-newer"}
+    await bench.box.__aexit__(None, None, None)
+    assert isinstance(await bench.collect(), Unavailable)
+    assert bench.kept == ["s3cret-newer"]
+
+
+async def test_a_refresh_token_that_could_not_be_stored_is_stored_at_the_next_visit(
+    bench: Bench,
+) -> None:
+    bench.provider.extra, bench.full = {"refresh_token": "s3cret-newer"}, True
+    with pytest.raises(OSError):  # noqa: PT011 -- the store's own
+        await bench.collect()
+    assert bench.box.authenticated == []
+    bench.full = False
+    assert isinstance(await bench.collect(), Haul)
+    assert bench.kept == ["s3cret-newer"]
+    assert len(bench.provider.asked) == 1
+
+
+async def test_a_refresh_token_that_the_first_look_replaced_is_what_is_stored(
+    bench: Bench,
+) -> None:
+    bench.provider.extra = {"refresh_token": "s3cret-newer"}
+    async with practice() as (_, connected):
+        relays = connected.settings.relays
+        given = bench.account.settings.model_copy(update={"relays": relays})
+        admitted = await admit(bench.adapter, given, "Letter")
+    stored: Any = admitted.settings
+    assert stored.returns.oauth.refresh_token.get_secret_value() == "s3cret-newer"
+    assert stored.relays == relays
 
 
 @pytest.mark.parametrize(
@@ -146,7 +195,8 @@ async def test_a_refused_renewal_says_what_to_do_and_no_secret(
 ) -> None:
     said = {"error": error, "error_description": "s3cret-refresh is not known"}
     bench.provider.answers = [(status, said), (status, said)]
-    for found in (await bench.collect(), await bench.adapter.precheck(bench.account)):
+    checked = await bench.adapter.precheck(bench.account, keep=bench.keep)
+    for found in (await bench.collect(), checked):
         assert isinstance(found, AccessLost)
         assert found.reason is reason
         assert words in found.remedy
