@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Table, delete, insert, select, update
@@ -13,6 +14,7 @@ from sqlalchemy import Table, delete, insert, select, update
 from channels.outcome import Outcome, Unavailable
 from channels.posts import Part
 from channels.streams import Rates
+from scheduler import selection
 from scheduler.clerk import Clerk
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, State
@@ -117,6 +119,23 @@ async def test_the_writes_of_others_get_through_between_two_steps(
     assert await _choose(database, delivery, write) is None
     assert written == [4, 7, 10, 13]
     await other.close()
+
+
+async def test_it_rests_half_as_long_as_it_held_the_database(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not before that is long enough for who waits to look so often."""
+    delivery = await _seed(database)
+    moments = iter(range(0, 10_000, 20))  # a step takes 20 ms
+    clock = SimpleNamespace(monotonic=lambda: next(moments) / 1000)
+    monkeypatch.setattr(selection, "time", clock)
+    rests: list[float] = []
+
+    async def rest(seconds: float) -> None:
+        rests.append(round(seconds, 6))
+
+    assert await _choose(database, delivery, rest) is None
+    assert rests == [0, 0, 0.03, 0]
 
 
 async def test_nobody_has_a_turn_or_is_shown_before_everyone_is_chosen(database: Database) -> None:

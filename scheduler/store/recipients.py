@@ -24,7 +24,7 @@ from scheduler.store.tables import accounts, deliveries, posts
 SUBSCRIBED = "subscribed"
 # In place of a contact's id: those whom a delivery has not chosen yet (`scheduler.store.choosing`).
 UNCHOSEN = ""
-TOUCHED_AT_ONCE = 1000
+TOUCHED_AT_ONCE = 2500
 
 
 class RecipientState(StrEnum):
