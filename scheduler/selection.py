@@ -10,7 +10,7 @@ from channels.outcome import Outcome
 from scheduler.clerk import Clerk
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
-from scheduler.store.choosing import choose
+from scheduler.store.choosing import choose, count
 from scheduler.store.recipients import hold_post
 
 # Seconds. Who waits for SQLite's lock looks now and then whether it is free; from some waiting on
@@ -31,8 +31,9 @@ async def choose_all(
     """Choose everyone, `at_once` in a transaction and others' between some of them, going on where
     an earlier run stopped; why the run has to end, None when everyone is chosen."""
     database = clerk.database
-    held = 0.0
+    held, steps = 0.0, 0
     while True:
+        steps += 1
         async with database.write() as connection:
             began = time.monotonic()
             now = clock.micros()
@@ -49,10 +50,13 @@ async def choose_all(
                 now=now,
                 at_once=at_once,
             ):
-                return None
+                break
         held += time.monotonic() - began
         if held < HELD_AT_MOST:
             await rest(0.0)
             continue
         await rest(min(held / 2, LONGEST_REST))
         held = 0.0
+    if steps > 1:
+        await count(database)
+    return None

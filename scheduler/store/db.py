@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, bindparam, cast, event, func, literal, select
+from sqlalchemy import ARRAY, String, Text, any_, bindparam, cast, event, func, literal, select
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import Table
@@ -99,7 +99,7 @@ class Database:
         return select(func.json_each(json.dumps(list(texts))).table_valued("value").c.value)
 
     def packed(self, texts: Collection[str]) -> Any:
-        """Texts as `each_of` takes them."""
+        """Texts as `among` takes them."""
         return list(texts) if self.is_postgresql else json.dumps(list(texts))
 
     async def close(self) -> None:
@@ -129,11 +129,15 @@ def _insert_of(*, is_postgresql: bool) -> Callable[[Table], Insert]:
     return sqlite.insert
 
 
-def each_of(name: str, *, postgresql: bool) -> Any:
-    """For `IN`: the texts that are bound as `name`, for statements that are built once."""
+def among(column: ColumnElement[Any], name: str, *, postgresql: bool) -> ColumnElement[bool]:
+    """Whether it is one of the texts that are bound as `name` (see `Database.packed`), for
+    statements that are built once."""
     if postgresql:
-        return select(func.unnest(bindparam(name, type_=ARRAY(Text))).column_valued("each"))
-    return select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value)
+        # Not `IN (SELECT unnest(…))`: of a table that is new to it, PostgreSQL thinks that walking
+        # it once is less than looking for each.
+        return column == any_(bindparam(name, type_=ARRAY(String)))
+    each = func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value
+    return column.in_(select(each))
 
 
 def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:

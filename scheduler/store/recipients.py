@@ -17,7 +17,7 @@ from sqlalchemy import Select, Update, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.store.audience_tables import contacts, recipients, suppressions
-from scheduler.store.db import Database, each_of, texts_as_json, unindexed
+from scheduler.store.db import Database, among, texts_as_json, unindexed
 from scheduler.store.ready import Ready
 from scheduler.store.tables import accounts, deliveries, posts
 
@@ -192,7 +192,7 @@ def _reached(*, postgresql: bool) -> Select[str, Any]:
 
 
 def _touched(*, postgresql: bool) -> Update:
-    some = contacts.c.id.in_(each_of("ids", postgresql=postgresql))
+    some = among(contacts.c.id, "ids", postgresql=postgresql)
     return update(contacts).where(some).values(contacted_at=bindparam("now"))
 
 

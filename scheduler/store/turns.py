@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
 
 from scheduler.store.audience_tables import contacts, memberships, recipients, suppressions
-from scheduler.store.db import Database, each_of, rows_as_json, texts_as_json, unindexed
+from scheduler.store.db import Database, among, rows_as_json, texts_as_json, unindexed
 from scheduler.store.ready import Ready
 from scheduler.store.recipients import SUBSCRIBED, Claimed, RecipientState, Settled
 
@@ -94,7 +94,7 @@ def _take(*, postgresql: bool) -> Update:
         update(recipients)
         .where(
             recipients.c.delivery_id == bindparam("of"),
-            recipients.c.contact_id.in_(each_of("ids", postgresql=postgresql)),
+            among(recipients.c.contact_id, "ids", postgresql=postgresql),
             unindexed(recipients.c.state) == RecipientState.PENDING,
         )
         .values(state=RecipientState.SENDING, worker=bindparam("by"), updated_at=bindparam("now"))
@@ -119,14 +119,14 @@ async def subscribed(
 
 
 def _subscribed(*, postgresql: bool, listed: bool) -> Select[Any]:
-    asked = each_of("ids", postgresql=postgresql)
+    asked = partial(among, name="ids", postgresql=postgresql)
     if not listed:
         return select(texts_as_json(contacts.c.id, postgresql=postgresql)).where(
-            contacts.c.id.in_(asked)
+            asked(contacts.c.id)
         )
     return select(texts_as_json(memberships.c.contact_id, postgresql=postgresql)).where(
         memberships.c.list_id == bindparam("list"),
-        memberships.c.contact_id.in_(asked),
+        asked(memberships.c.contact_id),
         unindexed(memberships.c.state) == SUBSCRIBED,
     )
 
@@ -144,8 +144,8 @@ async def suppressed(
 
 
 def _suppressed(*, postgresql: bool) -> Select[Any]:
-    asked = each_of("hashes", postgresql=postgresql)
-    return select(suppressions.c.hash).where(suppressions.c.hash.in_(asked))
+    asked = among(suppressions.c.hash, "hashes", postgresql=postgresql)
+    return select(suppressions.c.hash).where(asked)
 
 
 _BARRED = Ready(_suppressed)
@@ -222,7 +222,7 @@ def _accept(*, postgresql: bool) -> Update:
         update(recipients)
         .where(
             recipients.c.delivery_id == bindparam("of"),
-            recipients.c.contact_id.in_(each_of("ids", postgresql=postgresql)),
+            among(recipients.c.contact_id, "ids", postgresql=postgresql),
             recipients.c.worker == bindparam("by"),
             or_(state == RecipientState.SENDING, state == RecipientState.UNCERTAIN),
         )

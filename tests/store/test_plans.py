@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from random import Random
 
 import pytest
 from sqlalchemy import insert
 
+from channels.streams import Rates
+from scheduler.clerk import Clerk
+from scheduler.clock import Clock
 from scheduler.deliveries import State
+from scheduler.gate import Gate
+from scheduler.selection import choose_all
 from scheduler.store import claims, turns
 from scheduler.store.choosing import choose
 from scheduler.store.claims import depth, planned
@@ -16,6 +22,7 @@ from scheduler.store.db import Database
 from scheduler.store.ready import Ready
 from scheduler.store.recipients import tally
 from scheduler.store.tables import accounts, deliveries, posts
+from scheduler.verdicts import Pace
 from tests.bench import hot
 from tests.support.audience import ACCOUNT, DELIVERY, seed
 
@@ -130,15 +137,34 @@ async def test_a_broadcast_finds_its_people_by_their_ids(database: Database) -> 
         assert hot.scanned(words) == []
 
 
-async def _plan(database: Database, statement: Ready) -> str:
+async def test_a_long_list_is_not_walked_because_it_is_new(database: Database) -> None:
+    """PostgreSQL knows nothing of rows that it has not counted."""
+    people = [{"id": f"c{n}", "email": f"c{n}@example.org"} for n in range(6000)]
+    delivery = await seed(database, people, now=1)
+    clerk = Clerk(
+        database=database, gate=Gate(database, Rates(), Pace(), Random()), delivery_id=delivery.id,
+        token="token-1", list_id=ACCOUNT, key=b"k",
+    )  # fmt: skip
+    chosen = await choose_all(
+        clerk, Clock(), delivery, account_id=ACCOUNT, by_email=True, at_once=2000
+    )
+    assert chosen is None
+    for statement in (turns.TAKE, turns.ACCEPT):
+        words = await _plan(database, statement, indexes_only=False)
+        found = [line for line in words.splitlines() if "Cond" in line or "SEARCH" in line]
+        assert found
+        assert all("contact_id" in line for line in found)
+
+
+async def _plan(database: Database, statement: Ready, *, indexes_only: bool = True) -> str:
     """How the database runs a statement of a broadcast, in its own words."""
     values = {
         "of": DELIVERY, "by": "t", "list": ACCOUNT, "now": 1, "limit": 5, "said": "2.0.0",
-        "ids": database.packed(["c1", "c2"]),
+        "ids": database.packed([f"c{n}" for n in range(50)]),
     }  # fmt: skip
     async with database.read() as connection:
         text, named = statement.text(connection)
-        if database.is_postgresql:
+        if database.is_postgresql and indexes_only:
             await connection.exec_driver_sql("SET enable_seqscan = off")
         explain = "EXPLAIN" if database.is_postgresql else "EXPLAIN QUERY PLAN"
         bound = tuple(values.get(name, fixed) for name, fixed in named)

@@ -7,13 +7,13 @@ from sqlalchemy import Executable, bindparam, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from scheduler.store.audience_tables import contacts
-from scheduler.store.db import Database, each_of
+from scheduler.store.db import Database, among
 from scheduler.store.ready import Ready
 from tests.support.audience import seed
 
 
 def _named(*, postgresql: bool) -> Executable:
-    wanted = contacts.c.id.in_(each_of("ids", postgresql=postgresql))
+    wanted = among(contacts.c.id, "ids", postgresql=postgresql)
     return select(contacts.c.id, contacts.c.name).where(wanted).order_by(contacts.c.id)
 
 
