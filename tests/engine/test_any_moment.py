@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from channels.sandbox.faults import FaultName
 from channels.sandbox.server import PracticeServer
 from scheduler.drafts import Revision
 from scheduler.refusals import RefusedError
@@ -53,7 +54,7 @@ async def test_what_was_accepted_holds_and_what_comes_too_late_is_refused(
 ) -> None:
     async def one(number: int, moment: float) -> bool:
         """Whether it was accepted."""
-        post = await engine.post("facebook", seconds=2, title=f"Post {number}!")
+        post = await engine.post("facebook", seconds=3, title=f"Post {number}!")
         (row,) = await engine.rows(post)
         posts.append(post)
         await asyncio.sleep((row.due_at - engine.services.clock.micros()) / SECOND + moment)
@@ -63,6 +64,7 @@ async def test_what_was_accepted_holds_and_what_comes_too_late_is_refused(
             return False
         return True
 
+    engine.fault("facebook", FaultName.SLOW, seconds=0.4)
     posts: list[str] = []
     every = [(moment, repeat) for moment in MOMENTS for repeat in range(2)]
     async with engine.worker():
