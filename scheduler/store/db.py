@@ -64,6 +64,7 @@ class Database:
         if self.is_postgresql:
             for engine in (self._writing, self._reading):
                 event.listen(engine.sync_engine, "connect", silence.notice)
+                event.listen(engine.sync_engine, "handle_error", silence.leave_replicas)
         else:
             event.listen(self._writing.sync_engine, "connect", prepare_sqlite)
             event.listen(self._writing.sync_engine, "begin", _begin_sqlite)

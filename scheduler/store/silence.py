@@ -8,6 +8,8 @@ import asyncio
 import socket
 from typing import Any
 
+from sqlalchemy.engine import ExceptionContext
+
 CONNECTS_WITHIN = 10.0
 # What was sent has to be acknowledged within so long: by the other machine, however busy it is.
 ACKNOWLEDGED_WITHIN = 10.0
@@ -15,6 +17,17 @@ ACKNOWLEDGED_WITHIN = 10.0
 TRIED_AFTER, TRIED_EVERY, TRIES = 30, 5, 3
 # Whoever stops in the middle of a transaction (frozen, or cut off) keeps others waiting so long.
 IDLE_WITHIN = 60.0
+
+
+# "read_only_sql_transaction"
+_READ_ONLY = "25006"
+
+
+def leave_replicas(context: ExceptionContext) -> None:
+    """A server that takes no writes any more was the primary once: after a failover whoever stays
+    with it waits for ever, and a new connection finds the one that is."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def notice(connection: Any, _record: object = None) -> None:

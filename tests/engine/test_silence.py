@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from channels.sandbox.server import PracticeServer
@@ -86,3 +87,22 @@ async def test_commits_whose_answer_is_lost_are_told_from_those_that_failed(far:
     assert sorted(author.ledger("facebook")) == sorted(set(author.ledger("facebook")))
     assert len(author.ledger("facebook")) == len(posts)
     assert [one.kind for one in await author.alerts()] == []
+
+
+async def test_a_server_that_takes_no_writes_any_more_is_left(
+    settings: Settings, practice: PracticeServer, postgres: Postgres
+) -> None:
+    assert settings.database_url is not None
+    name = make_url(settings.database_url).database
+    async with opened(settings, practice) as author, opened(settings, practice) as engine:
+        post = await author.post("facebook", seconds=0.5)
+        # As of a former primary: who connects now cannot write, ever.
+        postgres.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        await engine.services.database._dispose()  # they were made while it could
+        for _ in range(3):
+            with pytest.raises(DBAPIError, match="read-only"):
+                async with engine.worker():
+                    pass
+        postgres.run(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        async with engine.worker():
+            await author.settled(post, "delivered")
