@@ -16,6 +16,7 @@ _USUAL = re.compile(
 _SPECIAL = (
     ".local", ".test", ".invalid", ".localhost", ".arpa", ".onion", ".internal", ".alt", ".in-addr",
 )  # fmt: skip
+LONGEST_LOCAL = 64  # RFC 5321, section 4.5.3.1.1
 
 
 class AddressError(ValueError):
@@ -34,7 +35,7 @@ def usable_address(text: str) -> str:
     address = normal_address(text)
     local, _, domain = address.rpartition("@")
     if (
-        len(local) <= 64
+        len(local) <= LONGEST_LOCAL
         and len(domain) <= 200
         and _USUAL.fullmatch(address)
         and not domain.endswith(_SPECIAL)
@@ -52,4 +53,6 @@ def _judged(address: str) -> str:
         raise AddressError(str(error)) from error
     if found.ascii_email is None:
         raise AccentError("the part before the @ is not plain ASCII, which few servers take")
+    if len(found.ascii_email.rpartition("@")[0]) > LONGEST_LOCAL:
+        raise AddressError("the part before the @ is longer than 64 characters")
     return normal_address(found.ascii_email)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
+from channels.translations import in_language
+from scheduler.audience.address import AddressError, usable_address
 from scheduler.services import Services
 from scheduler.store.audience_tables import recipients, suppressions
 from tests.web.conftest import Client
@@ -128,3 +130,19 @@ async def test_what_is_wrong_is_named_and_nothing_is_stored(
     refused = await ask(client, "POST", "/contacts", body, status=422)
     assert field in str([error["field"] for error in refused["errors"]])
     assert (await ask(client, "GET", "/contacts"))["contacts"] == []
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "", "jean", "@x.fr", "jean@", "jean@localhost", "jean@x.test", "je an@x.fr", "jean.@x.fr",
+        ".jean@x.fr", "je..an@x.fr", "jean@.x.fr", "jean@x.fr.", "jean@-x.fr", "jean@x-", "j@x-.fr",
+        "jean@x_y.fr", f"{'j' * 65}@x.fr", f"j@{'x.' * 130}fr", "Jean <jean@x.fr>", "<jean@x.fr>",
+        "jean@[1.2.3.4]", '"je an"@x.fr', "josé@x.fr", "jean@x.fr, paul@x.fr",
+    ],
+)  # fmt: skip
+def test_why_an_address_is_refused_is_said_in_french(email: str) -> None:
+    with pytest.raises(AddressError) as refused:
+        usable_address(email)
+    why = str(refused.value)
+    assert in_language(why, "fr") != why
