@@ -32,7 +32,7 @@ from scheduler.doubt import LookPolicy
 from scheduler.duties import Duties
 from scheduler.ending import end, lasting, within
 from scheduler.foresight import Foresight
-from scheduler.forsaken import Forsaken
+from scheduler.forsaken import forsaken_of
 from scheduler.garbage import rarely_collected
 from scheduler.historian import Historian
 from scheduler.journal import Journal, left_behind
@@ -115,7 +115,7 @@ class Worker:
             census=census_of(services), scales=scales_of(services),
             collector=collector_of(services), copyist=_copyist(services),
             renewer=renewer_of(services, f"worker:{self.id}"),
-            forsaken=Forsaken(database=services.database, clock=services.clock),
+            forsaken=forsaken_of(services),
         )  # fmt: skip
 
     @asynccontextmanager

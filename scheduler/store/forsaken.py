@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.deliveries import Delivery, State
@@ -71,6 +71,17 @@ async def settle_some(
             delete(recipients).where(waiting, recipients.c.contact_id == UNCHOSEN)
         )
     return len(rows)
+
+
+async def not_sent(connection: AsyncConnection, delivery_id: str) -> int:
+    """How many were not written to because the mailing was cancelled."""
+    statement = select(func.count()).where(
+        recipients.c.delivery_id == delivery_id,
+        recipients.c.state == RecipientState.SUPPRESSED,
+        recipients.c.code == CODE,
+    )
+    found: int = (await connection.execute(statement)).scalar_one()
+    return found
 
 
 async def _put(

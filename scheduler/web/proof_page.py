@@ -29,12 +29,12 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "html": "As most readers see it", "phone": "On a phone", "text": "As text",
         "test": "Send me a test", "address": "Your own address", "contact": "As this contact (ID)",
         "show": "Show", "sent": "Sent to {address}: look at your mailbox.",
-        "not_sent": "Not sent: {why}", "back": "Overview",
+        "unsent": "Not sent: {why}", "back": "Overview",
         "hint": "Marked [test]; it counts nowhere and changes no list.", "colon": ": ",
         "figures": "What became of it", "selected": "chosen", "accepted": "accepted by the relay",
         "refused": "refused", "suppressed": "not written to", "uncertain": "uncertain",
         "waiting": "waiting", "unsubscribed": "unsubscribed", "clicks": "clicks",
-        "arrived": "arrived at their mailbox",
+        "not_sent": "not sent: cancelled before", "arrived": "arrived at their mailbox",
         "bounced": "came back", "complained": "called it spam",
         "clicked_by": "clicked, of those who let us note it",
         "opened_by": "opened, of those who let us note it",
@@ -47,12 +47,12 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "test": "M’envoyer un essai", "address": "Votre propre adresse",
         "contact": "Comme ce contact (identifiant)", "show": "Montrer",
         "sent": "Envoyé à {address} : regardez votre messagerie.",
-        "not_sent": "Pas envoyé : {why}", "back": "Vue d’ensemble",
+        "unsent": "Pas envoyé : {why}", "back": "Vue d’ensemble",
         "hint": "Marqué [test] ; ne compte nulle part et ne change aucune liste.",
         "colon": "\u00a0: ", "figures": "Ce qu’elle est devenue", "selected": "choisis",
         "accepted": "acceptés par le relais", "refused": "refusés", "suppressed": "écartés",
         "uncertain": "incertains", "waiting": "en attente", "unsubscribed": "désinscrits",
-        "arrived": "arrivés dans la boîte",
+        "not_sent": "non envoyés : annulé avant", "arrived": "arrivés dans la boîte",
         "bounced": "revenus", "complained": "signalés indésirables",
         "clicks": "clics", "clicked_by": "ont cliqué, parmi ceux qui acceptent qu’on le note",
         "opened_by": "ont ouvert, parmi ceux qui acceptent qu’on le note", "page": "Sa page",
@@ -130,7 +130,7 @@ class _ProofPages:
             why = str(error)
         except RefusedError as refused:
             why = refused.detail
-        told = words["not_sent"].format(why=why) if why else words["sent"].format(address=text)
+        told = words["unsent"].format(why=why) if why else words["sent"].format(address=text)
         shown = await self._shown(request)
         return await self._page(request, shown, reader, told=told, bad=bool(why))
 

@@ -17,7 +17,7 @@ from channels.sandbox.server import PracticeServer
 from scheduler.broadcast import broadcaster
 from scheduler.decide import SECOND
 from scheduler.deliveries import State
-from scheduler.forsaken import Forsaken
+from scheduler.forsaken import forsaken_of
 from scheduler.mailing import mailing
 from scheduler.settings import Settings
 from scheduler.store import reroutes
@@ -253,7 +253,7 @@ async def test_who_waited_for_a_stand_in_that_is_cancelled_is_told_apart_and_the
     async with readers.worker():
         post = await readers.engine.post("messenger", kind="ordinary", deadline=None)
         first, stand_in = await readers.engine.settled(post, "delivered", "scheduled")
-    round_of = Forsaken(database=services.database, clock=services.clock).round
+    round_of = forsaken_of(services).round
     assert await round_of() == 0
     await services.desk.cancel(stand_in.id, "user:ann")
     assert await round_of() == 2

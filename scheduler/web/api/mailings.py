@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from scheduler.answers import Row, stamp
 from scheduler.refusals import Refusal, not_found
 from scheduler.services import Services
-from scheduler.store import afterwards, mailings, posts, recipients, traces
+from scheduler.store import afterwards, forsaken, mailings, posts, recipients, traces
 from scheduler.store.afterwards import Later
 from scheduler.store.recipients import RecipientState
 from scheduler.store.tokens import Scope
@@ -38,8 +38,9 @@ class LinkAnswer(TypedDict):
 
 
 class MailingAnswer(TypedDict):
-    """`selected` = `accepted` + `refused` + `suppressed` + `uncertain` + `waiting` + `unreached` +
-    `rerouted` + `covered`; the last three on channels with a window: who could not be written to,
+    """`selected` = `accepted` + `refused` + `suppressed` + `uncertain` + `not_sent` + `waiting` +
+    `unreached` + `rerouted` + `covered`. `not_sent`: it was cancelled before their turn came. The
+    last three on channels with a window: who could not be written to,
     who got it at another address instead, who has it by another delivery. `bounced`, `complained`:
     of the accepted, whose mail came back later, and who called it spam; `delivered`: accepted, and
     has not come back. `arrived`: of these, how many the reader's own server took, as the provider
@@ -56,6 +57,7 @@ class MailingAnswer(TypedDict):
     refused: int
     suppressed: int
     uncertain: int
+    not_sent: int
     waiting: int
     unreached: int
     rerouted: int
@@ -148,6 +150,7 @@ async def figures(services: Services, delivery_id: str) -> MailingAnswer:
             raise not_found("delivery", delivery_id)
         account_id = row["account_id"]
         counts = await recipients.tally(connection, delivery_id)
+        unsent = await forsaken.not_sent(connection, delivery_id)
         later = await afterwards.counts(connection, delivery_id)
         arrived = await afterwards.at_mailboxes(connection, delivery_id)
         left = await mailings.left_after(connection, delivery_id, account_id)
@@ -165,8 +168,9 @@ async def figures(services: Services, delivery_id: str) -> MailingAnswer:
         "selected": sum(counts.values()),
         "accepted": of(RecipientState.ACCEPTED),
         "refused": of(RecipientState.REFUSED),
-        "suppressed": of(RecipientState.SUPPRESSED),
+        "suppressed": of(RecipientState.SUPPRESSED) - unsent,
         "uncertain": of(RecipientState.UNCERTAIN),
+        "not_sent": unsent,
         "waiting": of(RecipientState.PENDING, RecipientState.SENDING),
         "unreached": of(RecipientState.UNREACHED),
         "rerouted": of(RecipientState.REROUTED),
