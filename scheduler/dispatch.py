@@ -186,13 +186,15 @@ class Dispatcher:
             return False
         metrics.CLAIMS.inc(len(batch.armed))
         self.firing.add(batch.armed)
+        more = True
         for delivery, cause in batch.moved:
             try:
                 await self._mover(delivery, Move(cause))
             except Exception:  # claimed by nobody's hands: to be claimed again
                 log.exception("move.failed", delivery=delivery.id)
                 self._returns.append((delivery.id, delivery.token or ""))
-        return True
+                more = False  # not at once: it may fail again
+        return more
 
     async def _renew_loop(self) -> None:
         while True:

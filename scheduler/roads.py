@@ -85,8 +85,9 @@ class Survey:
         member = self.everyone.get(origin.account_id)
         row = await reroutes.post_row(connection, delivery.post_id)
         told = await campaigns.told_by(connection, [row])
+        post, unreadable = self._read(row, told, max(self.now, delivery.due_at))
         post = replace(
-            read_post(row, self.media_dir, told, max(self.now, delivery.due_at)),
+            post,
             rerouted=Reroute(
                 from_channel="" if member is None else member.channel.channel,
                 from_name="" if member is None else member.account.name,
@@ -115,6 +116,8 @@ class Survey:
             overdue_us=self.now - delivery.planned_at,
             asked=self.asked,
         )
+        if unreadable:
+            choice = Unplaced(unreadable)
         if delivery.part is not Part.POST:
             choice = Unplaced("only the post itself is rerouted")
         if isinstance(choice, Unplaced):
@@ -128,6 +131,18 @@ class Survey:
                 name = self.everyone[account_id].account.name
                 why = why.replace(f"{account_id}: ", f"{name}: ")
         return why
+
+    def _read(
+        self, row: Mapping[Any, Any], told: Mapping[str, Mapping[str, Any]], at: int
+    ) -> tuple[Post, str]:
+        """The post, and why it cannot be read (empty: it can); who asks what becomes of it must get
+        an answer all the same, else it is asked for ever and nobody hears of it."""
+        try:
+            return read_post(row, self.media_dir, told, at), ""
+        except Exception as error:
+            log.exception("post.unreadable", post=row["id"])
+            why = f"its words cannot be read ({type(error).__name__})"
+            return Post(id=row["id"], title=row["title"]), why
 
     def _closed(self, route: Route) -> dict[str, str]:
         """Fallbacks that can publish nothing now."""

@@ -9,8 +9,9 @@ import pytest
 from channels.outcome import HealthStatus
 from channels.sandbox.faults import FaultName
 from scheduler.drafts import Draft
+from scheduler.plan_b import PlanB
 from scheduler.refusals import RefusedError
-from scheduler.store.tables import accounts, deliveries
+from scheduler.store.tables import accounts, deliveries, posts
 from tests.engine.conftest import CALLER, Engine
 
 LOST = b"sealed with a key that is lost"
@@ -102,4 +103,41 @@ async def test_a_road_that_cannot_be_rendered_does_not_hold_up_the_move(
     engine.fault("facebook", FaultName.REJECTED)
     async with engine.worker():
         (row,) = await engine.settled(post, "failed")
-    assert f"{engine.accounts['blog']}: could not be rendered (KeyError)" in row.cause
+    assert "Our site: could not be rendered (KeyError)" in row.cause
+
+
+async def test_a_post_that_cannot_be_read_waits_for_a_person_and_is_told_of(
+    engine: Engine,
+) -> None:
+    post = await engine.post("facebook", seconds=0.5)
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            posts.update().where(posts.c.id == post).values(content={"media": 7})
+        )
+    async with engine.worker():
+        other = await engine.post("facebook", seconds=0.5, title="Another")
+        await engine.settled(other, "delivered")
+        (row,) = await engine.settled(post, "held")
+    assert row.attempt == 1
+    assert "its words cannot be read (TypeError)" in row.cause
+    assert [alert.kind for alert in await engine.alerts()] == ["delivery.held"]
+
+
+async def test_a_move_that_fails_again_and_again_does_not_keep_the_worker_busy(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_args: Any, **_how: Any) -> None:
+        raise OSError("the database is away")
+
+    def broken(*_args: Any, **_how: Any) -> Any:
+        raise KeyError("title")
+
+    monkeypatch.setattr(PlanB, "move", fails)
+    post = await engine.post("facebook")
+    monkeypatch.setattr(type(engine.services.registry["facebook"]), "render", broken)
+    async with engine.worker():
+        for _ in range(3):
+            other = await engine.post("linkedin", seconds=0.5)
+            await engine.settled(other, "delivered")
+        (row,) = await engine.rows(post)
+    assert row.attempt < 30  # as often as there are rounds, and no more
