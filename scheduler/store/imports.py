@@ -119,11 +119,11 @@ _SQLITE = {
 }
 _POSTGRESQL = {
     "barred": "SELECT hash FROM suppressions"
-    " WHERE hash IN (SELECT json_array_elements_text(CAST(:rows AS json)))",
+    " WHERE hash = ANY(ARRAY(SELECT json_array_elements_text(CAST(:rows AS json))))",
     "known": "SELECT email, id FROM contacts"
-    " WHERE email IN (SELECT json_array_elements_text(CAST(:rows AS json)))",
+    " WHERE email = ANY(ARRAY(SELECT json_array_elements_text(CAST(:rows AS json))))",
     "standing": "SELECT contact_id, state FROM memberships WHERE list_id = :list_id"
-    " AND contact_id IN (SELECT json_array_elements_text(CAST(:rows AS json)))",
+    " AND contact_id = ANY(ARRAY(SELECT json_array_elements_text(CAST(:rows AS json))))",
     "each": "json_array_elements(CAST(:rows AS json)) AS one(value)",
     "text": "value ->> {}",
     "json": "value -> {}",
