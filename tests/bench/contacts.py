@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import resource
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -49,7 +50,8 @@ def _memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-async def _measure(path: Path, url: str) -> None:
+async def _measure(path: Path, url: str) -> int:
+    """How many came back who may not."""
     database = Database(url)
     await migrate(database)
     now = Clock().micros()
@@ -74,6 +76,7 @@ async def _measure(path: Path, url: str) -> None:
     revived = await _among(database, list_id, gone)
     print(f"{len(gone)} erased or unsubscribed, {revived} of them back on the list")
     await database.close()
+    return revived
 
 
 async def _let_go(database: Database, list_id: str) -> set[str]:
@@ -113,7 +116,8 @@ def main() -> None:
         path = Path(directory) / "contacts.csv"
         write(path, arguments.rows)
         url = arguments.database_url or f"sqlite+aiosqlite:///{directory}/bench.db"
-        asyncio.run(_measure(path, url))
+        revived = asyncio.run(_measure(path, url))
+    sys.exit(1 if revived else 0)
 
 
 if __name__ == "__main__":
