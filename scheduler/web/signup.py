@@ -223,8 +223,9 @@ class _SignUp:
 
     def _closed(self, request: web.Request) -> web.Response:
         return self._press.notice(
-            request, "closed", "closed_text", language=reader_language(request), status=404
-        )
+            request, "closed", "closed_text", language=reader_language(request), status=404,
+            headers=_FRAMED,
+        )  # fmt: skip
 
     def _unknown(self, request: web.Request) -> web.Response:
         return self._press.notice(

@@ -440,6 +440,8 @@ async def test_a_closed_or_unknown_list_and_a_forged_link_are_told_kindly(house:
         for answer in (await house.client.get(path), await house.client.post(path, data={})):
             assert answer.status == 404
             assert answer.content_type == "text/html"
+            framed = "frame-ancestors *" in answer.headers["Content-Security-Policy"]
+            assert framed is path.startswith("/signup/"), path
 
 
 async def test_the_form_may_stand_in_a_frame_and_keeps_what_is_typed_as_text(house: House) -> None:
