@@ -1,4 +1,5 @@
-"""Redis behind Sentinels, with passwords: its master is killed, and nothing comes of it."""
+"""Redis behind Sentinels, with passwords, by TLS too: its master is killed, and nothing comes of
+it."""
 
 from __future__ import annotations
 
@@ -19,15 +20,28 @@ from scheduler.settings import Settings
 from scheduler.web.readiness import look
 from scheduler.worker import Worker
 from tests.engine.conftest import PATIENCE, Engine, broadcast, opened
-from tests.support.sentinels import MASTER, PASSWORD, WATCH, Guarded, guarded
+from tests.support.certificates import own_certificate
+from tests.support.sentinels import MASTER, PASSWORD, WATCH, Guarded, guarded, tls_server
 
 
-@pytest.fixture
-def redis_group() -> Iterator[Guarded]:
+@pytest.fixture(params=["plain", "tls"])
+def redis_group(request: pytest.FixtureRequest) -> Iterator[Guarded]:
     directory = Path(tempfile.mkdtemp(prefix="e-", dir="/tmp"))
-    with guarded(directory) as group:
+    certificate = None
+    if request.param == "tls":
+        if tls_server() is None:
+            pytest.skip("no Redis here that speaks TLS: apt-get install redis-server")
+        certificate = own_certificate(directory / "redis.pem")
+    with guarded(directory, certificate) as group:
         yield group
     shutil.rmtree(directory)
+
+
+def url_of(group: Guarded) -> str:
+    """How to log in at the master; which of them that is, the Sentinels say."""
+    login = f":{PASSWORD.replace(' ', '%20')}@any/0"
+    authority = group.tls.get("ssl_ca_certs")
+    return f"rediss://{login}?ssl_ca_certs={authority}" if authority else f"redis://{login}"
 
 
 async def test_a_failover_loses_nothing_and_the_bell_rings_again(
@@ -35,7 +49,7 @@ async def test_a_failover_loses_nothing_and_the_bell_rings_again(
 ) -> None:
     settings = Settings(
         data_dir=tmp_path, database_url=sqlite_url, private_addresses_ok=True,
-        redis_url=f"redis://:{PASSWORD.replace(' ', '%20')}@any/0",
+        redis_url=url_of(redis_group),
         redis_sentinel=redis_group.sentinels, redis_sentinel_password=WATCH,
         redis_sentinel_master=MASTER,
     )  # fmt: skip

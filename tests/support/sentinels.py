@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -24,9 +26,11 @@ PATIENCE = 60.0
 
 @dataclass
 class Guarded:
-    """`servers` by port, the master first; `sentinels`: as the setting wants them."""
+    """`servers` by port, the master first; `sentinels`: as the setting wants them; `tls`: how to
+    connect to any of them."""
 
     sentinels: str
+    tls: dict[str, Any]
     servers: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def kill(self, port: int) -> None:
@@ -37,7 +41,7 @@ class Guarded:
     def master(self) -> int:
         """The port of whom the first Sentinel takes for the master."""
         host, _, port = self.sentinels.split(",")[0].partition(":")
-        with redis.Redis(host, int(port), password=WATCH) as sentinel:
+        with redis.Redis(host, int(port), password=WATCH, **self.tls) as sentinel:
             return int(sentinel.sentinel_get_master_addr_by_name(MASTER)[1])
 
 
@@ -49,13 +53,28 @@ def _free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
+def tls_server() -> str | None:
+    """A Redis or Valkey on this machine that speaks TLS; the bundled one does not."""
+    found = (shutil.which(name) for name in ("redis-server", "valkey-server"))
+    return next((one for one in found if one is not None and _knows_tls(one)), None)
+
+
+def _knows_tls(server: str) -> bool:
+    """It misses a certificate, and not the whole of TLS; in either case it ends."""
+    asked = [server, "--port", "0", "--tls-port", "1", "--save", ""]
+    tried = subprocess.run(asked, capture_output=True, check=False, timeout=PATIENCE)
+    return b"Failed to configure TLS" in tried.stdout
+
+
 @contextmanager
-def guarded(directory: Path) -> Iterator[Guarded]:
-    """Started and agreed upon who is the master."""
-    server = find_server()
+def guarded(directory: Path, certificate: Path | None = None) -> Iterator[Guarded]:
+    """Started and agreed upon who is the master. `certificate`: all of them speak TLS alone, with
+    one file for it and its key (`tls_server` is needed)."""
+    server = find_server() if certificate is None else tls_server()
     assert server is not None
     first, second, *watching = _free_ports(5)
-    found = Guarded(",".join(f"127.0.0.1:{port}" for port in watching))
+    by_tls = {} if certificate is None else {"ssl": True, "ssl_ca_certs": str(certificate)}
+    found = Guarded(",".join(f"127.0.0.1:{port}" for port in watching), by_tls)
     with ExitStack() as stack:
 
         def start(home: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -71,35 +90,57 @@ def guarded(directory: Path) -> Iterator[Guarded]:
         for port in (first, second):
             home = directory / str(port)
             home.mkdir()
-            of = [] if port == first else ["--replicaof", f"127.0.0.1 {first}"]
-            found.servers[port] = start(
-                home, "--port", str(port), "--save", "", "--repl-diskless-sync-delay", "0",
-                "--requirepass", PASSWORD, "--masterauth", PASSWORD, *of,
+            of = [] if port == first else [f"replicaof 127.0.0.1 {first}"]
+            (home / "redis.conf").write_text(
+                "\n".join(
+                    [
+                        *_listens(port, certificate), "save ''", "repl-diskless-sync-delay 0",
+                        f"requirepass {PASSWORD!r}", f"masterauth {PASSWORD!r}", *of,
+                    ]
+                )
             )  # fmt: skip
-        _until(lambda: _linked(second))
+            found.servers[port] = start(home, str(home / "redis.conf"))
+        _until(lambda: _linked(second, by_tls))
         for port in watching:
             home = directory / str(port)
             home.mkdir()
             (home / "sentinel.conf").write_text(
-                f"port {port}\nrequirepass {WATCH!r}\nsentinel sentinel-pass {WATCH!r}\n"
-                f"sentinel monitor {MASTER} 127.0.0.1 {first} 2\n"
-                f"sentinel auth-pass {MASTER} {PASSWORD!r}\n"
-                f"sentinel down-after-milliseconds {MASTER} 1000\n"
-                f"sentinel failover-timeout {MASTER} 5000\n"
-            )
+                "\n".join(
+                    [
+                        *_listens(port, certificate), f"requirepass {WATCH!r}",
+                        f"sentinel sentinel-pass {WATCH!r}",
+                        f"sentinel monitor {MASTER} 127.0.0.1 {first} 2",
+                        f"sentinel auth-pass {MASTER} {PASSWORD!r}",
+                        f"sentinel down-after-milliseconds {MASTER} 1000",
+                        f"sentinel failover-timeout {MASTER} 5000",
+                        "",
+                    ]
+                )
+            )  # fmt: skip
             start(home, str(home / "sentinel.conf"), "--sentinel")
         for port in watching:
-            _until(lambda at=port: _agreed(at))
+            _until(lambda at=port: _agreed(at, by_tls))
         yield found
 
 
-def _linked(port: int) -> bool:
-    with redis.Redis("127.0.0.1", port, password=PASSWORD) as replica:
+def _listens(port: int, certificate: Path | None) -> list[str]:
+    """Of a configuration: where, and among themselves, too."""
+    if certificate is None:
+        return [f"port {port}"]
+    return [
+        "port 0", f"tls-port {port}", f"tls-cert-file {certificate}",
+        f"tls-key-file {certificate}", f"tls-ca-cert-file {certificate}",
+        "tls-auth-clients no", "tls-replication yes",
+    ]  # fmt: skip
+
+
+def _linked(port: int, by_tls: dict[str, Any]) -> bool:
+    with redis.Redis("127.0.0.1", port, password=PASSWORD, **by_tls) as replica:
         return bool(replica.info("replication").get("master_link_status") == "up")
 
 
-def _agreed(port: int) -> bool:
-    with redis.Redis("127.0.0.1", port, password=WATCH) as sentinel:
+def _agreed(port: int, by_tls: dict[str, Any]) -> bool:
+    with redis.Redis("127.0.0.1", port, password=WATCH, **by_tls) as sentinel:
         state = sentinel.sentinel_master(MASTER)
         return (state["num-slaves"], state["num-other-sentinels"]) == (1, 2)
 
