@@ -4,6 +4,7 @@ that the previous release can run beside."""
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
@@ -18,6 +19,8 @@ from scheduler.store import (
     platform_tables,
     return_tables,
 )
+from scheduler.store.ahead import build_ahead, my_turn
+from scheduler.store.db import Connection as AsyncConnection
 from scheduler.store.db import Database
 from scheduler.store.tables import metadata
 
@@ -52,12 +55,21 @@ async def migrate(database: Database, revision: str = "head") -> None:
     finds the schema of the one after it.
 
     A transaction a step, so that none keeps a table from the release that still runs while
-    another one waits or builds an index.
+    another one waits. On PostgreSQL large indexes are built before their step, while others write.
+    Errors: the driver's own; what is missing is made by the next call.
     """
     wanted = newest() if revision == "head" else revision
-    here = await current(database)
-    if _reached(here, wanted):
+    if _reached(await current(database), wanted):
         return
+    if not database.is_postgresql:
+        await _upgrade(database, wanted, None)
+        return
+    async with my_turn(database) as builder:
+        await _upgrade(database, wanted, builder)
+
+
+async def _upgrade(database: Database, wanted: str, builder: AsyncConnection | None) -> None:
+    here = await current(database)
     # Nobody runs beside an empty database.
     steps = [wanted] if here is None else [one for one in _known() if here < one <= wanted]
 
@@ -71,10 +83,20 @@ async def migrate(database: Database, revision: str = "head") -> None:
         command.upgrade(config, step)
 
     for step in steps:
+        if builder is not None and here is not None:
+            await build_ahead(builder, _migration(step))
         async with database.write() as connection:
-            if database.is_postgresql:
+            if database.is_postgresql:  # for releases that know no turns
                 await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7310295)")
             await connection.run_sync(upgrade, step)
+
+
+def _migration(revision: str) -> ModuleType:
+    from alembic.script import ScriptDirectory
+
+    found = ScriptDirectory.from_config(_config()).get_revision(revision)
+    assert found is not None
+    return found.module
 
 
 async def is_current(database: Database) -> bool:
