@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from channels.local import local_url
+
 
 class Settings(BaseSettings):
     """All settings of the service. Durations are seconds unless the name says otherwise."""
@@ -46,7 +48,7 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535, description="Port of the API and pages.")
     practice_port: int = Field(8081, ge=0, le=65535, description="Port of the practice platforms.")
     public_url: str = Field(
-        "", description="How readers reach this service, for links; empty: http://host:port."
+        "", description="How readers reach this service, for links; empty: this machine."
     )
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
@@ -254,7 +256,12 @@ class Settings(BaseSettings):
 
     @property
     def effective_public_url(self) -> str:
-        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+        return self.public_url.rstrip("/") or self.local_url
+
+    @property
+    def local_url(self) -> str:
+        """Where this machine's own commands reach the API."""
+        return local_url(self.host, self.port)
 
     @property
     def alert_readers(self) -> dict[str, list[str]]:

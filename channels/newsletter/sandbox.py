@@ -18,6 +18,7 @@ from typing import Any, ClassVar, cast
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from channels.local import local_host
 from channels.newsletter.inbox import inbox_app
 from channels.sandbox.faults import FaultName, Faults
 from channels.sandbox.ledger import Ledger
@@ -218,7 +219,7 @@ class PracticeRelay(Sandbox):
                     "publisher": "Librairie des Quais, SARL\n12 quai des Brumes, 44000 Nantes",
                     "relays": [
                         {
-                            "host": self.host,
+                            "host": local_host(self.host),
                             "port": self.port,
                             "tls": "none",
                             "username": USERNAME,

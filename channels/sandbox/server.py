@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from aiohttp import web
 
+from channels.local import local_url
 from channels.sandbox.faults import Fault, FaultName, Faults
 from channels.sandbox.front import command, front_page
 from channels.sandbox.ledger import Ledger
@@ -142,21 +143,34 @@ class PracticeServer:
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
+        self._started: list[Sandbox] = []
         self.platforms: dict[str, Sandbox] = {
             name: import_module(module).SANDBOX(ledger) for name, module in sandboxes.items()
         }
 
     @property
     def url(self) -> str:
-        return f"http://{self._host}:{self._port}"
+        return local_url(self._host, self._port)
 
     @property
     def port(self) -> int:
         return self._port
 
     async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stop()
+
+    async def _start(self) -> None:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         for name, platform in self.platforms.items():
+            self._started.append(platform)
             await platform.start(self._host)
             app.add_subapp(f"/{name}", platform.app())
         app.router.add_get("/", self._front)
@@ -169,13 +183,12 @@ class PracticeServer:
         site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
         self._port = self._runner.addresses[0][1]
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def _stop(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
-        for platform in self.platforms.values():
-            await platform.stop()
+        while self._started:
+            await self._started.pop().stop()
 
     def accounts(self) -> list[PracticeAccount]:
         return [

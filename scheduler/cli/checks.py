@@ -19,7 +19,7 @@ import aiohttp
 from channels.inspection import Grade, Inspects
 from channels.outcome import HealthStatus
 from scheduler.audience.sealing import SealError
-from scheduler.cli.place import noted, own_address
+from scheduler.cli.place import noted
 from scheduler.clock import Clock, moment
 from scheduler.copies import DUTY, lock_of, made_in
 from scheduler.embedded import NO_SERVER, find_server
@@ -202,7 +202,17 @@ async def service(url: str) -> Check:
 def own_url(settings: Settings) -> str:
     """Where the API of this machine is reached from here."""
     known = noted(settings.data_dir)
-    return own_address(settings) if known is None else known.url
+    return settings.local_url if known is None else known.url
+
+
+def links(settings: Settings) -> Check:
+    """Where the links of mails, letters and alerts lead."""
+    if settings.public_url:
+        return Check("links", Grade.OK, f"lead to {settings.public_url}")
+    return Check(
+        "links", Grade.WARNING, f"lead to {settings.local_url}, which nobody else may reach",
+        "set ESTAFETTE_PUBLIC_URL to the address by which readers reach this service",
+    )  # fmt: skip
 
 
 async def names(members: Iterable[Member]) -> AsyncIterator[Check]:

@@ -83,6 +83,8 @@ async def _whole(settings: Settings) -> AsyncIterator[Check]:
     place = noted(settings.data_dir)
     if place is not None and place.practice_url:
         settings = settings.model_copy(update={"private_addresses_ok": True})
+    else:
+        yield checks.links(settings)
     if place is not None and not settings.public_url:
         settings = settings.model_copy(update={"public_url": place.url})
     try:

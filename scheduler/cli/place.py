@@ -51,13 +51,6 @@ def _variable(location: tuple[int | str, ...]) -> str:
     return name if name.startswith("ESTAFETTE_") or not location else f"ESTAFETTE_{name}"
 
 
-def own_address(settings: Settings) -> str:
-    """Where this machine's own commands reach the API."""
-    everywhere = settings.host in {"0.0.0.0", "::"}  # noqa: S104 -- compared, not bound
-    host = "127.0.0.1" if everywhere else settings.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-
-
 def note(data_dir: Path, place: Place) -> None:
     """Leave word for commands of the same machine; readable by its owner alone."""
     path = data_dir / _NOTE

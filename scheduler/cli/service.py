@@ -17,17 +17,19 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
 from aiohttp import web
 from prometheus_client import start_http_server
 from rich.text import Text
 
+from channels.local import everywhere
 from scheduler.cli.database import bring_up_apart, make_data_dir, open_database
 from scheduler.cli.exits import CommandError
 from scheduler.cli.live import follow
 from scheduler.cli.lock import only_copy
 from scheduler.cli.output import console
-from scheduler.cli.place import Place, load_settings, note, noted, own_address
+from scheduler.cli.place import Place, load_settings, note, noted
 from scheduler.cli.practice import connect_accounts, practice_platforms, practised
 from scheduler.clock import Clock
 from scheduler.doorbell import Doorbell, SilentDoorbell
@@ -44,6 +46,8 @@ from scheduler.tracing import TracingError
 from scheduler.vault import VaultError
 from scheduler.web.app import create_app
 from scheduler.worker import Worker
+
+log = structlog.get_logger()
 
 # Ctrl-C: what is in flight gets this long, so that all of `run` ends within five seconds.
 _RUN_GRACE = 3.0
@@ -93,7 +97,7 @@ async def _run(settings: Settings, stop: asyncio.Event, *, practice: bool) -> No
         if server is not None:
             await connect_accounts(services, server)
         practice_url = "" if server is None else server.url
-        place = Place(own_address(settings), await _token(services), practice_url)
+        place = Place(settings.local_url, await _token(services), practice_url)
         since = await events.newest(services.database)
         await stack.enter_async_context(_worker(services, redis_url).running())
         await stack.enter_async_context(_serving(services, listener))
@@ -220,6 +224,8 @@ async def _serving(services: Services, listener: socket.socket) -> AsyncIterator
 
 @asynccontextmanager
 async def _services(settings: Settings, redis_url: str | None) -> AsyncIterator[Services]:
+    if everywhere(settings.host) and not settings.public_url:
+        log.warning("links.lead-here", url=settings.local_url, advice="set ESTAFETTE_PUBLIC_URL")
     clock = Clock()
     bell: Doorbell = SilentDoorbell()
     async with AsyncExitStack() as stack:

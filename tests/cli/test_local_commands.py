@@ -154,4 +154,5 @@ def test_doctor_names_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     whole = estafette("doctor", "--json", data_dir=tmp_path, ESTAFETTE_PORT="1")
     found = {check["name"]: check for check in json.loads(whole.stdout)}
     assert found["api"]["remedy"] == "start it: estafette api (or estafette run)"
+    assert "ESTAFETTE_PUBLIC_URL" in found["links"]["remedy"]
     assert found["database"]["grade"] == "ok"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -30,10 +31,15 @@ def data_dir() -> Iterator[Path]:
         yield Path(directory)
 
 
-async def start(data_dir: Path, *, port: int = 0) -> asyncio.subprocess.Process:
+async def start(
+    data_dir: Path, *, host: str = "127.0.0.1", port: int = 0, practice_port: int = 0
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "scheduler", "run", "--port", str(port),
-        cwd=ROOT, env=environment(data_dir, ESTAFETTE_PRACTICE_PORT="0"),
+        cwd=ROOT,
+        env=environment(
+            data_dir, ESTAFETTE_HOST=host, ESTAFETTE_PRACTICE_PORT=str(practice_port)
+        ),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
 
@@ -51,8 +57,10 @@ async def ready(process: asyncio.subprocess.Process, data_dir: Path) -> Place:
 
 
 @asynccontextmanager
-async def running(data_dir: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, Place]]:
-    process = await start(data_dir)
+async def running(
+    data_dir: Path, *, host: str = "127.0.0.1"
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Place]]:
+    process = await start(data_dir, host=host)
     try:
         yield process, await ready(process, data_dir)
     finally:
@@ -104,6 +112,20 @@ async def test_what_was_accepted_before_a_kill_goes_out_once_at_the_next_start(
         assert len(await api.pages("/posts", "posts", most=10)) == 1
 
 
+async def test_who_listens_everywhere_is_told_that_links_need_an_address(data_dir: Path) -> None:
+    everywhere = "0.0.0.0"  # noqa: S104 -- the practice platforms need no more than loopback
+    async with running(data_dir, host=everywhere) as (process, place), Api(place) as api:
+        assert place.url.startswith("http://127.0.0.1:")
+        assert place.practice_url.startswith("http://127.0.0.1:")
+        every = (await api.get("/accounts"))["accounts"]
+        assert len(every) == 5
+        assert everywhere not in json.dumps(every)
+        process.send_signal(signal.SIGINT)
+        _, error = await process.communicate()
+    (line,) = error.decode().splitlines()
+    assert "set ESTAFETTE_PUBLIC_URL" in line
+
+
 async def test_a_busy_port_is_one_sentence(data_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = await start(data_dir, port=taken.getsockname()[1])
@@ -111,6 +133,15 @@ async def test_a_busy_port_is_one_sentence(data_dir: Path) -> None:
     assert process.returncode == 2
     assert "cannot listen on 127.0.0.1:" in error.decode()
     assert "ESTAFETTE_PORT" in error.decode()
+    assert len(error.splitlines()) == 1
+
+
+async def test_a_busy_practice_port_is_one_sentence(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = await start(data_dir, practice_port=taken.getsockname()[1])
+        _, error = await process.communicate()
+    assert process.returncode == 2
+    assert "ESTAFETTE_PRACTICE_PORT" in error.decode()
     assert len(error.splitlines()) == 1
 
 
