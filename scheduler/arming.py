@@ -153,19 +153,15 @@ class Armer:
         ready: list[tuple[Delivery, str | None]] = []
         now = self.clock.micros()
         for delivery in claimed:
-            member, row = members.get(delivery.account_id), rows[delivery.post_id]
-            if member is None:
-                why = self.roster.closed(delivery.account_id)
-                self.clearance.closed(batch, delivery, row, why, now)
-                continue
-            if self.clearance.refuses(batch, delivery, member, row, now):
-                continue
-            if delivery.part is Part.FIRST_COMMENT:
-                main: Any = mains.get((delivery.post_id, delivery.account_id))
-                if not self.clearance.comment_waits(batch, delivery, main, now):
-                    ready.append((delivery, main.remote_id))
-            else:
-                ready.append((delivery, None))
+            row = rows[delivery.post_id]
+            main: Any = mains.get((delivery.post_id, delivery.account_id))
+            try:
+                if self._cleared(batch, delivery, members.get(delivery.account_id), row, main, now):
+                    comments = delivery.part is Part.FIRST_COMMENT
+                    ready.append((delivery, main.remote_id if comments else None))
+            except Exception as error:  # one that is odd keeps none of the others waiting
+                log.exception("clearance.failed", delivery=delivery.id)
+                self.clearance.unclear(batch, delivery, type(error).__name__, now)
         fire_at = await self._fire_times(batch, ready, members, now)
         leaving = [delivery for delivery, _ in ready if delivery.id in fire_at]
         articles = await Pointers(self.database, self.roster).of(leaving, members, rows, told, now)
@@ -195,6 +191,25 @@ class Armer:
             self._wait_for(armed, pointer, at)
             batch.armed.append(armed)
         return batch
+
+    def _cleared(
+        self,
+        batch: Batch,
+        delivery: Delivery,
+        member: Member | None,
+        row: Mapping[str, Any],
+        main: Any,
+        now: int,
+    ) -> bool:
+        """Whether it may go; else what becomes of it is in the batch."""
+        if member is None:
+            why = self.roster.closed(delivery.account_id)
+            self.clearance.closed(batch, delivery, row, why, now)
+            return False
+        if self.clearance.refuses(batch, delivery, member, row, now):
+            return False
+        comments = delivery.part is Part.FIRST_COMMENT
+        return not (comments and self.clearance.comment_waits(batch, delivery, main, now))
 
     def _wait_for(self, armed: Armed, pointer: Pointer, at: int) -> None:
         if pointer.named_by(armed.message):

@@ -108,6 +108,13 @@ class Clearance:
             hold_reason=_HOLD_FOR.get(why, HoldReason.ACCESS_LOST), look_at=deadline, cause=cause,
         )  # fmt: skip
 
+    def unclear(self, batch: Batch, delivery: Delivery, why: str, now: int) -> None:
+        """What cannot be judged goes nowhere by itself, and its owner hears of it."""
+        self.change(
+            batch, delivery, "delivery.held", State.HELD, now, action=_AFTER_ASK,
+            hold_reason=HoldReason.NO_ROAD, cause=f"whether it may go cannot be told ({why})",
+        )  # fmt: skip
+
     def drop_link(self, batch: Batch, delivery: Delivery, now: int) -> None:
         """Rendered again at once, in words that lead to no article."""
         self.change(

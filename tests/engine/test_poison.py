@@ -123,6 +123,20 @@ async def test_a_post_that_cannot_be_read_waits_for_a_person_and_is_told_of(
     assert [alert.kind for alert in await engine.alerts()] == ["delivery.held"]
 
 
+async def test_a_post_that_cannot_be_judged_keeps_no_other_waiting(engine: Engine) -> None:
+    post = await engine.post("facebook", seconds=0.5)
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            posts.update().where(posts.c.id == post).values(late_policy="some day")
+        )
+    async with engine.worker():
+        other = await engine.post("linkedin", seconds=0.5, title="Another")
+        await engine.settled(other, "delivered")
+        (row,) = await engine.settled(post, "held")
+    assert "cannot be told (ValueError)" in row.cause
+    assert [alert.kind for alert in await engine.alerts()] == ["delivery.held"]
+
+
 async def test_a_move_that_fails_again_and_again_does_not_keep_the_worker_busy(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
