@@ -84,7 +84,7 @@ def test_every_fate_of_a_reader_is_counted_in_words(state: str) -> None:
         ("its article was not there in time: it goes out without a link to it",
          "son article n’était pas là à temps\u00a0: elle part sans lien vers lui"),
         ("3 could not be written to: 2 by Mail, 1 have it by another delivery",
-         "3 personnes n’ont pas pu être jointes\u00a0: 2 par Mail, 1 l’ont par un autre envoi"),
+         "impossible d’écrire à 3\u00a0: 2 par Mail, 1 par un autre envoi"),
         ("x; no other road: A: paused: by hand; B: it refuses us",
          ("x\u202f; pas d’autre chemin\u00a0: A\u00a0: en pause\u00a0: à la main\u202f; "
           "B\u00a0: il nous refuse l’accès")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -69,26 +69,30 @@ def set_(
         "weekly_mails": weekly_mails,
         "last_resort": last_resort,
     }
-    _print(
-        talk(find_place(*context.obj), lambda api: api.put(f"/routes/{account_id}", body)),
-        as_json=as_json,
-    )
+    _write(context, lambda api: api.put(f"/routes/{account_id}", body), as_json=as_json)
 
 
 @app.command()
 def reset(context: typer.Context, account_id: AccountId, *, as_json: Json = False) -> None:
     """Back to the route that every installation starts with."""
-    _print(
-        talk(find_place(*context.obj), lambda api: api.delete(f"/routes/{account_id}")),
-        as_json=as_json,
-    )
+    _write(context, lambda api: api.delete(f"/routes/{account_id}"), as_json=as_json)
 
 
-def _print(route: dict[str, Any], *, as_json: bool) -> None:
+def _write(
+    context: typer.Context, ask: Callable[[Api], Awaitable[dict[str, Any]]], *, as_json: bool
+) -> None:
+    """What was written, with the accounts by their names."""
+
+    async def conversation(api: Api) -> tuple[dict[str, Any], list[Any]]:
+        route = await ask(api)
+        return route, (await api.get("/accounts"))["accounts"]
+
+    route, accounts = talk(find_place(*context.obj), conversation)
     if as_json:
         print_json(route)
     else:
-        print_rows([_row(route, {})], _LIST, empty="")
+        names = {account["id"]: account["name"] for account in accounts}
+        print_rows([_row(route, names)], _LIST, empty="")
 
 
 def _row(route: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -230,7 +230,8 @@ async def _accounts_of(connection: AsyncConnection, wanted: PostFilter) -> Seque
     return (await connection.execute(statement)).scalars().all()
 
 
-async def titles(connection: AsyncConnection, post_ids: Sequence[str]) -> dict[str, str]:
-    """The titles of these posts, by id."""
-    statement = select(posts.c.id, posts.c.title).where(posts.c.id.in_(post_ids))
-    return {row.id: row.title for row in await connection.execute(statement)}
+async def known(connection: AsyncConnection, post_ids: Collection[str]) -> Sequence[RowMapping]:
+    """The rows of these posts, in no order."""
+    statement = select(posts).where(posts.c.id.in_(sorted(post_ids)))
+    rows: Sequence[RowMapping] = (await connection.execute(statement)).mappings().all()
+    return rows

@@ -24,6 +24,7 @@ from scheduler.store.posts import PostFilter
 from scheduler.times import zone_named
 from scheduler.undo import WINDOW
 from scheduler.web.api.account_answers import account_answer
+from scheduler.web.headlines import headlined
 from scheduler.web.readiness import look
 from scheduler.withdrawal import Fate, Withdrawal
 
@@ -40,12 +41,20 @@ async def overview(services: Services, language: str) -> Shown:
     async with services.database.read() as connection:
         connected = await accounts.listed(connection)
         stuck = await _stuck(connection)
-        planned = await posts.page(
-            connection, PostFilter(due_from=now), after=None, limit=4 * _SHOWN, newest_first=False
-        )
-        past = await posts.page(
-            connection, PostFilter(due_before=now), after=None, limit=_SHOWN, newest_first=True
-        )
+        planned = await headlined(
+            connection,
+            await posts.page(
+                connection, PostFilter(due_from=now), after=None, limit=4 * _SHOWN,
+                newest_first=False,
+            ),
+        )  # fmt: skip
+        past = await headlined(
+            connection,
+            await posts.page(
+                connection, PostFilter(due_before=now), after=None, limit=_SHOWN,
+                newest_first=True,
+            ),
+        )  # fmt: skip
         legs = await posts.deliveries_of(connection, [row["id"] for row in (*planned, *past)])
         told = await notices.listed(connection, resolved=False, limit=_SHOWN)
         stand = await _accounts(connection, connected, now)
@@ -72,6 +81,7 @@ async def post(services: Services, post_id: str) -> Shown:
         row = await posts.get(connection, post_id)
         if row is None:
             raise not_found("post", post_id)
+        (told,) = await headlined(connection, [row])
         rows = await posts.deliveries_of(connection, [post_id])
         found = await mailings.with_pages(connection, rows)
         connected = await accounts.listed(connection, archived=True)
@@ -83,7 +93,7 @@ async def post(services: Services, post_id: str) -> Shown:
         leg["paged"] = leg["paged"] and leg["state"] in FINAL
         leg["falls"] = leg["paged"] or (leg["stands"] and leg["account_id"] in able["withdraws"])
     return {
-        "post": row,
+        "post": told,
         "legs": legs,
         "waits": any(_waits(leg, now) for leg in legs),
         "corrigible": any(
@@ -109,8 +119,10 @@ async def withdrawn(services: Services, post_id: str, done: Sequence[Withdrawal]
     """What became, or would become, of each."""
     async with services.database.read() as connection:
         row = await posts.get(connection, post_id)
+        assert row is not None  # posts are never deleted
+        (told,) = await headlined(connection, [row])
     return {
-        "post": row,
+        "post": told,
         "done": done,
         "possible": [one for one in done if one.fate is Fate.POSSIBLE],
         "others": [one for one in done if one.fate is not Fate.POSSIBLE],
@@ -159,7 +171,8 @@ async def _stuck(connection: Connection) -> list[Shown]:
             connection, state=state, account=None, after=None, limit=_SHOWN
         )
     ]
-    titles = await posts.titles(connection, [row["post_id"] for row in rows])
+    held = await headlined(connection, await posts.known(connection, {r["post_id"] for r in rows}))
+    titles = {row["id"]: row["title"] for row in held}
     return [
         {**row, "title": titles[row["post_id"]], "doubtful": in_doubt(to_delivery(row))}
         for row in rows

@@ -13,7 +13,7 @@ from babel.dates import format_date, format_datetime, format_time
 from babel.numbers import format_decimal
 
 from scheduler.clock import moment
-from scheduler.refusals import Refusal, RefusedError, not_found
+from scheduler.refusals import Refusal, RefusedError
 from scheduler.store.tokens import Scope
 from scheduler.times import zone_named
 from scheduler.web import glance, session
@@ -43,7 +43,7 @@ async def lost(request: web.Request, handler: Handler) -> web.StreamResponse:
         wants_page = "text/html" in request.headers.get("Accept", "")
         if not wants_page or request.path.startswith(("/api/", "/hooks/")):
             raise
-        nothing = not_found("page", request.path)
+        nothing = RefusedError(Refusal.NOT_FOUND, f"there is no page {request.path!r}")
         return request.app[PAGES].page(request, "refused.html", status=404, problem=nothing)
 
 

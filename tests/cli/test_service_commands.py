@@ -170,6 +170,8 @@ def test_a_route_is_written_and_reset(command: Command) -> None:
     written = command.json("routes", "set", first, second, "--note", "meanwhile")
     assert (written["fallbacks"], written["default"]) == ([second], False)
     assert "Two" in command("routes", "list").stdout
+    again = command("routes", "set", first, second)
+    assert ("Two" in again.stdout, second in again.stdout) == (True, False), again.stderr
     assert command.json("routes", "reset", first)["default"] is True
 
 
