@@ -16,41 +16,47 @@ BUSINESS = "X-Business-Use-Case-Usage"
 FLAT = ("X-App-Usage", "X-Page-Usage")
 _MEASURES = ("call_count", "total_time", "total_cputime")
 
+# Percent or minutes: more is no answer, and no date.
+_MOST = 31 * 24 * 60
 # Percent used, and how long to stay silent from there on. The windows slide over an hour.
 _PAUSES = ((100, timedelta(hours=1)), (90, timedelta(minutes=5)), (75, timedelta(minutes=1)))
 
 
 def slow_until(headers: Mapping[str, str], now: datetime) -> datetime | None:
     """When to call again, None while there is plenty left."""
-    if BUSINESS not in headers and not any(name in headers for name in FLAT):
-        return None
-    regain = regain_at(headers, now)
-    if regain is not None:
-        return regain
-    used = max((_used(meter) for meter in _meters(headers)), default=0.0)
-    return next((now + pause for percent, pause in _PAUSES if used >= percent), None)
+    regain, pause = _told(_said(headers))
+    wait = regain or pause
+    return now + wait if wait else None
 
 
 def regain_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
     """When the platform says it listens again, None if it does not say."""
-    minutes = max(
-        (_figure(meter, "estimated_time_to_regain_access") for meter in _meters(headers)),
-        default=0.0,
-    )
-    return now + timedelta(minutes=minutes) if minutes > 0 else None
+    regain, _ = _told(_said(headers))
+    return now + regain if regain else None
 
 
-def _meters(headers: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-    for name in FLAT:
-        flat = _parsed(headers.get(name))
-        if flat:
-            yield flat
-    for meters in _parsed(headers.get(BUSINESS)).values():
+def _said(headers: Mapping[str, str]) -> tuple[str | None, ...]:
+    return tuple(headers.get(name) for name in (*FLAT, BUSINESS))
+
+
+@lru_cache(maxsize=256)  # a burst of answers repeats the same few
+def _told(said: tuple[str | None, ...]) -> tuple[timedelta, timedelta]:
+    """How long until it listens again, and how long we had better be silent; zero: not at all."""
+    meters = list(_meters(said))
+    minutes = [_figure(meter, "estimated_time_to_regain_access") for meter in meters]
+    used = max((_used(meter) for meter in meters), default=0.0)
+    pause = next((pause for percent, pause in _PAUSES if used >= percent), timedelta())
+    return timedelta(minutes=max([0.0, *minutes])), pause
+
+
+def _meters(said: tuple[str | None, ...]) -> Iterator[Mapping[str, Any]]:
+    *flat, business = map(_parsed, said)
+    yield from filter(None, flat)
+    for meters in business.values():
         if isinstance(meters, list):
             yield from (meter for meter in meters if isinstance(meter, dict))
 
 
-@lru_cache(maxsize=256)  # a burst of answers repeats the same few
 def _parsed(value: str | None) -> Mapping[str, Any]:
     if not value:
         return {}
@@ -67,4 +73,4 @@ def _used(meter: Mapping[str, Any]) -> float:
 
 def _figure(meter: Mapping[str, Any], name: str) -> float:
     value = meter.get(name)
-    return float(value) if isinstance(value, int | float) else 0.0
+    return float(min(value, _MOST)) if isinstance(value, int | float) else 0.0

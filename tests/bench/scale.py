@@ -48,10 +48,12 @@ async def _stage(database: Database, runs: int, *, explain: bool) -> dict[str, d
 
 
 async def _settled(database: Database) -> None:
-    """What autovacuum has done by the time that so many rows are there."""
+    """What autovacuum and the checkpointer have done by the time that so many rows are there:
+    loading leaves gigabytes to be written, and whoever commits meanwhile waits for the disk."""
     if database.is_postgresql:
         async with database.read() as connection:
             await connection.exec_driver_sql("VACUUM (ANALYZE)")
+            await connection.exec_driver_sql("CHECKPOINT")
 
 
 async def again(url: str, directory: Path, runs: int, *, explain: bool) -> None:

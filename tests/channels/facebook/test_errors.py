@@ -107,6 +107,11 @@ BUSINESS = "X-Business-Use-Case-Usage"
         ({BUSINESS: '{"1":[{"type":"pages","call_count":100}]}'}, 60),
         ({BUSINESS: '{"1":[{"call_count":1}],"2":[{"call_count":80},{"call_count":95}]}'}, 5),
         ({BUSINESS: '{"1":[{"call_count":100,"estimated_time_to_regain_access":7}]}'}, 7),
+        *(
+            ({BUSINESS: f'{{"1":[{{"estimated_time_to_regain_access":{more}}}]}}'}, 31 * 24 * 60)
+            for more in ("1e300", "Infinity", "9" * 400)
+        ),
+        ({BUSINESS: '{"1":[{"estimated_time_to_regain_access":NaN}]}'}, None),
         ({BUSINESS: "not json"}, None),
         ({BUSINESS: "[]"}, None),
         ({BUSINESS: '{"1":{"call_count":100}}'}, None),
