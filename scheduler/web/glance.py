@@ -97,7 +97,9 @@ async def post(services: Services, post_id: str) -> Shown:
         "legs": legs,
         "waits": any(_waits(leg, now) for leg in legs),
         "corrigible": any(
-            leg["stands"] and (leg["paged"] or leg["account_id"] in able["edits"]) for leg in legs
+            _waits(leg, now)
+            or (leg["stands"] and (leg["paged"] or leg["account_id"] in able["edits"]))
+            for leg in legs
         ),
         "stands": sum(leg["falls"] for leg in legs),
         "timeline": [{**one, "account": names.get(one["account_id"], "")} for one in timeline],

@@ -300,6 +300,24 @@ async def test_words_for_one_channel_of_a_scheduled_post_change(engine: Engine, 
     assert "Come and see us." in engine.ledger("mastodon")[0]
 
 
+async def test_a_post_that_waits_leads_to_the_page_too(engine: Engine, api: Api) -> None:
+    post = await engine.post("facebook", seconds=3600)
+    secret = str(api.session.headers["Authorization"]).removeprefix("Bearer ")
+    async with api.post("/login", data={"token": secret}) as answer:
+        found = re.search(r'name="word" value="([^"]+)"', await answer.text())
+    assert found
+    path = f"/posts/{post}/edit"
+    async with api.get(f"/posts/{post}") as answer:
+        assert f'href="{path}"' in await answer.text()
+    form = {"word": found[1], "version": "1", "title": "We reopen", "body": "Later."}
+    async with api.post(path, data=form) as answer:
+        assert answer.url.path == f"/posts/{post}"
+    assert (await ask(api, "GET", f"/posts/{post}"))["content"]["body"] == "Later."
+    await ask(api, "POST", f"/posts/{post}/cancel")
+    async with api.get(f"/posts/{post}") as answer:
+        assert f'href="{path}"' not in await answer.text()
+
+
 async def test_the_page_corrects_what_one_channel_says(engine: Engine, api: Api) -> None:
     post = await engine.post("facebook", "mastodon", variants={"facebook": VARIANTS["facebook"]})
     async with engine.worker():
