@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import structlog
 
@@ -18,6 +18,7 @@ from scheduler.clock import Clock
 from scheduler.decide import SECOND
 from scheduler.gate import Gate
 from scheduler.lanes import domain_of
+from scheduler.resting import resting
 from scheduler.store.recipients import Claimed, RecipientState, Settled
 from scheduler.verdicts import Pace
 
@@ -69,7 +70,9 @@ class Books:
         self._closing.clear()
         await self._turn(claiming=True)
         while not self._queue and not self._exhausted and self.stop is None:
-            await asyncio.sleep(self._pace.flush_us / SECOND)  # until the relay's limit lets one by
+            if self._held_up:
+                with resting():
+                    await asyncio.sleep(self._pace.flush_us / SECOND)
             await self._turn(claiming=True)
         return bool(self._queue) and self.stop is None
 
@@ -173,10 +176,14 @@ class Books:
     async def _until_wanted(self) -> None:
         """For `flush_us` at most; so long, too, while the relay's limit lets nobody by: asking
         sooner would only keep the database from others."""
-        held_up = not self._queue and self._clock.micros() < self.gate.opens_at
-        with suppress(TimeoutError):
+        held_up = self._held_up
+        with suppress(TimeoutError), resting() if held_up else nullcontext():
             async with asyncio.timeout(self._pace.flush_us / SECOND):
                 await (self._closing if held_up else self._wanted).wait()
+
+    @property
+    def _held_up(self) -> bool:
+        return not self._queue and self._clock.micros() < self.gate.opens_at
 
     async def _turn(self, *, claiming: bool) -> None:
         """One transaction: settle what is known, look again at who is welcome, claim more."""

@@ -59,8 +59,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 _COUNTS = (
-    "selected", "accepted", "refused", "suppressed", "uncertain", "waiting", "unsubscribed",
-    "clicks",
+    "selected", "accepted", "arrived", "refused", "suppressed", "uncertain", "waiting",
+    "unsubscribed", "clicks",
 )  # fmt: skip
 _FRAMES = {
     **PAGE_HEADERS,

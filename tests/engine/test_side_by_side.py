@@ -160,6 +160,21 @@ async def test_mailings_that_only_wait_take_nobody_s_place(mails: Mails) -> None
         assert waiting.state == "sending"
 
 
+async def test_a_mailing_that_waits_for_its_relay_takes_nobody_s_place(mails: Mails) -> None:
+    many = [f"m{number}@long.example" for number in range(500)]
+    await mails.newsletter("news", [*many, "one@short.example"], per_minute=60)
+    async with mails.database.write() as connection:
+        await connection.execute(update(account_table).values(max_concurrent=1))
+    long, short = [await mails.segment(tag) for tag in ("long.example", "short.example")]
+    async with mails.worker():
+        first = await mails.engine.post("news", to=long)
+        await mails.relay.until(1)
+        second = await mails.engine.post("news", to=short, title="For one alone")
+        await mails.engine.settled(second, "delivered")
+        (waiting,) = await mails.engine.rows(first)
+        assert waiting.state == "sending"
+
+
 async def test_two_mailings_share_a_relay_s_limit(mails: Mails) -> None:
     readers = QUICK[:12]
     await mails.newsletter("first", readers, per_minute=600)
