@@ -30,6 +30,11 @@ def _is_french(language: str) -> bool:
     return language.lower().split("-")[0] == "fr"
 
 
+def place_named(channel: str, language: str) -> str:
+    """What people call a page of this channel; its own name when we have no better one."""
+    return _PLACES["fr" if _is_french(language) else "en"].get(channel, channel)
+
+
 def reroute_note(reroute: Reroute, language: str) -> str:
     """One sentence that says why readers find this here; the owner's own words when given."""
     if reroute.note:

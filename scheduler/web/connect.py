@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 from aiohttp import web
 
+from channels.sentences import place_named
 from scheduler import logins
 from scheduler.refusals import Refusal, RefusedError
 from scheduler.services import Services
@@ -115,6 +116,7 @@ class Connecting:
         text = self._templates.get_template("connect.html").render(
             language=language,
             say=PHRASES[language],
+            place=lambda adapter: place_named(adapter.partition(".")[0], language),
             adapter=request.match_info.get("adapter", ""),
             **shown,
         )

@@ -8,7 +8,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "Connect a page",
         "back": "Back to the overview",
-        "begin": "Log in with {adapter}",
+        "begin": "Log in: {place}",
         "none": "No application is set up: ESTAFETTE_APPS says at which platforms people log in.",
         "which": "Which pages shall be connected?",
         "may": "You may there:",
@@ -20,7 +20,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "fr": {
         "title": "Connecter une page",
         "back": "Retour à la vue d’ensemble",
-        "begin": "Se connecter avec {adapter}",
+        "begin": "Se connecter\u00a0: {place}",
         "none": "Aucune application n’est configurée : ESTAFETTE_APPS dit sur quelles plateformes"
         " on se connecte.",
         "which": "Quelles pages connecter ?",

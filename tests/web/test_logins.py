@@ -114,7 +114,8 @@ async def test_a_signed_in_person_connects_the_page_they_may_publish_on(
     browser: Browser, services: Services
 ) -> None:
     await browser.sign_in(await token(services, Scope.ADMIN))
-    assert "/connect/facebook" in await browser.open("/connect")
+    listed = await browser.open("/connect")
+    assert '"/connect/facebook">Log in: Facebook page<' in listed
     back = await browser.agree(await browser.open("/connect/facebook", status=303))
     page = await browser.open(back)
     assert "Le Petit Café" in page

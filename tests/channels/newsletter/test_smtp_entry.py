@@ -70,7 +70,7 @@ async def test_what_was_said_before_the_encryption_does_not_count(certificate: P
         await read.readline()
         write.write(b"250-here\r\n250 STARTTLS\r\n")
         await read.readline()
-        write.write(b"220 go\r\n250-forged\r\n250 AUTH PLAIN\r\n")
+        write.write(b"220 go\r\n250-forged\r\n250 AUTH PLAIN\r\nhalf ")
         await write.start_tls(context)
         heard.append(await read.readline())
         write.write(b"250-here\r\n250 AUTH LOGIN\r\n")
