@@ -24,6 +24,24 @@ _LOOKED = f"{QUEUE}:looked"
 ANSWER_WITHIN = 3.0
 
 
+async def unwell(url: str, settings: Settings) -> str:
+    """Why this Redis is of no use, empty when it is well. One small write: a replica, or a server
+    that is full, answers pings and takes nothing; one that hangs says nothing at all."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            pool = await open_pool(url, settings)
+            try:
+                await pool.set(_LOOKED, b"", px=1)
+            finally:
+                await pool.aclose()
+    except (RedisError, OSError) as error:
+        return type(error).__name__
+    except Exception as error:  # a driver that stumbles must not end the looking
+        log.exception("lookout.stumbled")
+        return type(error).__name__
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookout:
     """Looks at one Redis."""
@@ -49,20 +67,8 @@ class Lookout:
             await asyncio.sleep(EVERY)
 
     async def answers(self) -> bool:
-        """One small write: a replica, or a server that is full, answers pings and takes nothing."""
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                pool = await open_pool(self.url, self.settings)
-                try:
-                    await pool.set(_LOOKED, b"", px=1)
-                finally:
-                    await pool.aclose()
-        except (RedisError, OSError, TimeoutError):
-            return False
-        except Exception:  # a driver that stumbles must not end the looking
-            log.exception("lookout.stumbled")
-            return False
-        return True
+        """Whether it is well."""
+        return not await unwell(self.url, self.settings)
 
     async def tell(self, *, lost: bool) -> None:
         """Open the alert, or close it."""

@@ -61,18 +61,11 @@ async def _worker(services: Services) -> Check:
 
 
 async def _redis(services: Services) -> Check:
-    from redis.exceptions import RedisError
+    from scheduler.lookout import unwell
 
-    from scheduler.queue import open_pool
-
-    try:
-        pool = await open_pool(services.settings.redis_url, services.settings)
-        try:
-            await pool.ping()
-        finally:
-            await pool.aclose()
-    except (RedisError, OSError) as error:
-        detail = f"does not answer ({type(error).__name__}); publishing goes on from SQL alone"
+    why = await unwell(services.settings.redis_url, services.settings)
+    if why:
+        detail = f"does not answer ({why}); publishing goes on from SQL alone"
         return _check("redis", ok=False, needed=False, detail=detail)
     return _check("redis", ok=True, needed=False)
 

@@ -1,0 +1,100 @@
+"""Redis gone is an inconvenience: posts are taken and published, it is said everywhere, and all is
+as before once Redis is back, without anybody's doing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from channels.sandbox.server import PracticeServer
+from scheduler import lookout, queue, ticks
+from scheduler.clock import Clock
+from scheduler.queue import ArqDoorbell
+from scheduler.settings import Settings
+from scheduler.worker import Worker
+from tests.engine.conftest import PATIENCE, Engine, broadcast, client_of, opened
+from tests.support.servers import redis_server
+
+
+async def _until(met: Callable[[], Any]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not met():  # noqa: ASYNC110 -- a server comes back
+            await asyncio.sleep(0.05)
+
+
+async def _open_alerts(engine: Engine) -> list[str]:
+    return [alert.kind for alert in await engine.alerts() if alert.resolved_at is None]
+
+
+async def _redis(engine: Engine) -> str:
+    """What /readyz says of it."""
+    async with client_of(engine) as client:
+        answer = await client.get("/readyz")
+        assert answer.status == 200
+        checks = (await answer.json())["checks"]
+    return str(next(check["detail"] for check in checks if check["name"] == "redis"))
+
+
+async def test_nothing_waits_for_redis_and_it_is_told(
+    settings: Settings, practice: PracticeServer, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = short_dir / "gone"
+    home.mkdir(exist_ok=True)
+    url = f"unix://{home / 'redis.sock'}"
+    with_redis = settings.model_copy(update={"redis_url": url})
+    hurried: dict[str, Any] = {"retry": Retry(NoBackoff(), 1), "conn_retries": 1}
+    for module in (ticks, queue):
+        monkeypatch.setattr(
+            module,
+            "redis_settings",
+            lambda url, made=queue.redis_settings: replace(
+                made(url), conn_retry_delay=0, **hurried
+            ),
+        )
+    monkeypatch.setattr(lookout, "EVERY", 0.1)
+    bell = ArqDoorbell(url, with_redis, Clock(), arm_ahead=with_redis.arm_ahead)
+    async with opened(with_redis, practice, doorbell=bell) as engine:
+        async with Worker(engine.services, redis_url=url, broadcast=broadcast).running():
+            await engine.settled(await engine.post("facebook", title="Without"), "delivered")
+            async with asyncio.timeout(PATIENCE):
+                while await _open_alerts(engine) != ["redis.lost"]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            assert REGISTRY.get_sample_value("estafette_redis_up") == 0
+            gone = await _redis(engine)
+            heard = REGISTRY.get_sample_value("estafette_ticks_total") or 0
+            with redis_server(home):
+                async with asyncio.timeout(PATIENCE):
+                    while await _open_alerts(engine):  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+                assert await _redis(engine) != gone
+                await engine.settled(await engine.post("facebook", title="With"), "delivered")
+                await _until(
+                    lambda: (REGISTRY.get_sample_value("estafette_ticks_total") or 0) > heard
+                )
+        await bell.close()
+    assert len(engine.ledger("facebook")) == 2
+
+
+async def test_ready_is_said_while_redis_hangs(
+    settings: Settings, practice: PracticeServer, short_dir: Path
+) -> None:
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    socket = short_dir / "hangs.sock"
+    hanging = settings.model_copy(update={"redis_url": f"unix://{socket}"})
+    server = await asyncio.start_unix_server(never, socket)
+    async with opened(hanging, practice) as engine, engine.worker():
+        async with asyncio.timeout(PATIENCE):
+            said = await _redis(engine)
+    server.close()
+    assert "does not answer" in said
