@@ -15,6 +15,7 @@ from scheduler.gate import Gate
 from scheduler.store import recipients as store
 from scheduler.store import turns
 from scheduler.store.db import Database
+from scheduler.store.ready import Steps, follow
 from scheduler.store.recipients import Claimed, Settled
 
 
@@ -59,10 +60,10 @@ class Clerk:
     ) -> Page:
         """One page. `look`: look again at who of `waiting` is welcome, and at closed domains."""
         async with self.database.write() as connection:
-            await self._settle(connection, known, now)
+            paused_until = await self._settle(connection, known, now)
             if self.gate.changed:
                 await self.gate.write_down(connection)
-            stop = await self.stop(connection, now)
+            stop = _end(paused_until, now)
             if stop is not None:
                 return Page(stop=stop)
             gone: set[str] = set()
@@ -72,16 +73,7 @@ class Clerk:
             asked = await self.gate.width(connection, wanted, now)
             if not asked:
                 return Page(gone=gone)
-            people = await turns.claim(
-                self.database,
-                connection,
-                delivery_id=self.delivery_id,
-                token=self.token,
-                list_id=self.list_id,
-                now=now,
-                limit=asked,
-            )
-            barred = await self._barred(connection, people)
+            people, barred = await follow(connection, self._next(asked, now))
             welcome = [one for one in people if one.welcome and one.contact_id not in barred]
             go, later = await self.gate.sort(connection, welcome, now)
             await self.gate.passed(connection, len(go), now)
@@ -91,17 +83,13 @@ class Clerk:
             claimed=[*go, *unwelcome], later=later, gone=gone, asked=asked, found=len(people)
         )
 
-    async def _settle(self, connection: Any, known: Known, now: int) -> None:
-        delivery_id, token = self.delivery_id, self.token
+    async def _settle(self, connection: Any, known: Known, now: int) -> int | None:
+        """As `lease_of`, asked behind it."""
         await turns.settle(
-            connection, delivery_id=delivery_id, token=token, settled=known.settled, now=now
-        )
-        await turns.accept(
-            self.database,
             connection,
-            delivery_id=delivery_id,
-            token=token,
-            taken=known.taken,
+            delivery_id=self.delivery_id,
+            token=self.token,
+            settled=known.settled,
             now=now,
         )
         bans = [
@@ -114,15 +102,29 @@ class Clerk:
             for address, settled in known.banned
         ]
         await store.suppress(self.database, connection, bans)
+        return await follow(connection, self._accept(known.taken, now))
+
+    def _accept(self, taken: Mapping[str, Sequence[str]], now: int) -> Steps[int | None]:
+        yield from turns.accepting(
+            self.database, delivery_id=self.delivery_id, token=self.token, taken=taken, now=now
+        )
+        return (yield from store.leased(self.delivery_id, self.token))
+
+    def _next(self, limit: int, now: int) -> Steps[tuple[list[Claimed], set[str]]]:
+        """Who comes next, and who of them is barred."""
+        people = yield from turns.claiming(
+            self.database,
+            delivery_id=self.delivery_id,
+            token=self.token,
+            list_id=self.list_id,
+            now=now,
+            limit=limit,
+        )
+        return people, (yield from self._barring(people))
 
     async def stop(self, connection: Any, now: int) -> Outcome | None:
         """Why this run may not go on, None when it may."""
-        paused_until = await store.lease_of(connection, self.delivery_id, self.token)
-        if paused_until is None:
-            return taken_over()
-        if paused_until > now:
-            return Throttled(reason="the account is paused", ours=True)
-        return None
+        return _end(await store.lease_of(connection, self.delivery_id, self.token), now)
 
     async def _unwelcome(self, connection: Any, waiting: Sequence[Claimed]) -> set[str]:
         """Who of those waiting in memory unsubscribed or was suppressed since."""
@@ -130,14 +132,23 @@ class Clerk:
             return set()
         ids = [one.contact_id for one in waiting]
         welcome = await turns.subscribed(self.database, connection, ids, self.list_id)
-        return {who for who in ids if who not in welcome} | await self._barred(connection, waiting)
+        barred = await follow(connection, self._barring(waiting))
+        return {who for who in ids if who not in welcome} | barred
 
-    async def _barred(self, connection: Any, people: Sequence[Claimed]) -> set[str]:
+    def _barring(self, people: Sequence[Claimed]) -> Steps[set[str]]:
         hashes = {fingerprint(self.key, one.address): one.contact_id for one in people}
         if not hashes:
             return set()
-        found = await turns.suppressed(self.database, connection, hashes)
+        found = yield from turns.barring(self.database, hashes)
         return {hashes[each] for each in found}
+
+
+def _end(paused_until: int | None, now: int) -> Outcome | None:
+    if paused_until is None:
+        return taken_over()
+    if paused_until > now:
+        return Throttled(reason="the account is paused", ours=True)
+    return None
 
 
 def taken_over() -> Outcome:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any, Self, TypeVar
 
 import aiosqlite
+
+# One statement and its parameters: its rows.
+Say = Callable[[str, Sequence[Any]], list[Any]]
+T = TypeVar("T")
 
 
 class Cursor:
@@ -79,6 +83,15 @@ class Connection(aiosqlite.Connection):
             self._at_once, how, operation, parameters
         )
         return done
+
+    async def together(self, work: Callable[[Say], T]) -> T:
+        """What `work` does with the statements that it says, in one trip."""
+        run: Any = self._execute
+        done: T = await run(work, self._say)
+        return done
+
+    def _say(self, operation: str, parameters: Sequence[Any]) -> list[Any]:
+        return self._at_once("execute", operation, parameters)[3]
 
     def _at_once(
         self, how: str, operation: str, parameters: Sequence[Any]

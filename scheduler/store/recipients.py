@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.store.audience_tables import contacts, recipients, suppressions
 from scheduler.store.db import Database, among, texts_as_json, unindexed
-from scheduler.store.ready import Ready
+from scheduler.store.ready import Ready, Steps, follow
 from scheduler.store.tables import accounts, deliveries, posts
 
 SUBSCRIBED = "subscribed"
@@ -74,7 +74,12 @@ async def lease_of(connection: AsyncConnection, delivery_id: str, token: str) ->
 
     Holds the claim until the transaction ends, so that nobody takes over in between.
     """
-    found = await _LEASE(connection, id=delivery_id, token=token)
+    return await follow(connection, leased(delivery_id, token))
+
+
+def leased(delivery_id: str, token: str) -> Steps[int | None]:
+    """The steps of `lease_of`."""
+    found = yield _LEASE, {"id": delivery_id, "token": token}
     return found[0][0] if found else None
 
 

@@ -28,7 +28,7 @@ from sqlalchemy.sql import ColumnElement
 
 from scheduler.store.audience_tables import contacts, memberships, recipients, suppressions
 from scheduler.store.db import Database, among, rows_as_json, texts_as_json, unindexed
-from scheduler.store.ready import Ready
+from scheduler.store.ready import Ready, Steps, follow
 from scheduler.store.recipients import SUBSCRIBED, Claimed, RecipientState, Settled
 
 
@@ -44,12 +44,25 @@ async def claim(
 ) -> list[Claimed]:
     """Take up to `limit` recipients that are due, with what their mail needs. `list_id`: whose
     subscribers are welcome (None: having an address is enough)."""
+    return await follow(
+        connection,
+        claiming(
+            database, delivery_id=delivery_id, token=token, list_id=list_id, now=now, limit=limit
+        ),
+    )
+
+
+def claiming(
+    database: Database, *, delivery_id: str, token: str, list_id: str | None, now: int, limit: int
+) -> Steps[list[Claimed]]:
+    """The steps of `claim`."""
     due = DUE if list_id is None else DUE_LISTED
-    ((found,),) = await due(connection, of=delivery_id, now=now, limit=limit, list=list_id)
+    wanted = {"of": delivery_id, "now": now, "limit": limit, "list": list_id}
+    ((found,),) = yield due, wanted
     told = json.loads(found or "[]")
     if told:
         ids = database.packed([row[0] for row in told])
-        await TAKE(connection, of=delivery_id, by=token, ids=ids, now=now)
+        yield TAKE, {"of": delivery_id, "by": token, "ids": ids, "now": now}
     return [
         Claimed(who, address, tries, name, language, _read(attributes), bool(welcome), tracking)
         for who, address, tries, name, language, attributes, welcome, tracking in told
@@ -135,11 +148,9 @@ THERE = Ready(partial(_subscribed, listed=False))
 SUBSCRIBERS = Ready(partial(_subscribed, listed=True))
 
 
-async def suppressed(
-    database: Database, connection: AsyncConnection, hashes: Collection[str]
-) -> set[str]:
+def barring(database: Database, hashes: Collection[str]) -> Steps[set[str]]:
     """Which of these keyed hashes are on the never-again list."""
-    found = await _BARRED(connection, hashes=database.packed(hashes))
+    found = yield _BARRED, {"hashes": database.packed(hashes)}
     return {row[0] for row in found}
 
 
@@ -200,20 +211,19 @@ async def settle(
         await connection.execute(_SETTLE, rows)
 
 
-async def accept(
+def accepting(
     database: Database,
-    connection: AsyncConnection,
     *,
     delivery_id: str,
     token: str,
     taken: Mapping[str, Collection[str]],
     now: int,
-) -> None:
+) -> Steps[None]:
     """Record whose mails were accepted, by the code of the answer: what `settle` does, for most
     of a run's recipients."""
     for code, contact_ids in taken.items():
         ids = database.packed(contact_ids)
-        await ACCEPT(connection, of=delivery_id, by=token, ids=ids, said=code[:64], now=now)
+        yield ACCEPT, {"of": delivery_id, "by": token, "ids": ids, "said": code[:64], "now": now}
 
 
 def _accept(*, postgresql: bool) -> Update:

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from scheduler.store.audience_tables import contacts
 from scheduler.store.db import Database, among
-from scheduler.store.ready import Ready
+from scheduler.store.ready import Ready, Steps, follow
 from tests.support.audience import seed
 
 
@@ -64,3 +64,29 @@ async def test_the_drivers_errors_are_sqlalchemys(filled: Database) -> None:
     async with filled.write() as connection:
         with pytest.raises(DBAPIError):
             await missing(connection)
+
+
+async def test_steps_are_answered_one_after_the_other(filled: Database) -> None:
+    def shout(who: str) -> Steps[str]:
+        ((_, name),) = yield NAMED, {"ids": filled.packed([who])}
+        yield RENAME, {"who": who, "to": name.upper()}
+        ((_, changed),) = yield NAMED, {"ids": filled.packed([who])}
+        return str(changed)
+
+    async with filled.write() as connection:
+        assert await follow(connection, shout("c3")) == "N3"
+    assert await _names(filled) == [("c1", "n1"), ("c3", "N3")]
+
+
+async def test_steps_that_fail_between_two_statements_leave_nothing(filled: Database) -> None:
+    def half() -> Steps[None]:
+        yield RENAME, {"who": "c3", "to": "never"}
+        raise LookupError
+
+    async def whole() -> None:
+        async with filled.write() as connection:
+            await follow(connection, half())
+
+    with pytest.raises(LookupError):
+        await whole()
+    assert await _names(filled) == [("c1", "n1"), ("c3", "n3")]
