@@ -44,6 +44,7 @@ TWELVE: list[dict[str, Any]] = [
     {"days": 3},
     {"days": 7, "at": "23:45"},
 ]
+RULES = {"catch_up_gap": 0.0, "default_deadline_hours": 24.0}
 BODY = "Nous rouvrons le {{date}} à {{time}}, {{countdown}}."
 
 
@@ -70,7 +71,16 @@ def clock() -> SetClock:
 async def engine(
     settings: Settings, practice: PracticeServer, clock: SetClock
 ) -> AsyncIterator[Engine]:
-    rules = {"catch_up_gap": 0.0, "default_deadline_hours": 24.0}
+    async with opened(settings.model_copy(update=RULES), practice, clock) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def early(
+    settings: Settings, practice: PracticeServer, clock: SetClock
+) -> AsyncIterator[Engine]:
+    """Arms long before the time, so that a slow machine does what it has to do in between."""
+    rules = RULES | {"arm_ahead": 10.0, "lease": 60.0}
     async with opened(settings.model_copy(update=rules), practice, clock) as engine:
         yield engine
 
@@ -198,35 +208,36 @@ async def test_what_falls_into_the_past_meets_its_late_policy_as_shown(
     assert "dans 5 jours" in text
 
 
-async def test_a_move_takes_an_armed_post_from_its_worker(engine: Engine, clock: SetClock) -> None:
-    clock.set(datetime(2027, 6, 10, 7, 59, 58, 500_000, tzinfo=UTC))
-    campaign = await create(engine, datetime(2027, 6, 10, 10), [{}, {"when": {"days": 2}}])
-    first = (await read(engine, campaign))["posts"][0]["id"]
-    async with engine.worker():
-        await engine.settled(first, "armed")
-        shown = await preview(engine, campaign, anchor="2027-06-10T10:30")
-        await move(engine, campaign, shown["token"], anchor="2027-06-10T10:30")
+async def test_a_move_takes_an_armed_post_from_its_worker(early: Engine, clock: SetClock) -> None:
+    clock.set(datetime(2027, 6, 10, 7, 59, 52, tzinfo=UTC))
+    campaign = await create(early, datetime(2027, 6, 10, 10), [{}, {"when": {"days": 2}}])
+    first = (await read(early, campaign))["posts"][0]["id"]
+    async with early.worker():
+        await early.settled(first, "armed")
+        shown = await preview(early, campaign, anchor="2027-06-10T10:30")
+        await move(early, campaign, shown["token"], anchor="2027-06-10T10:30")
         clock.set(datetime(2027, 6, 10, 8, 0, 1, tzinfo=UTC))
-        probe = await engine.post("facebook", title="After")
-        await engine.settled(probe, "delivered")
-    assert [text.splitlines()[0] for text in engine.ledger("facebook")] == ["After"]
-    await engine.settled(first, "scheduled")
+        probe = await early.post("facebook", title="After")
+        await early.settled(probe, "delivered")
+    assert [text.splitlines()[0] for text in early.ledger("facebook")] == ["After"]
+    await early.settled(first, "scheduled")
 
 
 async def test_words_change_with_the_fields_although_the_time_stays(
-    engine: Engine, clock: SetClock
+    early: Engine, clock: SetClock
 ) -> None:
-    clock.set(datetime(2027, 6, 10, 7, 59, 58, 500_000, tzinfo=UTC))
+    clock.set(datetime(2027, 6, 10, 7, 59, 52, tzinfo=UTC))
     story = {"body": "Ouverts, {{place}}."}
-    campaign = await create(engine, datetime(2027, 6, 10, 10), [story], place="rue Basse")
-    post = (await read(engine, campaign))["posts"][0]["id"]
-    async with engine.worker():
-        await engine.settled(post, "armed")
-        shown = await preview(engine, campaign, fields={"place": "rue Haute"})
+    campaign = await create(early, datetime(2027, 6, 10, 10), [story], place="rue Basse")
+    post = (await read(early, campaign))["posts"][0]["id"]
+    async with early.worker():
+        await early.settled(post, "armed")
+        shown = await preview(early, campaign, fields={"place": "rue Haute"})
         assert [one["effect"] for one in shown["posts"]] == ["stays"]
-        await move(engine, campaign, shown["token"], fields={"place": "rue Haute"})
-        await engine.settled(post, "delivered")
-    (text,) = engine.ledger("facebook")
+        await move(early, campaign, shown["token"], fields={"place": "rue Haute"})
+        clock.set(datetime(2027, 6, 10, 8, tzinfo=UTC))
+        await early.settled(post, "delivered")
+    (text,) = early.ledger("facebook")
     assert text.endswith("Ouverts, rue Haute.")
 
 
