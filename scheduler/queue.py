@@ -153,8 +153,10 @@ class ArqDoorbell:
                 metrics.REDIS_UP.set(1)
             except (RedisError, OSError) as error:
                 metrics.REDIS_UP.set(0)
+                self._rung.pop(second, None)  # nobody heard it: it may be rung again
                 log.warning("doorbell.unreachable", error=type(error).__name__)
             except Exception:  # a bell that is silent once must not be silent for good
+                self._rung.pop(second, None)
                 log.exception("doorbell.failed")
             finally:
                 self._queue.task_done()
