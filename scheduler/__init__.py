@@ -10,6 +10,7 @@ The flow, and the files that show it::
                   on time (firing.py), complete in batches (completion.py)
     attempt.py    one attempt: last look, send, decide, record
     channels/     the adapter: an outcome comes back
+    belated.py    an answer after its lease: what is published is not sent again, and it is told
     decide.py     outcome + history -> decision (pure): done, retry, reroute, hold, look
     retry.py      when next (pure)            reroute.py   which fallback account (pure)
     reconcile.py  unconfirmed deliveries are looked for before anything else
