@@ -133,7 +133,8 @@ class WithdrawalAnswer(TypedDict):
 
 
 class EditedAnswer(TypedDict):
-    """`complete`: nobody reads the old words any more, but in what was taken down."""
+    """`complete`: nobody reads the old words any more, but in what was taken down. `deliveries`:
+    those whose words were to change."""
 
     post_id: str
     complete: bool
