@@ -38,6 +38,7 @@ from scheduler.settings import Settings
 from scheduler.store import idempotency, media
 from scheduler.store.arrivals import Arrival, open_arrivals
 from scheduler.store.db import Database
+from scheduler.store.faults import away
 from scheduler.store.tokens import Caller
 from scheduler.when import decide_when, takes_lateness
 
@@ -114,9 +115,11 @@ class Intake:
             await asyncio.sleep(GATHER)  # a little larger batches cost a lot less under load
 
     async def _take_singly(self, batch: Sequence[Asked], error: Exception) -> None:
-        """One post that the database refuses must not fail those that came beside it."""
-        if len(batch) == 1:
-            fail(batch[0], error)
+        """One post that the database refuses must not fail those that came beside it. What it did
+        not answer to may be stored: never again from here, or it would be published twice."""
+        if len(batch) == 1 or away(error):
+            for asked in batch:
+                fail(asked, error)
             return
         for asked in batch:
             if asked.answer.done():

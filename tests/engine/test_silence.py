@@ -3,20 +3,23 @@ it. Nobody is told, and nothing may wait for it longer than a moment."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from channels.sandbox.server import PracticeServer
+from scheduler.drafts import Draft
 from scheduler.settings import Settings
-from scheduler.store import silence
+from scheduler.store import accounts, silence
+from scheduler.store.faults import StoreError
 from scheduler.store.tables import deliveries
-from tests.engine.conftest import Engine, opened
+from tests.engine.conftest import CALLER, PATIENCE, Engine, opened
 from tests.support.cable import Cable, cable
 from tests.support.servers import Postgres
 
@@ -87,6 +90,37 @@ async def test_commits_whose_answer_is_lost_are_told_from_those_that_failed(far:
     assert sorted(author.ledger("facebook")) == sorted(set(author.ledger("facebook")))
     assert len(author.ledger("facebook")) == len(posts)
     assert [one.kind for one in await author.alerts()] == []
+
+
+async def test_posts_whose_commit_is_not_answered_are_not_stored_again(far: Far) -> None:
+    """Their authors are told that nobody knows; what refuses one post is another matter."""
+    author, services = far.author, far.engine.services
+    account = author.accounts["facebook"]
+    await services.intake.accept(_draft(account), CALLER)  # it is connected by now
+    async with author.services.database.write() as connection:
+        await accounts.lock(connection, account)
+        both = [
+            asyncio.create_task(services.intake.accept(_draft(account), CALLER)) for _ in range(2)
+        ]
+        waits = text("SELECT 1 FROM pg_locks WHERE NOT granted")
+        async with author.services.database.read() as looking, asyncio.timeout(PATIENCE):
+            while (await looking.execute(waits)).first() is None:  # noqa: ASYNC110 -- no event
+                await asyncio.sleep(0.01)
+        losing = asyncio.create_task(far.cable.lose_answers())
+        await asyncio.sleep(0)
+    await losing
+    for one in both:
+        with pytest.raises(StoreError):
+            await one
+    async with author.services.database.read() as looking, asyncio.timeout(PATIENCE):
+        while (stored := len((await looking.execute(select(deliveries.c.id))).all())) < 3:  # noqa: ASYNC110 -- no event
+            await asyncio.sleep(0.01)
+    assert stored == 3
+
+
+def _draft(account: str) -> Draft:
+    words = {"title": "Hello", "body": "Hello", "at": "2035-01-07T09:00", "accounts": [account]}
+    return Draft.model_validate(words)
 
 
 async def test_a_server_that_takes_no_writes_any_more_is_left(
