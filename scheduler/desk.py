@@ -16,6 +16,7 @@ from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, State
 from scheduler.doorbell import Doorbell
 from scheduler.gathering import Gatherer
+from scheduler.leaning import hold, leaners
 from scheduler.refusals import conflict, invalid, not_found
 from scheduler.roster import Roster
 from scheduler.sitting import (
@@ -38,6 +39,7 @@ from scheduler.store.faults import ConstraintError
 _WAITS = frozenset({State.SCHEDULED, State.ARMED, State.HELD})
 # A comment, and what is for those readers alone whom their own channel could not reach.
 _NOT_THE_POST = frozenset({Part.FIRST_COMMENT, Part.STAND_IN})
+_LEANED = "the post that would have said it elsewhere was cancelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +54,13 @@ class Desk:
     grace_us: int  # how long a delivery brought back may take when its deadline has passed
 
     async def cancel(self, delivery_id: str, actor: str) -> None:
-        """Not to be published at all."""
+        """Not to be published there at all; what relied on it waits for a word."""
         async with sitting(self.database, self.clock) as held:
-            await self._cancel(held, await self._taken(held, delivery_id), actor)
+            delivery = await self._taken(held, delivery_id)
+            await self._cancel(held, delivery, actor)
+            if delivery.part is Part.POST:
+                for one in await leaners(held.connection, [delivery.post_id], delivery.account_id):
+                    await hold(held.connection, self.database, one, _LEANED, actor, held.now)
 
     async def cancel_post(self, post_id: str, actor: str) -> None:
         """Cancel every delivery that still can be, and its place in digests that wait; refused

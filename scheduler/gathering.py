@@ -8,21 +8,19 @@ from dataclasses import dataclass
 from channels.posts import Part, Reroute
 from channels.sentences import reroute_note
 from scheduler.campaigns import filled_rows
-from scheduler.changes import Change, columns, event
-from scheduler.deliveries import Delivery, HoldReason, State
+from scheduler.changes import Change, columns
+from scheduler.deliveries import Delivery, State
 from scheduler.digest import Room, digest_words, language_of, slot_after
+from scheduler.leaning import hold, leaners
 from scheduler.reroute import HOUR, Route
 from scheduler.roads import takes_more
 from scheduler.roster import Member
 from scheduler.store import campaigns, desk, digests, reroutes
-from scheduler.store.alerts import raise_alert
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.digests import NewDigest
-from scheduler.store.events import append
 
 DEADLINE = 24 * HOUR
-NEXT = "send it elsewhere, publish it here once that works again, or cancel it"
 _SCATTERED = "the digest that would have said it was cancelled"
 
 
@@ -91,32 +89,15 @@ class Gatherer:
     async def scatter(
         self, connection: Connection, database: Database, digest: Delivery, actor: str
     ) -> None:
-        """A person cancelled the digest: each of its posts waits for a word, and its owner is
-        told. None is sent another way by itself: that person may have wanted to stop them all."""
-        for parent in await digests.parents_of(connection, digest.id):
-            if parent.state is not State.REROUTED:
-                continue  # undone before, or cancelled by itself
-            new = columns(
-                parent, State.HELD, self.now, cause=_SCATTERED, hold_reason=HoldReason.APPROVAL
-            )
-            await write_changes(connection, [Change(parent, parent.token, new)], self.now)
-            line = event("delivery.held", parent, self.now, actor, {"cause": _SCATTERED})
-            await append(connection, [line])
-            await raise_alert(
-                connection,
-                database,
-                fact=f"delivery:{parent.id}:{State.HELD.value}",
-                kind="delivery.held",
-                severity="warning",
-                data={
-                    "post_id": parent.post_id,
-                    "delivery_id": parent.id,
-                    "account_id": parent.account_id,
-                    "cause": _SCATTERED,
-                    "action": NEXT,
-                },
-                now=self.now,
-            )
+        """A person cancelled the digest: each of its posts waits for a word, and so does what
+        was not sent elsewhere because the digest said it."""
+        parents = await digests.parents_of(connection, digest.id)
+        for parent in parents:
+            if parent.state is State.REROUTED:  # else undone before, or cancelled by itself
+                await hold(connection, database, parent, _SCATTERED, actor, self.now)
+        said = {parent.post_id for parent in parents}
+        for one in await leaners(connection, said, digest.account_id):
+            await hold(connection, database, one, _SCATTERED, actor, self.now)
 
     async def refresh(
         self, connection: Connection, digest: Delivery, everyone: Mapping[str, Member]

@@ -14,7 +14,8 @@ from scheduler.changes import Change, columns, event
 from scheduler.clock import Clock
 from scheduler.decide import Move
 from scheduler.deliveries import Delivery, HoldReason, State
-from scheduler.gathering import NEXT, Gatherer
+from scheduler.gathering import Gatherer
+from scheduler.leaning import NEXT
 from scheduler.refusals import conflict, not_found
 from scheduler.reroute import Covered, Taken, Unplaced
 from scheduler.roads import Found, Survey

@@ -10,6 +10,7 @@ from scheduler.clock import Clock
 from scheduler.deliveries import Delivery, State
 from scheduler.doorbell import Doorbell
 from scheduler.gathering import Gatherer
+from scheduler.leaning import bring_back
 from scheduler.refusals import RefusedError, conflict, not_found
 from scheduler.reroute import HOUR
 from scheduler.roads import BROKEN, takes_more
@@ -82,9 +83,11 @@ class Undo:
             )
         if digest is not None:
             await self._leave(connection, digest, parent, everyone, now)
+            await bring_back(connection, parent, digest.account_id, now)
         elif child is not None:
             held.taken.append(child)
             await self._recall(connection, child, now)
+            await bring_back(connection, parent, child.account_id, now)
         await desk.reschedule(
             connection, parent.id, due_at=max(now, parent.due_at),
             deadline_at=parent.deadline_at if (parent.deadline_at or 0) > now else None,

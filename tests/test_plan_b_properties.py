@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -277,8 +277,15 @@ async def live(
             check(await end_of(world))
 
 
+_TWO_PAGES = [(Kind.ORDINARY, {"b", "c"}, 5)]
+_ALL_TO_A: dict[str, tuple[list[str], dict[Kind, Mode]]] = {one: (["a"], {}) for one in NAMES}
+
+
 @pytest.mark.timeout(300)
 @given(posts, plans, happenings)
+# The second page's post leans on the digest that the first one's went into.
+@example(_TWO_PAGES, _ALL_TO_A, [("vanish", 1), ("vanish", 2), ("cancel digest", 0)])
+@example(_TWO_PAGES, _ALL_TO_A, [("vanish", 1), ("vanish", 2), ("undo", 0)])
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow],
 )  # fmt: skip

@@ -17,7 +17,7 @@ from scheduler.store.db import Connection, Database
 from scheduler.store.plan_b_tables import digest_items, digests
 from scheduler.store.posts import refuse_archived
 from scheduler.store.routes import effective, own_sites, stored
-from scheduler.store.tables import deliveries, posts
+from scheduler.store.tables import deliveries, events, posts
 
 # Of reroutes to an account, those that reached it or may still.
 _COUNTED = sorted(set(State) - {State.CANCELLED, State.REROUTED, State.FAILED})
@@ -119,6 +119,39 @@ async def child_of(connection: Connection, parent_id: str) -> Delivery | None:
     )
     row = (await connection.execute(statement)).mappings().first()
     return None if row is None else to_delivery(row)
+
+
+async def covered_by(connection: Connection, post_id: str, account_id: str) -> list[Delivery]:
+    """The post's deliveries that took no road of their own since `account_id` carried it."""
+    told = events.alias()
+    last = (
+        select(func.max(told.c.seq))
+        .where(
+            told.c.post_id == post_id,
+            told.c.delivery_id == deliveries.c.id,
+            told.c.kind == "delivery.rerouted",
+        )
+        .correlate(deliveries)
+        .scalar_subquery()
+    )
+    statement = (
+        select(deliveries, events.c.data.label("road"))
+        .select_from(deliveries.join(events, events.c.seq == last))
+        .where(
+            deliveries.c.post_id == post_id,
+            deliveries.c.state == State.REROUTED,
+            deliveries.c.part == Part.POST,
+        )
+        .order_by(deliveries.c.id)
+        .with_for_update(of=deliveries)
+    )
+    rows = (await connection.execute(statement)).mappings().all()
+    return [
+        to_delivery(row)
+        for row in rows
+        if row["road"].get("to_account") == account_id
+        and not {"child_id", "digest_id"} & row["road"].keys()
+    ]
 
 
 async def mails_between(connection: Connection, account_id: str, begin: int, end: int) -> int:

@@ -120,6 +120,26 @@ async def test_a_post_that_the_other_account_carries_is_not_doubled(engine: Engi
     assert await digest_of(engine) == []
 
 
+async def test_what_another_account_was_to_carry_waits_for_a_word_when_that_is_cancelled(
+    engine: Engine,
+) -> None:
+    post = await engine.post("facebook", "blog", kind="ordinary", at=tomorrow(9))
+    await vanish(engine)
+    rows = {row.account_id: row for row in await engine.rows(post)}
+    leans, carries = rows[engine.accounts["facebook"]], rows[engine.accounts["blog"]]
+    await engine.services.desk.cancel(carries.id, "tests")
+    rows = {row.account_id: row for row in await engine.rows(post)}
+    assert rows[leans.account_id].state == "held"
+    assert [alert.fact for alert in await engine.alerts()] == [f"delivery:{leans.id}:held"]
+
+
+async def test_a_cancelled_post_asks_for_no_word_about_what_leaned_on_it(engine: Engine) -> None:
+    post = await engine.post("facebook", "blog", kind="ordinary", at=tomorrow(9))
+    await vanish(engine)
+    await engine.services.desk.cancel_post(post, "tests")
+    assert sorted((await states(engine, [post]))[0]) == ["cancelled", "rerouted"]
+
+
 async def test_undone_before_it_left_a_post_goes_out_by_its_own_road(engine: Engine) -> None:
     ids = await queue(engine, 9, 10)
     await vanish(engine)
