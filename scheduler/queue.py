@@ -68,7 +68,7 @@ def redis_settings(url: str) -> RedisSettings:
 async def open_pool(url: str, settings: Settings) -> ArqRedis:
     """A pool for enqueueing. Error: RedisError when Redis does not answer."""
     if settings.redis_sentinel:
-        pool = behind_sentinels(url, settings, retry=Retry(ExponentialBackoff(cap=1, base=0.05), 3))
+        pool = behind_sentinels(url, settings)
         try:
             await pool.ping()
         except BaseException:
@@ -83,12 +83,13 @@ async def open_pool(url: str, settings: Settings) -> ArqRedis:
     )  # fmt: skip
 
 
-def behind_sentinels(url: str, settings: Settings, *, retry: Retry | None = None) -> ArqRedis:
-    """A pool of the master that the Sentinels name."""
+def behind_sentinels(url: str, settings: Settings) -> ArqRedis:
+    """A pool of the master that the Sentinels name. Its driver tries an address to the end before
+    it asks them again: many tries would be those at a master that is dead."""
+    few = Retry(ExponentialBackoff(cap=1, base=0.05), 3)
     return sentinel_pool(
-        url, settings, queue=QUEUE, retry=retry or _patient(), retry_on=_PASSING,
-        serialize=serialize,
-    )  # fmt: skip
+        url, settings, queue=QUEUE, retry=few, retry_on=_PASSING, serialize=serialize
+    )
 
 
 class ArqDoorbell:

@@ -79,7 +79,7 @@ async def test_a_failover_loses_nothing_and_the_bell_rings_again(
 async def _hears_a_tick(engine: Engine, posts: list[str]) -> None:
     """Accept posts until the worker hears of one through Redis."""
     heard = metrics.TICKS._value.get()
-    async with asyncio.timeout(PATIENCE * 2):
+    async with asyncio.timeout(PATIENCE):
         while metrics.TICKS._value.get() == heard:
             posts.append(await engine.post("facebook", seconds=1, title=f"Tick {len(posts)}"))
             await asyncio.sleep(1)
