@@ -57,7 +57,9 @@ async def leaners(
     return found
 
 
-async def bring_back(connection: Connection, parent: Delivery, account_id: str, now: int) -> None:
+async def bring_back(
+    connection: Connection, parent: Delivery, account_id: str, actor: str, now: int
+) -> None:
     """`parent` returns from `account_id` to where it was meant for: what leaned on it there waits
     for its own time again, and finds its own road then."""
     if parent.part is not Part.POST:
@@ -68,3 +70,4 @@ async def bring_back(connection: Connection, parent: Delivery, account_id: str, 
             deadline_at=one.deadline_at if (one.deadline_at or 0) > now else None,
             now=now, fresh=True,
         )  # fmt: skip
+        await append(connection, [event("delivery.undone", one, now, actor)])

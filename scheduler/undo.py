@@ -83,11 +83,11 @@ class Undo:
             )
         if digest is not None:
             await self._leave(connection, digest, parent, everyone, now)
-            await bring_back(connection, parent, digest.account_id, now)
+            await bring_back(connection, parent, digest.account_id, actor, now)
         elif child is not None:
             held.taken.append(child)
             await self._recall(connection, child, now)
-            await bring_back(connection, parent, child.account_id, now)
+            await bring_back(connection, parent, child.account_id, actor, now)
         await desk.reschedule(
             connection, parent.id, due_at=max(now, parent.due_at),
             deadline_at=parent.deadline_at if (parent.deadline_at or 0) > now else None,

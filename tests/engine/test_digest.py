@@ -16,7 +16,7 @@ from scheduler.drafts import Revision
 from scheduler.refusals import RefusedError
 from scheduler.store import accounts, claims, routes
 from scheduler.store.article_tables import pages
-from scheduler.store.tables import deliveries, posts
+from scheduler.store.tables import deliveries, events, posts
 from tests.engine.conftest import Engine
 
 CAUSE = "the page is gone"
@@ -131,6 +131,25 @@ async def test_what_another_account_was_to_carry_waits_for_a_word_when_that_is_c
     rows = {row.account_id: row for row in await engine.rows(post)}
     assert rows[leans.account_id].state == "held"
     assert [alert.fact for alert in await engine.alerts()] == [f"delivery:{leans.id}:held"]
+
+
+async def test_what_leaned_on_a_reroute_comes_back_with_it_and_its_journal_says_so(
+    engine: Engine,
+) -> None:
+    await route(engine, "blog", kinds={"ordinary": "at-once"})
+    post = await engine.post("facebook", "linkedin", kind="ordinary", at=tomorrow(9))
+    plan_b = plan_b_of(engine.services, "tests")
+    for channel in ("facebook", "linkedin"):
+        await plan_b.move_queue(engine.accounts[channel], CAUSE)
+    rows = {row.account_id: row for row in await engine.rows(post)}
+    page, leans = rows[engine.accounts["facebook"]], rows[engine.accounts["linkedin"]]
+    assert [page.state, leans.state] == ["rerouted", "rerouted"]
+    await undo_of(engine.services).one(page.id, "tests")
+    assert sorted((await states(engine, [post]))[0]) == ["cancelled", "scheduled", "scheduled"]
+    statement = select(events.c.delivery_id).where(events.c.kind == "delivery.undone")
+    async with engine.services.database.read() as connection:
+        told = set((await connection.execute(statement)).scalars())
+    assert told == {page.id, leans.id}
 
 
 async def test_a_cancelled_post_asks_for_no_word_about_what_leaned_on_it(engine: Engine) -> None:
