@@ -37,6 +37,7 @@ from aiohttp import (
 )
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
+from pydantic_core import from_json
 from yarl import URL
 
 from channels.names import Names
@@ -86,7 +87,16 @@ _HALF = re.compile("[\0\ud800-\udfff]")
 
 def storable(text: str) -> str:
     """The text with what no database takes replaced; itself when there is nothing of it."""
+    if text.isascii() and "\0" not in text:  # nearly always, and told at once
+        return text
     return _HALF.sub(_UNKNOWN, text) if _HALF.search(text) else text
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return from_json(body)
+    except ValueError:  # half a letter, perhaps: the standard library is slower and takes it
+        return json.loads(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +111,7 @@ class Reply:
     def json(self) -> Any:
         """The body as JSON, or None when it is not JSON (HTML, empty, cut)."""
         try:
-            data = json.loads(self.body)
+            data = _parsed(self.body)
         except ValueError:
             return None
         return _storable(data) if _ODD.search(self.body) else data

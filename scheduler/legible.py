@@ -17,19 +17,17 @@ T = TypeVar("T")
 
 def legible(said: T) -> T:
     """The same in letters that can be stored; itself, nearly always. `said`: a dataclass."""
-    changed: dict[str, Any] = {}
     kind: Any = type(said)
+    changed: dict[str, Any] = {}
     for name in _names(kind):
         value = getattr(said, name)
-        better = _better(name, value)
+        better = storable(value) if isinstance(value, str) else _better(name, value)
         if better is not value:
             changed[name] = better
     return replace(said, **changed) if changed else said  # type: ignore[type-var]
 
 
 def _better(name: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return storable(value)
     if name == _MAY_BE_NONE:
         return None
     if name == _HAS_TO_BE:

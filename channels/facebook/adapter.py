@@ -21,7 +21,7 @@ from channels.base import Account, Capabilities, ChannelSettings, Tools
 from channels.facebook import oauth, signature
 from channels.facebook.check import problems
 from channels.facebook.errors import Verdict
-from channels.facebook.graph import Form, Graph, GraphSettings, Refusal, Road, Success, road
+from channels.facebook.graph import Form, Graph, GraphSettings, Refusal, Road, Success
 from channels.facebook.lookup import look_for
 from channels.facebook.oauth import GraphApp
 from channels.facebook.probe import followers_of, probe_page
@@ -89,7 +89,7 @@ class FacebookAdapter:
         return problems(message)
 
     async def send(self, message: Message, account: Account[Any], *, key: str) -> Outcome:
-        way = road(account.settings)
+        way = account.settings.road
         ended = await self._publish(message, way)
         if isinstance(ended, _Published):
             return _delivered(ended, account.settings)
@@ -104,7 +104,7 @@ class FacebookAdapter:
     async def find(
         self, message: Message, account: Account[Any], *, key: str, since: datetime
     ) -> Delivered | Finding:
-        return await look_for(self._graph, road(account.settings), message, since=since)
+        return await look_for(self._graph, account.settings.road, message, since=since)
 
     def authorize_url(self, app: GraphApp, *, redirect_uri: str, state: str) -> str:
         return oauth.authorize_url(app, scopes=SCOPES, redirect_uri=redirect_uri, state=state)
@@ -126,22 +126,22 @@ class FacebookAdapter:
         return receipts_in(raw_body, account.settings.page_id)
 
     async def probe(self, account: Account[Any]) -> Health:
-        return await probe_page(self._graph, road(account.settings), scopes=SCOPES)
+        return await probe_page(self._graph, account.settings.road, scopes=SCOPES)
 
     async def followers(self, account: Account[Any]) -> int | None:
-        return await followers_of(self._graph, road(account.settings))
+        return await followers_of(self._graph, account.settings.road)
 
     def public_url(self, account: Account[Any]) -> str | None:
         return f"{account.settings.www_url}/{account.settings.page_id}"
 
     async def edit(self, message: Message, account: Account[Any], *, remote_id: str) -> Outcome:
-        way = road(account.settings)
+        way = account.settings.road
         form = {**way.proof, "message": message.text}
         answer = await self._graph.write(way.root / remote_id, way, form)
         return _changed(answer, remote_id)
 
     async def withdraw(self, remote_id: str, account: Account[Any]) -> Outcome:
-        way = road(account.settings)
+        way = account.settings.road
         return _changed(await self._graph.delete(way.root / remote_id, way), remote_id)
 
     async def _publish(self, message: Message, way: Road) -> _Published | Refusal | Outcome:

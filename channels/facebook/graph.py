@@ -7,9 +7,8 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
-from urllib.parse import urlencode
 
 import aiohttp
 from pydantic import Field, SecretStr
@@ -51,6 +50,11 @@ class GraphSettings(ChannelSettings):
     version: Annotated[str, Field(pattern=r"^v\d{1,2}\.\d$")] = "v26.0"
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] = "https://graph.facebook.com"
 
+    @cached_property
+    def road(self) -> Road:
+        """What every call of this page needs."""
+        return _road(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Road:
@@ -68,8 +72,7 @@ class Road:
     secrets: tuple[str, ...]
 
 
-@lru_cache(maxsize=512)
-def road(settings: GraphSettings) -> Road:
+def _road(settings: GraphSettings) -> Road:
     token = settings.access_token.get_secret_value()
     secret = settings.app_secret.get_secret_value() if settings.app_secret else ""
     proof = hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest() if secret else ""
@@ -187,11 +190,11 @@ class Graph:
 
 
 def _sent(form: Form, way: Road) -> dict[str, Any]:
-    """A plain form is encoded here: aiohttp's own way takes three times as long, and a burst of
-    posts is made of these."""
+    """A plain form is encoded here, by yarl: the standard library takes twice as long and more,
+    aiohttp's own way seven times, and a burst of posts is made of these."""
     if isinstance(form, aiohttp.FormData):
         return {"form": form, "headers": way.headers}
-    return {"data": urlencode(form).encode(), "headers": way.form_headers}
+    return {"data": URL.build(query=form).raw_query_string.encode(), "headers": way.form_headers}
 
 
 def _unreadable(answer: Answer, *, writes: bool) -> Outcome:

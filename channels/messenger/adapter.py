@@ -18,7 +18,7 @@ from channels.abilities import Candidate
 from channels.base import Account, Capabilities, ChannelSettings, Courier, Recipient, Tools
 from channels.facebook import oauth, signature
 from channels.facebook.errors import Verdict
-from channels.facebook.graph import Graph, GraphSettings, Refusal, Road, road
+from channels.facebook.graph import Graph, GraphSettings, Refusal, Road
 from channels.facebook.oauth import GraphApp
 from channels.facebook.probe import probe_page
 from channels.messenger.conversation import look_for
@@ -82,7 +82,7 @@ class MessengerAdapter:
 
     async def open(self, message: Message, account: Account[Any]) -> Courier | Outcome:
         """Knocks once, so that a dead token costs one call and not one for each person."""
-        way = road(account.settings)
+        way = account.settings.road
         knock = await self._pages.read(way.page.with_query(fields="id"), way)
         if isinstance(knock, Refusal):
             return knock.outcome
@@ -99,7 +99,7 @@ class MessengerAdapter:
         )
 
     async def probe(self, account: Account[Any]) -> Health:
-        way = road(account.settings)
+        way = account.settings.road
         health = await probe_page(self._pages, way, scopes=SCOPES)
         if health.status is not HealthStatus.HEALTHY:
             return health

@@ -76,12 +76,18 @@ class _SqliteOutcomes:
         self._own = OwnSqlite(database, "outcomes")
 
     async def write(self, ended: Sequence[Ended], now: int) -> set[str]:
+        changes = [one.change for one in ended if one.change is not None]
+        rows = (json.dumps([completions.fenced(change, now) for change in changes]),)
+
         def work(run: Execute) -> set[str]:
-            changes = [one.change for one in ended if one.change is not None]
-            rows = (json.dumps([completions.fenced(change, now) for change in changes]),)
-            (held,) = run(completions.fences.sqlite_held, rows).fetchone()
-            changed: set[str] = set(json.loads(held))
-            run(completions.fences.sqlite_update, rows)
+            changed = {change.delivery.id for change in changes}
+            run("SAVEPOINT unfenced")
+            if run(completions.fences.sqlite_update, rows).rowcount < len(changes):
+                # Some were lost; which ones is told by the rows as they were.
+                run("ROLLBACK TO unfenced")
+                (held,) = run(completions.fences.sqlite_held, rows).fetchone()
+                changed = set(json.loads(held))
+                run(completions.fences.sqlite_update, rows)
             tried, lines = _noted(ended, changed)
             run(*completions.inserts.sqlite(columns_of(tried, completions.ATTEMPT)))
             run(*journal.inserts.sqlite(columns_of(lines, journal.COLUMNS)))

@@ -18,7 +18,7 @@ from sqlalchemy import func, insert, select
 from yarl import URL
 
 from channels.base import Account
-from channels.facebook.graph import road
+from channels.facebook.adapter import FacebookSettings
 from channels.outcome import HealthStatus
 from channels.posts import Part
 from scheduler.content import to_post
@@ -190,8 +190,8 @@ async def last_commit(database: Database) -> int:
 def payloads(opened: Services, settings: dict[str, Any], count: int) -> Payloads:
     """What the adapter would post for so many posts, rendered ahead, and where."""
     channel = opened.registry["facebook"]
-    connection = channel.settings_type.model_validate(settings)
-    way = road(connection)
+    connection = FacebookSettings.model_validate(settings)
+    way = connection.road
     anyone = Account(id="bare", name="bare", settings=connection)
     bodies = []
     for number in range(count):

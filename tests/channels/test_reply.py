@@ -22,5 +22,20 @@ def test_json_is_storable(sent: str, read: object) -> None:
     assert json.dumps(found, ensure_ascii=False).encode()
 
 
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        ('{"a": "é"}'.encode("utf-16"), {"a": "é"}),
+        (b'{"a": 1, "a": 20000000000000000000}', {"a": 20000000000000000000}),
+        (b"<html>", None),
+        (b'{"a": ', None),
+        (b'{"a": "\xff"}', None),
+    ],
+)
+def test_json_in_every_encoding_that_it_may_have(sent: bytes, read: object) -> None:
+    assert Reply(200, {}, sent).json() == read
+
+
 def test_text_is_storable() -> None:
     assert Reply(200, {}, b"a\0b\xffc").text == "a\ufffdb\ufffdc"

@@ -195,7 +195,18 @@ async def test_an_album_asks_for_each_picture_then_for_the_post(
     *uploads, feed = replay.asked
     assert all(b"published" in upload.body for upload in uploads)
     assert any(b"\xff\xd8 the bytes" in upload.body for upload in uploads)
-    assert b"attached_media=%5B%7B%22media_fbid%22%3A+%22122104862915001%22%7D" in feed.body
+    sent = parse_qs(feed.body.decode(), strict_parsing=True)
+    assert json.loads(*sent["attached_media"]) == [{"media_fbid": "122104862915001"}] * 2
+    assert sent["message"] == [HELLO.text]
+
+
+async def test_a_form_says_any_letters(
+    facebook: FacebookAdapter, page: Account[Any], replay: Replay
+) -> None:
+    replay.on("POST", f"{PAGE}/feed", REPLIES["created"])
+    text = "50 % off & more; a+b=c, « Réouvert » 🎈\n\tcafé.example/?x=1#y %C3%A9 \x01"
+    await facebook.send(replace(HELLO, text=text), page, key="k")
+    assert parse_qs(replay.asked[0].body.decode(), strict_parsing=True)["message"] == [text]
 
 
 @pytest.mark.parametrize("name", ["service_unavailable", "gateway_html"])
