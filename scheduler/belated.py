@@ -7,15 +7,19 @@ again, what may be is looked for first, and a person hears of what nobody meant.
 
 from __future__ import annotations
 
+from functools import partial
+
 from scheduler.attempt import Attempted
 from scheduler.changes import Change, Columns, columns, event
 from scheduler.decide import Done, Look, Wait
 from scheduler.deliveries import Delivery, HoldReason, State
 from scheduler.store import desk, reroutes
-from scheduler.store.alerts import raise_alert, resolve
+from scheduler.store.alerts import resolve
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import append
+from scheduler.store.savepoints import first_taken
+from scheduler.warning import SETTLE, warn
 
 _OPEN = frozenset({State.SCHEDULED, State.ARMED, State.UNCONFIRMED, State.HELD})
 _CAUSE = "its answer came when it was its worker's no more"
@@ -47,6 +51,29 @@ async def settle(database: Database, attempted: Attempted, *, now: int, actor: s
             await resolve(connection, f"delivery:{current.id}:{State.HELD.value}", now)
         if current.state is not State.UNCONFIRMED:
             await _tell(connection, database, current, attempted, now)
+
+
+async def settle_least(database: Database, attempted: Attempted, *, now: int, actor: str) -> None:
+    """The same where the database refuses what `settle` writes: it waits for a person, and is not
+    sent again."""
+    async with database.write() as connection:
+        current = await desk.locked(connection, attempted.armed.delivery.id)
+        if current is None or _known(current, attempted):
+            return
+        if current.state in _OPEN:
+            new = columns(
+                current, State.HELD, now, hold_reason=HoldReason.UNCONFIRMED, cause=_CAUSE,
+                first_sent_at=current.first_sent_at or attempted.started_at,
+            )  # fmt: skip
+            change = Change(current, current.token, new)
+            await first_taken(connection, partial(write_changes, connection, [change], now))
+            told = event("delivery.held", current, now, actor, {"cause": _CAUSE})
+            await first_taken(connection, partial(append, connection, [told]))
+            await warn(
+                connection, database, current, kind="delivery.unconfirmed", cause=_CAUSE,
+                action=SETTLE, now=now,
+            )  # fmt: skip
+        await _tell(connection, database, current, attempted, now)
 
 
 def _known(current: Delivery, attempted: Attempted) -> bool:
@@ -99,19 +126,13 @@ async def _tell(
     decision = attempted.decision
     url = decision.url if isinstance(decision, Done | Wait) else None
     sure = "was published" if isinstance(decision, Done | Wait) else "may have been published"
-    await raise_alert(
+    await warn(
         connection,
         database,
-        fact=f"delivery:{current.id}:belated",
+        current,
         kind="delivery.belated",
-        severity="warning",
-        data={
-            "post_id": current.post_id,
-            "delivery_id": current.id,
-            "account_id": current.account_id,
-            "url": url,
-            "cause": f"it {sure} before a change was seen; it was {current.state} by then",
-            "action": "look at the page, and take it down or correct it there if it is not meant",
-        },
+        cause=f"it {sure} before a change was seen; it was {current.state} by then",
+        action="look at the page, and take it down or correct it there if it is not meant",
         now=now,
+        url=url,
     )

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from scheduler import belated, metrics, tracing
-from scheduler.attempt import Attempted, detail_of
-from scheduler.changes import Change, decided, event, outcome_name
+from scheduler import belated, metrics, recording, tracing
+from scheduler.attempt import Attempted
+from scheduler.changes import outcome_name
 from scheduler.clock import Clock
-from scheduler.decide import Again, Done, Hold, Look, Move, Wait
+from scheduler.decide import Move
 from scheduler.deliveries import Delivery
 from scheduler.journal import Journal
-from scheduler.limits import AccountSign, Sign, gravest
-from scheduler.store.alerts import raise_alert, resolve
-from scheduler.store.db import Connection, Database
-from scheduler.store.events import Event, append, line
+from scheduler.limits import AccountSign, gravest
+from scheduler.signs import write_signs
+from scheduler.store.db import Database
+from scheduler.store.faults import passing
 from scheduler.store.outcomes import Ended, Outcomes, open_outcomes, write_in
-from scheduler.store.roster import apply_signs
+from scheduler.unwritable import Patience, write_least
 
 log = structlog.get_logger()
 
@@ -30,14 +30,6 @@ log = structlog.get_logger()
 _SHORTEST, _LONGEST = 0.005, 0.03
 _FLUSH_AT = 200
 _RETRY_AFTER = 0.5
-
-_EVENT_KINDS = {
-    Done: "delivery.delivered",
-    Wait: "delivery.accepted",
-    Again: "delivery.retried",
-    Look: "delivery.unconfirmed",
-    Hold: "delivery.held",
-}
 
 Mover = Callable[[Delivery, Move], Awaitable[None]]
 
@@ -48,7 +40,8 @@ class Completer:
 
     `mover` takes over deliveries that need another road, once their attempt is committed. When the
     database is away, outcomes and moves stay in memory and are tried again: their leases keep
-    everyone else off.
+    everyone else off. An outcome that it refuses though it is there becomes a person's question
+    (see `scheduler.unwritable`).
     """
 
     database: Database
@@ -62,10 +55,16 @@ class Completer:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _outcomes: Outcomes = field(init=False)
+    _patience: Patience = field(default_factory=Patience)
     _group: int = _FLUSH_AT
+    _pause: float = _SHORTEST
 
     def __post_init__(self) -> None:
         self._outcomes = open_outcomes(self.database)
+
+    @property
+    def _actor(self) -> str:
+        return f"worker:{self.worker}"
 
     def add(self, attempted: Attempted) -> None:
         self._pending.append(attempted)
@@ -84,26 +83,33 @@ class Completer:
 
     async def run(self) -> None:
         """Commit until cancelled; what is left then is what could not be committed."""
-        time = asyncio.get_running_loop().time
-        pause = _SHORTEST
+        failures = 0
         while True:
             await self._wake.wait()
             if len(self._pending) < _FLUSH_AT:
-                await asyncio.sleep(pause)
-            begun = time()
-            try:
-                await self._write()
-                pause = min(max(2 * (time() - begun), _SHORTEST), _LONGEST)
-                await self._move()
-                await self._settle_belated()
-            except Exception:  # whatever the database's driver raises: try again, lose nothing
-                log.exception("completion.failed", outcomes=len(self._pending))
-                metrics.DB_ERRORS.labels("completion").inc()
-                await asyncio.sleep(_RETRY_AFTER)
-                continue
-            if not self.pending:
+                await asyncio.sleep(self._pause)
+            failed = await self._round()
+            if failed:
+                failures += 1
+                # Of many that are refused, each has its try before all of them rest.
+                if any(map(passing, failed)) or failures >= len(self._pending):
+                    failures = 0
+                    await asyncio.sleep(_RETRY_AFTER)
+            elif not self.pending:
                 self._wake.clear()
                 self._idle.set()
+
+    async def _round(self) -> list[Exception]:
+        """One step of each kind; what went wrong, none of which keeps another kind waiting."""
+        failed: list[Exception] = []
+        for step in (self._write, self._move, self._settle_belated):
+            try:
+                await step()
+            except Exception as error:  # whatever the driver raises: try again, lose nothing
+                log.exception("completion.failed", outcomes=len(self._pending))
+                metrics.DB_ERRORS.labels("completion").inc()
+                failed.append(error)
+        return failed
 
     async def _write(self) -> None:
         """Commit the next group; after one that failed, one outcome first, then twice as many
@@ -111,15 +117,32 @@ class Completer:
         batch = self._pending[: self._group]
         if not batch:
             return
+        time = asyncio.get_running_loop().time
+        begun = time()
         try:
             await self._commit(batch)
-        except Exception:
-            if len(batch) == 1:
-                self._pending.append(self._pending.pop(0))
+        except Exception as error:
             self._group = 1
-            raise
-        del self._pending[: len(batch)]
-        self._group = min(2 * self._group, _FLUSH_AT)
+            if len(batch) > 1:
+                raise
+            self._pending.append(self._pending.pop(0))
+            if not self._patience.ends(_named(batch[0]), error):
+                raise
+            await self._write_least(batch[0])
+            self._pending = [one for one in self._pending if one is not batch[0]]
+        else:
+            del self._pending[: len(batch)]
+            self._group = min(2 * self._group, _FLUSH_AT)
+            self._pause = min(max(2 * (time() - begun), _SHORTEST), _LONGEST)
+
+    async def _write_least(self, attempted: Attempted) -> None:
+        """The database does not take this one, but others."""
+        now = self.clock.micros()
+        least = await write_least(self.database, attempted, worker=self.worker, now=now)
+        self._patience.forget(_named(attempted))
+        _count([attempted])
+        log.error("outcome.refused", **_about(attempted), known=least.known, stale=least.stale)
+        self._after(attempted, stale=least.stale, known=least.known)
 
     async def close(self) -> None:
         """Once `run` has ended. Errors: the driver's own."""
@@ -144,12 +167,18 @@ class Completer:
         for attempted in tuple(self._belated):
             self._belated.append(self._belated.pop(0))  # one that fails keeps no other waiting
             now = self.clock.micros()
-            await belated.settle(self.database, attempted, now=now, actor=f"worker:{self.worker}")
+            try:
+                await belated.settle(self.database, attempted, now=now, actor=self._actor)
+            except Exception as error:
+                if not self._patience.ends(_named(attempted), error):
+                    raise
+                await belated.settle_least(self.database, attempted, now=now, actor=self._actor)
+                self._patience.forget(_named(attempted))
             self._belated.remove(attempted)
 
     async def _commit(self, batch: Sequence[Attempted]) -> None:
         now = self.clock.micros()
-        ended = [self._ended(attempted, now) for attempted in batch]
+        ended = [recording.ended(attempted, self.worker, now) for attempted in batch]
         signs = gravest((a.armed.member.id, a.sign) for a in batch if a.sign is not None)
         if signs:
             changed = await self._with_signs(ended, signs, now)
@@ -159,37 +188,21 @@ class Completer:
         for attempted, one in zip(batch, ended, strict=True):
             self._after(attempted, stale=one.stale(changed))
 
-    def _ended(self, attempted: Attempted, now: int) -> Ended:
-        armed = attempted.armed
-        new = decided(armed.delivery, attempted.decision, attempted.started_at, now)
-        return Ended(
-            None if new is None else Change(armed.delivery, armed.token, new),
-            attempted.row(self.worker),
-            self._line(attempted, now),
-        )
-
     async def _with_signs(
         self, ended: Sequence[Ended], signs: Mapping[str, AccountSign], now: int
     ) -> set[str]:
         """What the outcomes say of accounts is written with them."""
         async with self.database.write() as connection:
-            # Accounts before deliveries, as whoever judges a probe: else the two could deadlock.
-            told = await apply_signs(connection, signs, now)
-            changed = await write_in(connection, ended, now)
-            for account_id in told:
-                sign = signs[account_id]
-                await append(connection, [_sign_line(account_id, sign, now, self.worker)])
-                await self._sign_alert(connection, account_id, sign, now)
-        return changed
+            await write_signs(connection, self.database, signs, now=now, actor=self._actor)
+            return await write_in(connection, ended, now)
 
-    def _after(self, attempted: Attempted, *, stale: bool) -> None:
-        """What follows the commit; another road is taken next."""
-        delivery, channel = attempted.armed.delivery, attempted.armed.member.channel.channel
+    def _after(self, attempted: Attempted, *, stale: bool, known: bool = True) -> None:
+        """What follows the commit; another road is taken next. `known`: the state was written, too;
+        else the journal keeps the doubt."""
+        delivery = attempted.armed.delivery
         log.info(
-            "delivery.attempted", delivery=delivery.id, post=delivery.post_id,
-            account=delivery.account_id, channel=channel, attempt=delivery.attempt,
-            outcome=outcome_name(attempted.outcome),
-            decision=type(attempted.decision).__name__.lower(), late_us=attempted.late_us,
+            "delivery.attempted", **_about(attempted), post=delivery.post_id,
+            account=delivery.account_id, late_us=attempted.late_us,
             took_us=attempted.finished_at - attempted.started_at,
         )  # fmt: skip
         if tracing.on():
@@ -197,7 +210,8 @@ class Completer:
             tracing.record(
                 "complete", delivery.trace, attempted.finished_at, self.clock.micros(), named
             )
-        self.journal.settled(delivery.id, delivery.attempt)
+        if known:
+            self.journal.settled(delivery.id, delivery.attempt)
         if isinstance(attempted.decision, Move):
             self._moves.append((attempted, attempted.decision))
         elif stale:
@@ -205,39 +219,6 @@ class Completer:
             log.warning("lease.lost", delivery=delivery.id, saw=outcome_name(attempted.outcome))
             if belated.matters(attempted):
                 self._belated.append(attempted)
-
-    def _line(self, attempted: Attempted, now: int) -> Event:
-        kind = _EVENT_KINDS.get(type(attempted.decision), "delivery.refused")
-        data: dict[str, object] = {"outcome": outcome_name(attempted.outcome)}
-        if isinstance(attempted.decision, Done | Wait):
-            data |= {"url": attempted.decision.url, "late_us": attempted.late_us}
-        else:
-            data["detail"] = detail_of(attempted.outcome)
-        if isinstance(attempted.decision, Again):
-            data["again_at"] = attempted.decision.at
-        return event(kind, attempted.armed.delivery, now, f"worker:{self.worker}", data)
-
-    async def _sign_alert(
-        self, connection: Connection, account_id: str, sign: AccountSign, now: int
-    ) -> None:
-        """A person learns of lost access and of a policy block; a recovery closes the alert."""
-        fact = f"account:{account_id}:access"
-        if sign.sign is Sign.WELL:
-            await resolve(connection, fact, now)
-        elif sign.sign is Sign.ACCESS_LOST or sign.reason == "policy":
-            await raise_alert(
-                connection,
-                self.database,
-                fact=fact,
-                kind="account.access-lost",
-                severity="critical",
-                data={
-                    "account_id": account_id,
-                    "cause": sign.detail,
-                    "action": "reconnect the account; its posts are held until then",
-                },
-                now=now,
-            )
 
 
 def _count(batch: Sequence[Attempted]) -> None:
@@ -252,6 +233,17 @@ def _count(batch: Sequence[Attempted]) -> None:
             lateness[channel].observe(max(attempted.late_us, 0) / 1e6)
 
 
-def _sign_line(account_id: str, sign: AccountSign, now: int, worker: str) -> Event:
-    data = {"reason": sign.reason, "detail": sign.detail, "paused_until": sign.paused_until}
-    return line(f"account.{sign.sign.value}", now, f"worker:{worker}", data, account_id=account_id)
+def _about(attempted: Attempted) -> dict[str, object]:
+    """For the log."""
+    delivery = attempted.armed.delivery
+    return {
+        "delivery": delivery.id,
+        "channel": attempted.armed.member.channel.channel,
+        "attempt": delivery.attempt,
+        "outcome": outcome_name(attempted.outcome),
+        "decision": type(attempted.decision).__name__.lower(),
+    }
+
+
+def _named(attempted: Attempted) -> str:
+    return f"{attempted.armed.delivery.id} {attempted.armed.delivery.attempt}"

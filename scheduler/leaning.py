@@ -9,12 +9,11 @@ from channels.posts import Part
 from scheduler.changes import Change, columns, event
 from scheduler.deliveries import Delivery, HoldReason, State
 from scheduler.store import desk, digests, reroutes
-from scheduler.store.alerts import raise_alert
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import append
+from scheduler.warning import NEXT, warn
 
-NEXT = "send it elsewhere, publish it here once that works again, or cancel it"
 _LEFT = {State.CANCELLED, State.REROUTED}
 
 
@@ -26,20 +25,8 @@ async def hold(
     new = columns(delivery, State.HELD, now, cause=cause, hold_reason=HoldReason.APPROVAL)
     await write_changes(connection, [Change(delivery, delivery.token, new)], now)
     await append(connection, [event("delivery.held", delivery, now, actor, {"cause": cause})])
-    await raise_alert(
-        connection,
-        database,
-        fact=f"delivery:{delivery.id}:{State.HELD.value}",
-        kind="delivery.held",
-        severity="warning",
-        data={
-            "post_id": delivery.post_id,
-            "delivery_id": delivery.id,
-            "account_id": delivery.account_id,
-            "cause": cause,
-            "action": NEXT,
-        },
-        now=now,
+    await warn(
+        connection, database, delivery, kind="delivery.held", cause=cause, action=NEXT, now=now
     )
 
 

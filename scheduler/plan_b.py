@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from channels.posts import Part
 from scheduler import metrics, tracing
@@ -15,7 +14,6 @@ from scheduler.clock import Clock
 from scheduler.decide import Move
 from scheduler.deliveries import Delivery, HoldReason, State
 from scheduler.gathering import Gatherer
-from scheduler.leaning import NEXT
 from scheduler.refusals import conflict, not_found
 from scheduler.reroute import Covered, Taken, Unplaced
 from scheduler.roads import Found, Survey
@@ -25,6 +23,7 @@ from scheduler.store.alerts import raise_alert, resolve, tell
 from scheduler.store.completions import write_changes
 from scheduler.store.db import Connection, Database
 from scheduler.store.events import append
+from scheduler.warning import NEXT, warn
 
 _FOLLOWS = {Part.FIRST_COMMENT}
 
@@ -174,27 +173,21 @@ class PlanB:
         self, connection: Connection, delivery: Delivery, ended: Ended, now: int
     ) -> None:
         """Nothing fails in silence: name the post, the cause and what to do next."""
-        data: dict[str, Any] = {
-            "post_id": delivery.post_id,
-            "delivery_id": delivery.id,
-            "account_id": delivery.account_id,
-            "cause": ended.cause,
-            "action": NEXT,
-        }
-        kind = f"delivery.{ended.state.value}"
         if ended.state is State.REROUTED:
-            data |= {"action": "nothing to do, unless you prefer to undo it", **ended.data}
-            await tell(connection, kind=kind, data=data, now=now)
+            data = {
+                "post_id": delivery.post_id,
+                "delivery_id": delivery.id,
+                "account_id": delivery.account_id,
+                "action": "nothing to do, unless you prefer to undo it",
+                **ended.data,
+            }
+            await tell(connection, kind=f"delivery.{ended.state.value}", data=data, now=now)
             return
-        await raise_alert(
-            connection,
-            self.database,
-            fact=f"delivery:{delivery.id}:{ended.state.value}",
-            kind=kind,
+        await warn(
+            connection, self.database, delivery, kind=f"delivery.{ended.state.value}",
+            cause=ended.cause, action=NEXT, now=now,
             severity="critical" if ended.state is State.FAILED else "warning",
-            data=data,
-            now=now,
-        )
+        )  # fmt: skip
 
     async def _tell_last_resort(
         self, connection: Connection, parent: Delivery, target: Member, now: int

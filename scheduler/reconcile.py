@@ -31,10 +31,11 @@ from scheduler.looking import Places
 from scheduler.rendering import Renderer
 from scheduler.roster import Member
 from scheduler.store import looks
-from scheduler.store.alerts import raise_alert
 from scheduler.store.completions import write_attempts, write_changes
 from scheduler.store.db import Database
 from scheduler.store.events import append
+from scheduler.unwritable import Patience, hold_undecided
+from scheduler.warning import SETTLE, warn
 
 log = structlog.get_logger()
 
@@ -56,6 +57,7 @@ class Reconciler:
     mover: Callable[[Delivery, Move], Awaitable[object]]
     _places: Places = field(default_factory=Places)
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    _patience: Patience = field(default_factory=Patience)
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, interval: float) -> None:
@@ -142,8 +144,22 @@ class Reconciler:
             else:
                 with tracing.span("reconcile", delivery.trace, tracing.of(delivery)):
                     await self._look(delivery)
-        except Exception:  # one delivery's trouble is not the others'; its lease brings it back
+        except Exception as error:  # its own trouble, not the others'; its lease brings it back
             log.exception("look.failed", delivery=delivery.id)
+            if delivery.state is not State.HELD and self._patience.ends(delivery.id, error):
+                await self._give_up(delivery)
+        else:
+            self._patience.forget(delivery.id)
+
+    async def _give_up(self, delivery: Delivery) -> None:
+        """What looking finds cannot be written, again and again."""
+        now, actor = self.clock.micros(), f"worker:{self.worker}"
+        try:
+            await hold_undecided(self.database, delivery, in_doubt=True, actor=actor, now=now)
+        except Exception:  # with the next look it is tried again
+            log.exception("giving-up.failed", delivery=delivery.id)
+        else:
+            self._patience.forget(delivery.id)
 
     async def _look(self, delivery: Delivery) -> None:
         prepared = await self._prepared(delivery)
@@ -244,21 +260,10 @@ class Reconciler:
             data: dict[str, Any] = {"cause": new["cause"], "url": new["url"]}
             await append(connection, [event(kind, delivery, now, actor, data)])
             if new["state"] == State.HELD:
-                await raise_alert(
-                    connection,
-                    self.database,
-                    fact=f"delivery:{delivery.id}:unconfirmed",
-                    kind="delivery.unconfirmed",
-                    severity="warning",
-                    data={
-                        "post_id": delivery.post_id,
-                        "delivery_id": delivery.id,
-                        "account_id": delivery.account_id,
-                        "cause": new["cause"],
-                        "action": "look at the page: settle it as published, or send it again",
-                    },
-                    now=now,
-                )
+                await warn(
+                    connection, self.database, delivery, kind="delivery.unconfirmed",
+                    cause=new["cause"], action=SETTLE, now=now,
+                )  # fmt: skip
 
 
 def _row(

@@ -47,6 +47,7 @@ from scheduler.services import Services
 from scheduler.settings import Settings
 from scheduler.store import claims
 from scheduler.takeover import take_over
+from scheduler.unwritable import Patience, hold_undecided
 
 if TYPE_CHECKING:  # encrypts: only where copies are asked for
     from scheduler.copies import Copyist
@@ -70,6 +71,7 @@ class Worker:
         self._journal_dir = settings.data_dir / "journal"
         self._journal = Journal(self._journal_dir, self.id)
         rng = Random()  # noqa: S311 -- jitter, not secrecy
+        self._patience = Patience()
         self.doctor = doctor_of(services, f"worker:{self.id}")
         self._completer = Completer(
             services.database, services.clock, self._journal, self.id,
@@ -187,7 +189,19 @@ class Worker:
             left.path.unlink(missing_ok=True)
 
     async def _move(self, delivery: Delivery, move: Move) -> None:
-        await self.doctor.plan_b.move(delivery, move)
+        """One whose other road the database refuses waits for a person in the end."""
+        try:
+            await self.doctor.plan_b.move(delivery, move)
+        except Exception as error:
+            if not self._patience.ends(delivery.id, error):
+                raise
+            log.exception("move.refused", delivery=delivery.id)
+            now = self._services.clock.micros()
+            await hold_undecided(
+                self._services.database, delivery, in_doubt=False, actor=f"worker:{self.id}",
+                now=now,
+            )  # fmt: skip
+        self._patience.forget(delivery.id)
 
     def _with_redis(self, url: str | None) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         if url is None:

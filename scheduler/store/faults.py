@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 
 from sqlalchemy.exc import (
     ArgumentError,
@@ -16,10 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError as StoreError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 # The errors that floors above may catch, and what they may ask of any.
-__all__ = ["ArchivedError", "ConstraintError", "StoreError", "away", "explain", "full"]
+__all__ = ["ArchivedError", "ConstraintError", "StoreError", "away", "explain", "full", "passing"]
 
 # PostgreSQL's classes: connection, resources, an operator's intervention, the system's own errors.
 _AWAY = ("08", "53", "57", "58")
+# A deadlock, a lock that was not to be had, a server that takes no writes just now.
+_BUSY = ("25", "40", "55")
 _DISK_FULL = "53100"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SQLITE_FULL = "SQLITE_FULL"
@@ -61,6 +64,16 @@ def away(error: BaseException) -> bool:
     if isinstance(error, FileNotFoundError) and error.filename is None:
         return True
     return full(error) or _code(error).startswith(_AWAY)
+
+
+def passing(error: BaseException) -> bool:
+    """Whether the same write may well be taken later, as it is: nothing is wrong with what was to
+    be written. More than `away`: others may be in the way, too."""
+    if isinstance(getattr(error, "orig", error), sqlite3.InterfaceError):
+        return False  # a value that SQLite has no form for
+    if isinstance(error, OSError | MemoryError) or away(error):
+        return True
+    return _code(error).startswith(_BUSY)
 
 
 def _code(error: BaseException) -> str:

@@ -33,7 +33,7 @@ async def engine(
         yield engine
 
 
-async def _under_way(engine: Engine, clock: SetClock, *also: FaultName) -> str:
+async def under_way(engine: Engine, clock: SetClock, *also: FaultName) -> str:
     """A post whose request is under way when the clock is put back by a minute."""
     for name in (FaultName.SLOW, *also):
         engine.fault("facebook", name, times=1)
@@ -48,7 +48,7 @@ async def _under_way(engine: Engine, clock: SetClock, *also: FaultName) -> str:
 
 async def test_what_was_changed_too_late_goes_out_once(engine: Engine, clock: SetClock) -> None:
     async with engine.worker():
-        post = await _under_way(engine, clock)
+        post = await under_way(engine, clock)
         revision = Revision.model_validate({"title": "We close"})
         await engine.services.reviser.revise(post, revision, "tests")
         (row,) = await engine.settled(post, "delivered")
@@ -64,7 +64,7 @@ async def test_what_was_changed_too_late_goes_out_once(engine: Engine, clock: Se
 
 async def test_what_was_cancelled_too_late_is_told(engine: Engine, clock: SetClock) -> None:
     async with engine.worker() as worker:
-        post = await _under_way(engine, clock)
+        post = await under_way(engine, clock)
         await engine.services.desk.cancel_post(post, "tests")
         await worker.dispatcher.stop(PATIENCE)
     (row,) = await engine.rows(post)
@@ -77,7 +77,7 @@ async def test_what_may_have_left_in_other_words_waits_for_a_person(
     engine: Engine, clock: SetClock
 ) -> None:
     async with engine.worker():
-        post = await _under_way(engine, clock, FaultName.ANSWER_LOST)
+        post = await under_way(engine, clock, FaultName.ANSWER_LOST)
         revision = Revision.model_validate({"body": "Another time."})
         await engine.services.reviser.revise(post, revision, "tests")
         (row,) = await engine.settled(post, "held")
@@ -90,7 +90,7 @@ async def test_what_may_have_left_is_looked_for_before_it_is_sent_again(
     engine: Engine, clock: SetClock
 ) -> None:
     async with engine.worker():
-        post = await _under_way(engine, clock, FaultName.ANSWER_LOST)
+        post = await under_way(engine, clock, FaultName.ANSWER_LOST)
         async with engine.services.database.write() as connection:
             await connection.execute(
                 deliveries.update()
@@ -104,7 +104,7 @@ async def test_what_may_have_left_is_looked_for_before_it_is_sent_again(
 
 async def test_a_rescue_that_came_too_early_is_taken_back(engine: Engine, clock: SetClock) -> None:
     async with engine.worker():
-        post = await _under_way(engine, clock)
+        post = await under_way(engine, clock)
         async with engine.services.database.write() as connection:
             await connection.execute(
                 deliveries.update()

@@ -115,9 +115,11 @@ async def test_an_outcome_that_cannot_be_written_keeps_no_others_waiting(
         async with asyncio.timeout(PATIENCE):
             while await _delivered(engine) != others:  # noqa: ASYNC110 -- no event
                 await asyncio.sleep(0.02)
-        assert completer.pending
+        await completer.drained()  # a person has it by now
         await end([running])
         await completer.close()
+    (alert,) = await engine.alerts()
+    assert (alert.kind, alert.data["delivery_id"]) == ("delivery.unconfirmed", claimed[1].id)
 
 
 async def _delivered(engine: Engine) -> set[str]:

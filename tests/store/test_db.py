@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, insert, select, update
+from sqlalchemy import event, insert, select, text, update
 from sqlalchemy.engine import make_url
 
 from scheduler.store import faults
@@ -93,3 +93,50 @@ async def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> No
         await asyncio.gather(*map(use, several))
         for database in several:
             await database.close()
+
+
+async def _refused(database: Database, statement: str, value: object = None) -> Exception:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 -- whatever the driver raises
+        async with database.write() as connection:
+            await connection.execute(text(statement), {} if value is None else {"value": value})
+    assert isinstance(caught.value, Exception)
+    return caught.value
+
+
+_BEAT = "INSERT INTO workers VALUES (:value, 'h', 1, 1, 1, false)"
+
+
+@pytest.mark.parametrize(
+    ("statement", "value"),
+    [
+        (_BEAT, object()),
+        ("INSERT INTO workers (id) VALUES (:value)", "w"),
+        ("UPDATE workers SET colour = :value", "blue"),
+    ],
+    ids=["a value of no kind", "a constraint", "a column that is not there"],
+)
+async def test_what_is_refused_for_good_does_not_pass(
+    database: Database, statement: str, value: object
+) -> None:
+    assert not faults.passing(await _refused(database, statement, value))
+
+
+async def test_waiting_too_long_behind_another_passes(database: Database) -> None:
+    first = database.is_postgresql
+    async with database.read() as late:
+        await late.execute(text("SET lock_timeout = 1" if first else "PRAGMA busy_timeout = 1"))
+        async with database.write() as connection:
+            await connection.execute(text("LOCK TABLE workers" if first else "SELECT 1"))
+            with pytest.raises(faults.StoreError) as caught:
+                await late.execute(text(_BEAT), {"value": "w"})
+    assert faults.passing(caught.value)
+
+
+async def test_a_database_that_is_not_there_passes(tmp_path: Path) -> None:
+    for url in (
+        f"sqlite+aiosqlite:///{tmp_path}/nowhere/estafette.db",
+        "postgresql+asyncpg://nobody@127.0.0.1:1/nothing",
+    ):
+        database = Database(url)
+        assert faults.passing(await _refused(database, "SELECT 1"))
+        await database.close()

@@ -88,7 +88,9 @@ def kinds_of_alerts() -> dict[str, str]:
 
 def _alerts(node: ast.AST, tree: ast.Module, module: str) -> Iterator[str]:
     match node:
-        case ast.Call(func=ast.Name(id="raise_alert" | "tell") | ast.Attribute(attr="raise_alert")):
+        case ast.Call(
+            func=ast.Name(id="raise_alert" | "tell" | "warn") | ast.Attribute(attr="raise_alert")
+        ):
             for keyword in node.keywords:
                 if keyword.arg == "kind":
                     yield from _kinds_named(keyword.value, tree, module)
@@ -166,7 +168,7 @@ def _alerted(tree: ast.Module) -> set[ast.AST]:
     """What names an alert."""
     found: set[ast.AST] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"raise_alert", "tell"}:
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"raise_alert", "tell", "warn"}:
             found.update(ast.walk(node))
     return found
 
