@@ -60,6 +60,10 @@ class Proofs(Channel, Protocol):
 class Archives(Channel, Protocol):
     """A channel to people one by one whose messages can also be read on a page of ours."""
 
+    def heading(self, message: Message) -> str:
+        """The message's title with nobody's data."""
+        ...
+
     def page(
         self,
         message: Message,

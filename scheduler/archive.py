@@ -16,12 +16,16 @@ def archive_path(list_id: str) -> str:
     return f"/letters/{list_id}"
 
 
-def page_html(message: Message, list_id: str, channel: Archives) -> str:
-    """What the page of this message is made of."""
+def page_of(message: Message, list_id: str, channel: Archives) -> dict[str, str]:
+    """The page of this message: `title`, `language`, `html`."""
     language = "fr" if message.language.lower().startswith("fr") else "en"
     every, sign_up = _WAYS[language]
     ways = ((every, archive_path(list_id)), (sign_up, f"/signup/{list_id}"))
-    return channel.page(message, picture=_picture, ways=ways)
+    return {
+        "title": channel.heading(message),
+        "language": message.language,
+        "html": channel.page(message, picture=_picture, ways=ways),
+    }
 
 
 def _picture(media: Media) -> str:

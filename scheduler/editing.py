@@ -16,7 +16,7 @@ import structlog
 
 from channels.abilities import Archives, Edits
 from channels.outcome import Delivered, Outcome, Rejected, Unconfirmed
-from scheduler.archive import page_html
+from scheduler.archive import page_of
 from scheduler.changes import event, evidence_json
 from scheduler.clock import Clock
 from scheduler.content import draft_of
@@ -152,11 +152,7 @@ class Editor:
         assert rendered is not None  # its account could be opened a moment ago
         member, message = rendered
         assert isinstance(member.channel, Archives)  # it made the page
-        values = {
-            "title": message.title,
-            "language": message.language,
-            "html": page_html(message, member.id, member.channel),
-        }
+        values = page_of(message, member.id, member.channel)
         now = self.clock.micros()
         async with self.database.write() as connection:
             await mailings.correct(connection, delivery.id, values)

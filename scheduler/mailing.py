@@ -14,7 +14,7 @@ from channels.base import Broadcasts
 from channels.outcome import Outcome, Problem, Rejected
 from channels.posts import Message, Part
 from channels.words import slugify
-from scheduler.archive import archive_path, page_html
+from scheduler.archive import archive_path, page_of
 from scheduler.attempt import BroadcastRun
 from scheduler.audience.links import audience_key, seal
 from scheduler.audience.tracking import Kind
@@ -81,15 +81,14 @@ class Mailing:
     async def _page(
         self, delivery: Delivery, message: Message, member: Member, channel: Archives
     ) -> str:
+        page = page_of(message, member.id, channel)
         values = {
+            **page,
             "delivery_id": delivery.id,
             "list_id": member.id,
-            "title": message.title,
-            "language": message.language,
-            "html": page_html(message, member.id, channel),
             "published_at": self.clock.micros(),
         }
-        slug = slugify(message.title) or delivery.id
+        slug = slugify(page["title"]) or delivery.id
         async with self.database.write() as connection:
             kept = await mailings.keep_letter(connection, self.database, values, slug=slug)
         return f"{self.public_url}{archive_path(member.id)}/{kept}"

@@ -17,6 +17,7 @@ from channels.newsletter.feedback import desk, mailgun, ses
 from channels.newsletter.feedback.ses import Certificates
 from channels.newsletter.feedback.settings import AmazonSes, Mailgun
 from channels.newsletter.headers import UnsafeHeaderError
+from channels.newsletter.holes import impersonal
 from channels.newsletter.mailbox_login import MailboxKeys
 from channels.newsletter.proof import proof_of
 from channels.newsletter.relay import Road, look
@@ -79,6 +80,9 @@ class Newsletter:
         road = Road(settings)
         fault = await road.open()
         return MailCourier(letter, road) if fault is None else fault
+
+    def heading(self, message: Message) -> str:
+        return impersonal(message.title)
 
     def page(
         self,

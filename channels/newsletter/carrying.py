@@ -5,6 +5,8 @@ from __future__ import annotations
 from channels.base import Capabilities
 from channels.newsletter.deliverability.letter import CLIPPED_AT, Fault, html_faults
 from channels.newsletter.deliverability.words import words
+from channels.newsletter.gaps import gap_problems
+from channels.newsletter.holes import impersonal
 from channels.newsletter.render import public_url
 from channels.outcome import Problem, Severity
 from channels.posts import Media, Message
@@ -24,15 +26,17 @@ def words_problems(message: Message) -> list[Problem]:
                 remedy="Give the post a title.",
             )
         )
-    if len(message.title) > MAX_SUBJECT:
+    subject = impersonal(message.title)
+    if len(subject) > MAX_SUBJECT:
         found.append(
             Problem(
                 code="title-too-long",
-                detail=f"the subject has {len(message.title)} characters; {MAX_SUBJECT} at most",
+                detail=f"the subject has {len(subject)} characters; {MAX_SUBJECT} at most",
                 field="title",
                 remedy="Shorten the title; 50 characters are read on a phone.",
             )
         )
+    found += gap_problems(message)
     found += [_form_problem(fault) for fault in html_faults(message.html)]
     size = len(message.html.encode())
     if size > CLIPPED_AT:

@@ -16,7 +16,16 @@ from typing import NamedTuple
 
 from channels.base import Recipient, letter_number
 from channels.newsletter.dkim import Signer
-from channels.newsletter.headers import UnsafeHeaderError, envelope, field, mailbox, phrase
+from channels.newsletter.headers import (
+    UnsafeHeaderError,
+    envelope,
+    field,
+    mailbox,
+    phrase,
+    refuse_controls,
+    subject,
+)
+from channels.newsletter.holes import holes, subject_for
 from channels.newsletter.settings import NewsletterSettings
 from channels.newsletter.template import CLICK_QUERY, OPEN_PICTURE, Gap, Template, encoded
 from channels.posts import Media, Message
@@ -73,7 +82,11 @@ class Letter:
         self._signer = Signer(dkim) if dkim is not None and dkim.sign else None
         self._domain = settings.domain
         boundary = blake2b(f"{message.post_id}{message.html}".encode(), digest_size=12).hexdigest()
-        self._head = _head(message, settings, date, f"=_a{boundary}")
+        refuse_controls("Subject", message.title)
+        # Most letters have one subject for all, which costs nobody anything.
+        self._own_subject = message.title if any(holes(message.title)) else ""
+        shared = b"" if self._own_subject else field("Subject", message.title)
+        self._head = shared + _head(message, settings, date, f"=_a{boundary}")
         self._body = Template(_body(message, boundary, pictures))
 
     def to(self, recipient: Recipient, *, key: str) -> Mail:
@@ -88,19 +101,20 @@ class Letter:
         tagged = self._leaves_by_tag and recipient.return_tag
         leave_at = sender.decode("ascii") if tagged else self._mailto
         mailto = f"mailto:{leave_at}?subject=unsubscribe%20{number}"
-        frame, dotted = self._body.fill(
-            {
-                **recipient.attributes,
-                "name": recipient.name,
-                "address": address,
-                UNSUBSCRIBE: unsubscribe or mailto,
-                CLICK_QUERY: recipient.click_query,
-                OPEN_PICTURE: recipient.open_url,
-            }
-        )
+        values = {
+            **recipient.attributes,
+            "name": recipient.name,
+            "address": address,
+            UNSUBSCRIBE: unsubscribe or mailto,
+            CLICK_QUERY: recipient.click_query,
+            OPEN_PICTURE: recipient.open_url,
+        }
+        frame, dotted = self._body.fill(values)
         to = b"To: " + mailbox(recipient.name, address)
         leave = _unsubscribe(unsubscribe, mailto)
         own = f"\r\nMessage-ID: <{message_id}>\r\n{leave}".encode("ascii")
+        if self._own_subject:
+            own += subject(subject_for(self._own_subject, values))
         signature = b""
         if self._signer:
             frame = [b"".join(frame)]
@@ -133,7 +147,6 @@ def _head(message: Message, settings: NewsletterSettings, date: datetime, bounda
     sender = mailbox(settings.from_name, settings.from_address)
     fields = [
         b"From: " + sender + b"\r\n",
-        field("Subject", message.title),
         field("Date", format_datetime(date)),
     ]
     if settings.reply_to:
@@ -190,8 +203,3 @@ def _picture(media: Media, data: bytes) -> bytes:
         f"Content-ID: <{content_id(media)}>\r\nContent-Disposition: inline\r\n\r\n"
     ).encode("ascii")
     return head + encodebytes(data).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
-
-
-def plain_subject(title: str) -> str:
-    """A title as one line."""
-    return " ".join("".join(c if c.isprintable() else " " for c in title).split())

@@ -1,4 +1,5 @@
-"""Where a reader's own values go: `{{name}}`, or `{{city|your town}}` with words for who has none.
+"""Where a reader's own values go: `{{name}}`, or `{{city|your town}}` with words for who has none
+(`{{city|}}`: nothing, on purpose).
 
 In the address of a link a value is one part of the address, encoded as such; where it is the whole
 address, it has to be a web address itself.
@@ -8,10 +9,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from urllib.parse import quote, unquote
+
+from channels.words import ELLIPSIS, shorten
 
 # As written, and as Markdown leaves it in the address of a link.
 _HOLE = re.compile(
@@ -21,6 +24,9 @@ _HOLE = re.compile(
 )
 _IN_ADDRESS = re.compile(r"https?://[^\s\"<>]*\Z")
 _LONGEST_ADDRESS = 4000
+# Those that we know of everybody; nobody means another field by their names.
+EVERYBODYS = frozenset({"address", "unsubscribe_url"})
+_OURS = frozenset({*EVERYBODYS, "name"})
 _WEB = re.compile(r"(?:https?://|mailto:)[!-;=?-~]+")
 
 
@@ -34,13 +40,15 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """`{{name|fallback}}` in `text[start:end]`; `fallback` as its author wrote it."""
+    """`{{name|fallback}}` in `text[start:end]`; `fallback` as its author wrote it. `foreseen`:
+    they said what stands there for who has none, be it nothing."""
 
     start: int
     end: int
     name: str
     fallback: str
     place: Place
+    foreseen: bool
 
     def value(self, text: str, *, escape: Callable[[str], str]) -> str:
         """What to put in for `text`; `escape`: as the part of the mail wants its words."""
@@ -54,16 +62,19 @@ class Hole:
 def holes(text: str) -> Iterator[Hole]:
     """The holes of a text or of an HTML page, in order."""
     for found in _HOLE.finditer(text):
-        name, fallback = found[1], found[2] or ""
+        name, said = found[1], found[2]
         place = Place.WORDS
         if name is None:
-            name, fallback = found[3], unquote(found[4] or "")
+            name, said = found[3], None if found[4] is None else unquote(found[4])
             place = Place.WHOLE_ADDRESS
+        if name.lower() in _OURS:
+            name = name.lower()
         before = text[max(0, found.start() - _LONGEST_ADDRESS) : found.start()]
         if _IN_ADDRESS.search(before):
             place = Place.ADDRESS
         # In the HTML part the author's words are escaped already.
-        yield Hole(found.start(), found.end(), name, html.unescape(fallback), place)
+        fallback = html.unescape(said or "")
+        yield Hole(found.start(), found.end(), name, fallback, place, said is not None)
 
 
 def impersonal(text: str) -> str:
@@ -76,3 +87,38 @@ def impersonal(text: str) -> str:
         pieces.append(hole.value(hole.fallback, escape=html.escape) if words is None else words)
         end = hole.end
     return "".join([*pieces, text[end:]])
+
+
+def plain_subject(title: str) -> str:
+    """A title as one line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in title).split())
+
+
+def subject_for(title: str, values: Mapping[str, str]) -> str:
+    """A subject as the reader with these values gets it, in one line."""
+    pieces: list[str] = []
+    end = 0
+    for hole in holes(title):
+        pieces += (title[end : hole.start], values.get(hole.name) or hole.fallback)
+        end = hole.end
+    own = plain_subject("".join([*pieces, title[end:]]))
+    return own or plain_subject(impersonal(title))
+
+
+def shortened(text: str, limit: int) -> str:
+    """As `shorten`, counting what who has no values reads, and cutting no hole apart."""
+    if len(impersonal(text)) <= limit:
+        return text
+    pieces: list[str] = []
+    end, room = 0, limit
+    for hole in holes(text):
+        words = text[end : hole.start]
+        if len(words) + len(hole.fallback) >= room:
+            break
+        pieces += (words, text[hole.start : hole.end])
+        end, room = hole.end, room - len(words) - len(hole.fallback)
+    following = next(holes(text[end:]), None)
+    rest = text[end:] if following is None else text[end : end + following.start]
+    if following is not None and len(rest) < room:
+        return "".join([*pieces, rest.rstrip(), ELLIPSIS])
+    return "".join([*pieces, shorten(rest, room)])

@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from channels.base import Account
-from channels.newsletter.compose import UNSUBSCRIBE, content_id, plain_subject
-from channels.newsletter.holes import impersonal
+from channels.newsletter.compose import UNSUBSCRIBE, content_id
+from channels.newsletter.holes import impersonal, plain_subject, shortened
 from channels.newsletter.settings import NewsletterSettings
 from channels.posts import Media, Message, Part, Post
 from channels.sentences import reroute_note
@@ -80,8 +80,8 @@ def render(post: Post, account: Account[NewsletterSettings], part: Part) -> Mess
     plain = to_plain(post.body, rewrite=rewrite)
     neutral = impersonal(plain)
     said = _Said(
-        title=plain_subject(impersonal(post.title)) or shorten(plain_subject(neutral), 70),
-        preheader=shorten(" ".join((post.summary or neutral).split()), PREHEADER_LENGTH),
+        title=_subject(post.title) or shorten(plain_subject(neutral), 70),
+        preheader=shortened(" ".join((post.summary or neutral).split()), PREHEADER_LENGTH),
         plain=plain,
         html=to_html(post.body, rewrite=rewrite),
         note=reroute_note(post.rerouted, post.language) if post.rerouted else "",
@@ -99,6 +99,11 @@ def render(post: Post, account: Account[NewsletterSettings], part: Part) -> Mess
         tags=post.tags,
         part=part,
     )
+
+
+def _subject(title: str) -> str:
+    """Empty when somebody without values would get an empty one."""
+    return plain_subject(title) if plain_subject(impersonal(title)) else ""
 
 
 def public_url(media: Media) -> str | None:

@@ -48,6 +48,7 @@ async def _mail(
     media: tuple[Media, ...] = (),
     to: Any = None,
     blog_url: str | None = None,
+    title: str = "Réouverture le 1er décembre",
 ) -> list[Any]:
     """Send a letter through the real engine; the mails that arrived."""
     delivery = await seed(services.database, READERS, now=services.clock.micros())
@@ -61,7 +62,7 @@ async def _mail(
             paused_until=0, pause_reason="", failures=0, max_concurrent=1, gap_us=0, version=1,
             policy={},
         )  # fmt: skip
-        words = post(body=BODY, blog_url=blog_url, media=media)
+        words = post(title=title, body=BODY, blog_url=blog_url, media=media)
         message = newsletter.render(words, member.account)
         outcome = await mailing(services)(delivery, message, member, newsletter)
         assert isinstance(outcome, Delivered), outcome
@@ -129,6 +130,24 @@ async def test_the_letter_s_own_page_goes_before_its_article_on_the_blog(
     assert article not in _html(mails[0]) + text
     assert text.count("Voir dans le navigateur") == 1
     assert "/letters/" in text
+
+
+async def test_a_title_with_a_reader_s_name_is_nobody_s_on_its_page(
+    services: Services, visitor: Client
+) -> None:
+    title = "{{name|Chers amis}}, nous rouvrons"
+    mails = await _mail(services, to={"archive": True}, title=title)
+    assert {str(mail["Subject"]) for mail in mails} == {
+        f"{SECRET}{n}, nous rouvrons" for n in range(3)
+    }
+    (link,) = {one for one in _links(_html(mails[0])) if "/letters/" in one}
+    assert link.endswith("/chers-amis-nous-rouvrons")
+    pages = (link.removeprefix(services.settings.effective_public_url), f"/letters/{ACCOUNT}")
+    for path in pages:
+        text = await (await visitor.get(path)).text()
+        assert "Chers amis, nous rouvrons" in text
+        assert SECRET not in text
+        assert "{{" not in text
 
 
 async def test_a_second_mailing_of_the_same_name_gets_a_page_of_its_own(
