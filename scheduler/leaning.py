@@ -1,5 +1,5 @@
 """What leans on a delivery: a post that was not sent elsewhere because an account carried it
-already. When a person takes that one away, nobody carries it any more."""
+already. When that one goes away, nobody carries it any more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from scheduler.store.db import Connection, Database
 from scheduler.store.events import append
 from scheduler.warning import NEXT, warn
 
-_LEFT = {State.CANCELLED, State.REROUTED}
+# What carries its post no more, in a way that its owner need not have been asked about.
+GIVES_UP = {State.REROUTED, State.FAILED}
+_LEFT = {State.CANCELLED, *GIVES_UP}
 
 
 async def hold(
@@ -37,6 +39,8 @@ async def leaners(
     found: list[Delivery] = []
     for post_id in sorted(post_ids):
         own = await reroutes.siblings_of(connection, post_id)
+        if not any(one.state is State.REROUTED and one.account_id != account_id for one in own):
+            continue
         carriers = own + await digests.carriers_of(connection, post_id)
         if any(one.account_id == account_id and one.state not in _LEFT for one in carriers):
             continue

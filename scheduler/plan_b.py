@@ -3,7 +3,7 @@ transaction; move a whole queue when its page is gone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from scheduler.clock import Clock
 from scheduler.decide import Move
 from scheduler.deliveries import Delivery, HoldReason, State
 from scheduler.gathering import Gatherer
+from scheduler.leaning import GIVES_UP, leaners
 from scheduler.refusals import conflict, not_found
 from scheduler.reroute import Covered, Taken, Unplaced
 from scheduler.roads import Found, Survey
@@ -131,7 +132,22 @@ class PlanB:
             await resolve(connection, f"delivery:{delivery.id}:{State.HELD.value}", now)
         if not quiet and ended.state is not State.CANCELLED:
             await self._alert(connection, delivery, ended, now)
+        if ended.state in GIVES_UP and delivery.part is Part.POST:
+            await self._let_go(connection, [delivery], delivery.account_id, move, survey)
         return ended.state
+
+    async def _let_go(
+        self,
+        connection: Connection,
+        carried: Sequence[Delivery],
+        account_id: str,
+        move: Move,
+        survey: Survey,
+    ) -> None:
+        """The account says these posts no more: what was not sent elsewhere because it would have
+        looks for its own road."""
+        for one in await leaners(connection, {each.post_id for each in carried}, account_id):
+            await self._take_road(connection, one, Move(move.cause), survey, quiet=False)
 
     async def _place(
         self, connection: Connection, parent: Delivery, move: Move, found: Found, survey: Survey
@@ -167,6 +183,7 @@ class PlanB:
         await append(connection, [event("delivery.rerouted", digest, survey.now, self.actor, data)])
         for parent in parents:
             await self._take_road(connection, parent, Move(move.cause), survey, quiet=False)
+        await self._let_go(connection, parents, digest.account_id, move, survey)
         return State.REROUTED
 
     async def _alert(

@@ -12,9 +12,10 @@ from sqlalchemy import select
 from channels.sandbox.faults import FaultName
 from scheduler.care import comeback_of, doctor_of, plan_b_of, undo_of
 from scheduler.clock import Clock
+from scheduler.decide import Move
 from scheduler.drafts import Revision
 from scheduler.refusals import RefusedError
-from scheduler.store import accounts, claims, routes
+from scheduler.store import accounts, claims, reroutes, routes
 from scheduler.store.article_tables import pages
 from scheduler.store.tables import deliveries, events, posts
 from tests.engine.conftest import Engine
@@ -150,6 +151,41 @@ async def test_what_leaned_on_a_reroute_comes_back_with_it_and_its_journal_says_
     async with engine.services.database.read() as connection:
         told = set((await connection.execute(statement)).scalars())
     assert told == {page.id, leans.id}
+
+
+async def test_what_leaned_on_a_digest_that_fails_looks_for_its_own_road(engine: Engine) -> None:
+    post = await engine.post("facebook", "linkedin", kind="ordinary", at=tomorrow(9))
+    plan_b = plan_b_of(engine.services, "tests")
+    for page in ("facebook", "linkedin"):
+        await plan_b.move_queue(engine.accounts[page], CAUSE)
+    assert (await states(engine, [post]))[0] == ["rerouted", "rerouted"]
+    (digest,) = await digest_of(engine)
+    async with engine.services.database.read() as connection:
+        failing = await reroutes.delivery(connection, digest.id)
+    assert failing is not None
+    await plan_b.move(failing, Move("the site is full"))
+    rows = await engine.rows(post)
+    assert [row.state for row in rows] == ["held", "held"]
+    facts = {alert.fact for alert in await engine.alerts()}
+    assert {f"delivery:{row.id}:held" for row in rows} <= facts
+
+
+async def test_what_leaned_on_a_post_that_is_refused_looks_for_its_own_road(
+    engine: Engine,
+) -> None:
+    await route(engine, "linkedin")
+    engine.fault("linkedin", FaultName.REJECTED)
+    post = await engine.post("facebook", "linkedin", kind="essential", at=tomorrow(9))
+    await vanish(engine)
+    async with engine.services.database.write() as connection:
+        soon = deliveries.update().where(deliveries.c.state == "scheduled").values(due_at=1)
+        await connection.execute(soon)
+    async with engine.worker():
+        rows = await engine.settled(post, "held", "rerouted", "delivered")
+    leans = next(row for row in rows if row.account_id == engine.accounts["facebook"])
+    assert leans.state == "held"
+    assert f"delivery:{leans.id}:held" in {alert.fact for alert in await engine.alerts()}
+    assert engine.ledger("linkedin") == []
 
 
 async def test_a_cancelled_post_asks_for_no_word_about_what_leaned_on_it(engine: Engine) -> None:
