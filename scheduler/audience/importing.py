@@ -10,13 +10,14 @@ import asyncio
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from channels.translations import in_language
 from scheduler.audience.rows import BadRow, Person, read_rows
 from scheduler.audience.shape import Shape
 from scheduler.audience.suppression import fingerprint
@@ -27,14 +28,17 @@ from scheduler.store.db import Database
 from scheduler.store.imports import Entry, Proof
 
 BATCH = 5000
-_HEADINGS = ("line", "reason", "row")
+_HEADINGS: Mapping[str, Sequence[str]] = {
+    "en": ("line", "reason", "row"),
+    "fr": ("ligne", "raison", "contenu"),
+}
 COUNTS = ("rows", "bad", "repeated", "new", "added", "barred", "left", "there")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What to import, and what its people agreed to. `source`: where the addresses are from;
-    `chosen`: meanings of headings by their owner's word."""
+    `chosen`: meanings of headings by their owner's word; `language`: of the report."""
 
     file: Path
     shape: Shape
@@ -42,6 +46,7 @@ class Order:
     source: str
     wording: str = ""
     chosen: Mapping[str, str] = field(default_factory=dict)
+    language: str = "en"
 
     @property
     def id(self) -> str:
@@ -82,8 +87,11 @@ class Importer:
         `left`, who had unsubscribed; `barred`; `bad`; `repeated`. Errors: OSError, MappingError."""
         counts = await self._begin(order)
         with order.report.open("r+b" if order.report.exists() else "w+b") as report:
-            _rewind(report, counts.get("report", 0))
-            rows = read_rows(order.file, order.shape, order.chosen, skip=counts.get("rows", 0))
+            _rewind(report, counts.get("report", 0), order.language)
+            rows = read_rows(
+                order.file, order.shape, order.chosen,
+                now=self.clock.micros(), skip=counts.get("rows", 0),
+            )  # fmt: skip
             # Parsing and hashing a batch take a tenth of a second: others have the loop meanwhile.
             while batch := await asyncio.to_thread(self._next, order, rows, report):
                 counts = await self._store(order, batch, counts, report)
@@ -117,7 +125,7 @@ class Importer:
             return None
         now = self.clock.micros()
         bad = [row for _, row in some if isinstance(row, BadRow)]
-        _tell(report, bad)
+        _tell(report, bad, order.language)
         entries: dict[str, Entry] = {}
         for _, row in some:
             if isinstance(row, Person) and row.email not in entries:
@@ -162,7 +170,7 @@ class Importer:
         )
 
 
-def _rewind(report: BinaryIO, size: int) -> None:
+def _rewind(report: BinaryIO, size: int, language: str) -> None:
     """Forget what was told of a batch that was never committed; begin anew where the report of
     before is gone, or the file has another name now."""
     if report.seek(0, os.SEEK_END) < size:
@@ -170,13 +178,16 @@ def _rewind(report: BinaryIO, size: int) -> None:
     report.truncate(size)
     report.seek(size)
     if size == 0:
-        _write(report, [_HEADINGS])
+        _write(report, [_HEADINGS.get(language, _HEADINGS["en"])])
 
 
-def _tell(report: BinaryIO, bad: list[BadRow]) -> None:
+def _tell(report: BinaryIO, bad: list[BadRow], language: str) -> None:
     """On disk when it returns: how long the report is will be committed."""
     if bad:
-        _write(report, [(row.line, row.reason, " | ".join(row.fields)) for row in bad])
+        told = [
+            (row.line, in_language(row.reason, language), " | ".join(row.fields)) for row in bad
+        ]
+        _write(report, told)
     report.flush()
     os.fsync(report.fileno())
 

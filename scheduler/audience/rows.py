@@ -32,6 +32,7 @@ _LEFT = frozenset({
     "bloque", "bloquee", "enattente", "nonconfirme", "nonconfirmee",
 })  # fmt: skip
 _GUARDED = ("'=", "'+", "'-")  # as our own export keeps a spreadsheet from computing it
+DAY = 24 * 3600 * 1_000_000  # microseconds: by another zone's clock it is tomorrow already
 _DAY_FIRST = ("%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%d.%m.%Y")
 
 
@@ -59,12 +60,12 @@ class BadRow:
 
 
 def read_rows(
-    path: Path, shape: Shape, chosen: Mapping[str, str], *, skip: int = 0
+    path: Path, shape: Shape, chosen: Mapping[str, str], *, now: int, skip: int = 0
 ) -> Iterator[tuple[int, Person | BadRow]]:
     """Rows after the headings, with how many were read so far; `skip` leaves out the first ones.
-    Errors: OSError, MappingError."""
+    `now` (microseconds): nobody has agreed later. Errors: OSError, MappingError."""
     columns = columns_of(shape.headings, chosen)
-    read = _Reader(columns).read
+    read = _Reader(columns, latest=now + DAY).read
     with path.open(encoding=shape.encoding, errors="replace", newline="") as file:
         lines = Lines(file)
         for _ in zip(range(shape.before), lines, strict=False):
@@ -77,11 +78,16 @@ def read_rows(
                 yield number, read(line, fields)
 
 
+class ConsentError(ValueError):
+    """When somebody agreed cannot be told, or cannot be."""
+
+
 class _Reader:
     """Turns the fields of a row into a person."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, *, latest: int) -> None:
         at = columns.by_meaning
+        self._latest = latest
         self._count = columns.count
         self._email = at[Meaning.EMAIL]
         self._names = [
@@ -101,8 +107,8 @@ class _Reader:
         if missing > 0:
             fields = fields + [""] * missing
         elif missing < 0 and any(fields[self._count :]):
-            return BadRow(line, f"{-missing} fields more than headings; quote what holds the"
-                          " delimiter", fields)  # fmt: skip
+            return BadRow(line, f"more fields than headings, by {-missing}; quote what holds"
+                          " the delimiter", fields)  # fmt: skip
         whole = "".join(fields)
         if "\x00" in whole or len(whole) > LONGEST:
             return BadRow(line, "a NUL character, or far too long for a contact", fields[:1])
@@ -110,10 +116,8 @@ class _Reader:
             return BadRow(line, "by this file they left, or never agreed", fields)
         try:
             return self._person(line, fields)
-        except AddressError as error:
+        except (AddressError, ConsentError) as error:
             return BadRow(line, str(error), fields)
-        except ValueError as error:
-            return BadRow(line, f"the consent's date cannot be read: {error}", fields)
 
     def _left(self, fields: list[str]) -> bool:
         """Whether the file itself says that nobody may write to them."""
@@ -135,9 +139,18 @@ class _Reader:
             "" if self._language is None else language_of(fields[self._language]),
             attributes,
             [] if self._tags is None else _tags(fields[self._tags]),
-            None if self._consent_at is None else _moment(fields[self._consent_at].strip()),
+            None if self._consent_at is None else self._agreed(fields[self._consent_at].strip()),
             "" if self._consent_source is None else fields[self._consent_source].strip(),
         )
+
+    def _agreed(self, text: str) -> int | None:
+        try:
+            moment = _moment(text)
+        except ValueError as error:
+            raise ConsentError(f"the consent's date cannot be read: {error}") from error
+        if moment is not None and moment > self._latest:
+            raise ConsentError(f"the consent's date is still to come: {text}")
+        return moment
 
 
 @lru_cache(maxsize=1024)  # a file says the same few again and again

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TextIO
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from channels.translations import in_language
 from scheduler.audience import exporting
 from scheduler.audience.headings import MappingError
 from scheduler.audience.importing import Importer, Order
@@ -23,7 +24,7 @@ from scheduler.audience.shape import Shape, shape_of
 from scheduler.cli.copies import copy, restore
 from scheduler.cli.database import open_database
 from scheduler.cli.exits import CommandError, Exit
-from scheduler.cli.output import console, print_fields, print_rows
+from scheduler.cli.output import console, print_fields, print_rows, spoken_language
 from scheduler.cli.place import load_settings
 from scheduler.clock import Clock
 from scheduler.settings import Settings
@@ -79,9 +80,10 @@ def import_(
     FILE.rejected.csv; who unsubscribed or was erased stays away. Killed, it goes on where it was.
     """
     chosen = _chosen(column or [])
+    language = spoken_language()
     try:
         shape = shape_of(file, delimiter=delimiter, encoding=encoding)
-        _preview(file, shape, chosen)
+        _preview(file, shape, chosen, language)
         if preview:
             return
         if not yes and not (sys.stdin.isatty() and typer.confirm("Import it?")):
@@ -93,10 +95,12 @@ def import_(
             source=source or f"import of {file.name}",
             wording=wording,
             chosen=chosen,
+            language=language,
         )
         counts = asyncio.run(_import(load_settings(), order))
     except (OSError, MappingError, LookupError) as error:
-        raise CommandError(f"{file} cannot be imported: {error}") from error
+        why = in_language(str(error), language)
+        raise CommandError(f"{file} cannot be imported: {why}") from error
     _report(order, counts)
 
 
@@ -108,8 +112,9 @@ def _chosen(pairs: list[str]) -> dict[str, str]:
     return {heading: meaning for heading, _, meaning in split}
 
 
-def _preview(file: Path, shape: Shape, chosen: Mapping[str, str]) -> None:
-    rows = [row for _, row in islice(read_rows(file, shape, chosen), _SHOWN)]
+def _preview(file: Path, shape: Shape, chosen: Mapping[str, str], language: str) -> None:
+    read = read_rows(file, shape, chosen, now=Clock().micros())
+    rows = [row for _, row in islice(read, _SHOWN)]
     names = {"\t": "tab", ",": "comma", ";": "semicolon"}
     print_fields(
         {
@@ -121,7 +126,7 @@ def _preview(file: Path, shape: Shape, chosen: Mapping[str, str]) -> None:
     )
     print_rows(
         [
-            {"line": str(row.line), "address": f"not taken: {row.reason}"}
+            {"line": str(row.line), "address": _not_taken(row, language)}
             if isinstance(row, BadRow)
             else {
                 "line": str(row.line),
@@ -136,6 +141,11 @@ def _preview(file: Path, shape: Shape, chosen: Mapping[str, str]) -> None:
          "Attributes": "more"},
         empty="No row.",
     )  # fmt: skip
+
+
+def _not_taken(row: BadRow, language: str) -> str:
+    said = "ligne refusée\u00a0: " if language == "fr" else "not taken: "
+    return said + in_language(row.reason, language)
 
 
 async def _import(settings: Settings, order: Order) -> dict[str, int]:

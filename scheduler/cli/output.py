@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +34,12 @@ def console(*, stderr: bool = False) -> Console:
     soft = not stream.isatty()
     # Without emoji: a title says `:clap:` when its author wrote that.
     return Console(stderr=stderr, width=width, emoji=False, highlight=False, soft_wrap=soft)
+
+
+def spoken_language() -> str:
+    """`fr` or `en`, by the environment's locale."""
+    named = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return "fr" if next(filter(None, named), "").lower().startswith("fr") else "en"
 
 
 def say(text: str, style: str = "") -> None:

@@ -9,25 +9,28 @@ import subprocess
 import sys
 import tracemalloc
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, update
 
+from channels.translations import in_language
 from scheduler.audience import exporting
 from scheduler.audience.headings import MappingError
 from scheduler.audience.importing import Importer, Order
 from scheduler.audience.rows import BadRow, Person, read_rows
 from scheduler.audience.shape import shape_of
 from scheduler.audience.suppression import fingerprint
-from scheduler.clock import Clock
+from scheduler.clock import Clock, micros
 from scheduler.store import audience, contacts, lists
 from scheduler.store.audience_tables import consents, imports, memberships, suppressions
 from scheduler.store.audience_tables import contacts as people
 from scheduler.store.db import Database
 
 KEY = b"a key"
+NOW = micros(datetime(2026, 11, 22, 12, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -66,7 +69,7 @@ def test_files_are_read_as_spreadsheets_write_them(
         ["Amélie", "Dupré", " Amelie@Example.org ", "Français", "Nîmes", '"vip;presse"'],
     ]
     path = _file(tmp_path, "\r\n".join(delimiter.join(line) for line in lines), encoding)
-    ((number, row),) = read_rows(path, shape_of(path), {})
+    ((number, row),) = read_rows(path, shape_of(path), {}, now=NOW)
     assert number == 1
     assert row == Person(
         2, "amelie@example.org", "Amélie Dupré", "fr", {"ville_d_été": "Nîmes"},
@@ -89,12 +92,12 @@ def test_bad_rows_are_told_by_line_and_reason(tmp_path: Path) -> None:
         "h@x.org\n"
         "i@x.org,a\x00b,\n",
     )
-    rows = [row for _, row in read_rows(path, shape_of(path), {})]
+    rows = [row for _, row in read_rows(path, shape_of(path), {}, now=NOW)]
     bad = {row.line: row.reason for row in rows if isinstance(row, BadRow)}
     assert sorted(bad) == [3, 6, 7, 8, 9, 11]
     assert "@-sign" in bad[3]
     assert "31/12/2026" in bad[6]
-    assert "1 fields more" in bad[7]
+    assert "by 1" in bad[7]
     assert "no address" in bad[8]
     assert [row.email for row in rows if isinstance(row, Person)] == [
         "a@x.org",
@@ -103,10 +106,43 @@ def test_bad_rows_are_told_by_line_and_reason(tmp_path: Path) -> None:
     ]
 
 
+def test_nobody_has_agreed_at_a_time_to_come(tmp_path: Path) -> None:
+    path = _file(
+        tmp_path,
+        "email,optin date\n"
+        "today@x.org,2026-11-22\n"
+        "tomorrow-elsewhere@x.org,2026-11-23 11:00\n"
+        "later@x.org,2026-11-24\n"
+        "far@x.org,31/12/2062\n",
+    )
+    rows = [row for _, row in read_rows(path, shape_of(path), {}, now=NOW)]
+    bad = {row.line: row.reason for row in rows if isinstance(row, BadRow)}
+    assert bad == {
+        4: "the consent's date is still to come: 2026-11-24",
+        5: "the consent's date is still to come: 31/12/2062",
+    }
+    assert in_language(bad[4], "fr").endswith("dans l’avenir\u00a0: 2026-11-24")
+
+
+async def test_the_report_is_in_the_language_of_who_asks(
+    database: Database, letter: str, tmp_path: Path
+) -> None:
+    path = _file(tmp_path, "email,optin date\nbad,\na@x.org,soon\nb@x.org,2999-01-01\n")
+    counts = await _run(database, _order(path, letter, language="fr"))
+    assert (counts["bad"], counts["added"]) == (3, 0)
+    with (tmp_path / "people.csv.rejected.csv").open(encoding="utf-8", newline="") as report:
+        told = list(csv.reader(report))
+    assert told[0] == ["ligne", "raison", "contenu"]
+    assert [line for line, *_ in told[1:]] == ["2", "3", "4"]
+    assert "arobase" in told[1][1]
+    assert told[2][1].endswith("écrivez 2026-12-31 ou 31/12/2026")
+    assert "dans l’avenir" in told[3][1]
+
+
 def test_a_line_without_an_end_is_one_bad_row_and_fills_no_memory(tmp_path: Path) -> None:
     path = _file(tmp_path, "email\n" + "x" * 3_000_000 + "\na@x.org\n")
     tracemalloc.start()
-    rows = [row for _, row in read_rows(path, shape_of(path), {})]
+    rows = [row for _, row in read_rows(path, shape_of(path), {}, now=NOW)]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert [row.email for row in rows if isinstance(row, Person)] == ["a@x.org"]
@@ -118,7 +154,7 @@ def test_a_line_without_an_end_is_one_bad_row_and_fills_no_memory(tmp_path: Path
 def test_an_unclosed_quote_costs_its_row_and_not_the_rest(tmp_path: Path) -> None:
     many = "".join(f"r{n}@x.org,N\n" for n in range(20_000))
     path = _file(tmp_path, f'email,name\na@x.org,"oops\n{many}')
-    rows = [row for _, row in read_rows(path, shape_of(path), {})]
+    rows = [row for _, row in read_rows(path, shape_of(path), {}, now=NOW)]
     assert isinstance(rows[0], BadRow)
     assert sum(isinstance(row, Person) for row in rows) > 10_000
 
@@ -137,7 +173,7 @@ def test_columns_that_cannot_be_used_say_what_to_do(
 ) -> None:
     path = _file(tmp_path, text)
     with pytest.raises(MappingError, match=words):
-        list(read_rows(path, shape_of(path), chosen))
+        list(read_rows(path, shape_of(path), chosen, now=NOW))
 
 
 async def test_good_rows_become_readers_with_evidence(

@@ -18,9 +18,15 @@ _HEARD = ("Your login is currently", "ERROR :: /author", "{} to {}")
 _UNSAID = ("sandbox", "practice", "capability_table")
 # What connecting an account says besides, and what is raised there to be shown.
 _CONNECTING = ("logins.py", "admission.py", "web/api/connecting.py", "web/api/accounts.py")
+# Why a file of contacts, or a row of it, is not taken.
+_IMPORTING = (
+    *(f"audience/{name}.py" for name in ("address", "headings", "lines", "rows", "shape")),
+    "web/api/contacts.py", "web/api/transfers.py", "web/api/uploads.py",
+)  # fmt: skip
 _RAISED = {
     "ValueError": (0,), "invalid": (1, 2), "conflict": (0, 1), "_refused": (0, 1),
-    "FieldError": (1, 2),
+    "FieldError": (1, 2), "RefusedError": (1,), "BadRow": (1,), "Broken": (0,),
+    "MappingError": (0,), "AddressError": (0,), "AccentError": (0,), "ConsentError": (0,),
 }  # fmt: skip
 _LETTERS = 4
 _WORDS = 3
@@ -38,7 +44,7 @@ def templates() -> dict[str, str]:
             texts = [*_spoken(tree), *(_sentences(tree) if file.name in _TABLES else ())]
             for text in texts:
                 found.setdefault(text, name)
-    for name in _CONNECTING:
+    for name in (*_CONNECTING, *_IMPORTING):
         tree = ast.parse((Path(scheduler.__file__).parent / name).read_text())
         for text in (*_spoken(tree), *_remedies(tree)):
             found.setdefault(text, name)

@@ -35,6 +35,22 @@ def _file(tmp_path: Path, text: str) -> Path:
     return path
 
 
+def test_a_french_terminal_reads_in_french_why_rows_are_not_taken(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    path = _file(tmp_path, "email,inscrit le\na@x.org,2999-12-31\n")
+    asked = ("contacts", "import", path, "--list", LIST)
+    shown = {
+        locale: estafette(*asked, "--preview", data_dir=data_dir, LC_ALL=locale).stdout
+        for locale in ("fr_FR.UTF-8", "C")
+    }
+    assert "dans l’avenir" in shown["fr_FR.UTF-8"]
+    assert "still to come" in shown["C"]
+    assert estafette(*asked, "--yes", data_dir=data_dir, LC_ALL="fr_FR.UTF-8").returncode == 1
+    report = path.with_name("people.csv.rejected.csv").read_text(encoding="utf-8")
+    assert "dans l’avenir" in report
+
+
 def test_people_come_in_and_go_out(data_dir: Path, tmp_path: Path) -> None:
     path = _file(tmp_path, "Courriel;Prénom;Ville\na@x.org;Amélie;Nîmes\nbad;B;\n")
     seen = estafette("contacts", "import", path, "--list", LIST, "--preview", data_dir=data_dir)

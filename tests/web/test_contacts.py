@@ -116,6 +116,7 @@ async def test_who_left_or_was_erased_is_not_put_back(client: Client, services: 
         ({"email": "nobody"}, "email"),
         ({"email": "a@x"}, "email"),
         ({"consent": None}, "consent"),
+        ({"consent": {**CONSENT, "at": "2999-01-01T00:00:00Z"}}, "consent.at"),
         ({"lists": ["nowhere"]}, "lists[0]"),
         ({"language": "f"}, "language"),
         ({"attributes": {"a b": "c"}}, "attributes"),

@@ -68,6 +68,26 @@ async def test_a_file_is_read_and_what_is_wrong_is_told_by_line(
     assert list((services.settings.data_dir / "imports").iterdir()) == []
 
 
+async def test_why_rows_are_not_taken_is_said_in_french_to_who_asks_for_it(client: Client) -> None:
+    list_id = await _list(client)
+    data = b"email,inscrit le\nbad,\na@x.org,2999-12-31\nb@x.org,2024-01-01,more\n"
+    headers = {**CSV, "Accept-Language": "fr-FR,fr;q=0.9"}
+    seen = await client.post("/api/v1/contacts/import/preview", data=data, headers=headers)
+    shown = [row["reason"] for row in (await seen.json())["rows"]]
+    answer = await client.post(
+        "/api/v1/contacts/import", params=_path(list_id), data=data, headers=headers
+    )
+    last = json.loads((await answer.text()).splitlines()[-1])
+    assert [row["reason"] for row in last["rejected"]] == shown
+    assert "arobase" in shown[0]
+    assert shown[1].endswith("dans l’avenir\u00a0: 2999-12-31")
+    assert shown[2].startswith("plus de champs que de titres, de 1")
+    wrong = await client.post(
+        "/api/v1/contacts/import", params=_path(list_id), data=b"nom\nA\n", headers=headers
+    )
+    assert "aucune colonne" in (await wrong.json())["errors"][0]["detail"]
+
+
 async def test_an_import_that_was_broken_off_goes_on_with_the_same_file(
     client: Client, services: Services
 ) -> None:

@@ -11,6 +11,7 @@ from scheduler.answers import Row, stamp, stamp_or_none
 from scheduler.audience.address import AddressError, usable_address
 from scheduler.audience.exporting import person
 from scheduler.audience.filters import AttributeName
+from scheduler.audience.rows import DAY
 from scheduler.audience.suppression import fingerprint, normal_address
 from scheduler.audience.wording import version_of
 from scheduler.clock import micros
@@ -234,6 +235,8 @@ async def _join(
     if there is not None and there["state"] == Standing.UNSUBSCRIBED:
         raise conflict("they left this list", "have them sign up themselves", field)
     agreed_at = now if body.consent.at is None else micros(body.consent.at)
+    if agreed_at > now + DAY:
+        raise invalid("consent.at", "it is still to come", "say when they agreed, or leave it out")
     await audience.subscribe(
         connection,
         database,

@@ -14,6 +14,7 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from channels.translations import in_language
 from scheduler.audience import exporting
 from scheduler.audience.headings import MappingError
 from scheduler.audience.importing import Importer, Order
@@ -97,10 +98,10 @@ async def export(call: Call, query: ExportQuery) -> web.StreamResponse:
 async def preview(call: Call, query: FileQuery) -> PreviewAnswer:
     """How a CSV file would be read; the beginning of it is enough. Nothing is stored."""
     async with received(call, query) as (path, shape):
+        now = call.services.clock.micros()
         try:
-            rows = await asyncio.to_thread(
-                lambda: [row for _, row in islice(read_rows(path, shape, query.chosen), _SHOWN)]
-            )
+            read = read_rows(path, shape, query.chosen, now=now)
+            rows = await asyncio.to_thread(lambda: [row for _, row in islice(read, _SHOWN)])
         except MappingError as error:
             raise invalid("map", str(error)) from error
     return {
@@ -108,7 +109,7 @@ async def preview(call: Call, query: FileQuery) -> PreviewAnswer:
         "delimiter": shape.delimiter,
         "headings": shape.headings,
         "rows": [
-            {"line": row.line, "reason": row.reason}
+            {"line": row.line, "reason": in_language(row.reason, call.language)}
             if isinstance(row, BadRow)
             else {
                 "line": row.line,
@@ -143,9 +144,9 @@ async def import_(call: Call, query: ImportQuery) -> web.StreamResponse:
     async with received(call, query) as (path, shape):
         order = Order(
             file=path, shape=shape, list_id=query.list, source=query.source,
-            wording=query.wording, chosen=chosen,
+            wording=query.wording, chosen=chosen, language=call.language,
         )  # fmt: skip
-        await _refuse_unreadable(order)
+        await _refuse_unreadable(order, now)
         response = web.StreamResponse()
         response.content_type = "application/x-ndjson"
         await response.prepare(call.request)
@@ -199,14 +200,14 @@ def _rejected(report: Path) -> list[dict[str, str]]:
     if not report.exists():
         return []
     with report.open(encoding="utf-8", newline="") as file:
-        return list(islice(csv.DictReader(file), _REJECTED))
+        rows = islice(csv.reader(file), 1, 1 + _REJECTED)
+        return [dict(zip(("line", "reason", "row"), row, strict=True)) for row in rows]
 
 
-async def _refuse_unreadable(order: Order) -> None:
+async def _refuse_unreadable(order: Order, now: int) -> None:
     """While a refusal can still be one: the answer's head is not out."""
     try:
-        await asyncio.to_thread(
-            lambda: list(islice(read_rows(order.file, order.shape, order.chosen), 1))
-        )
+        read = read_rows(order.file, order.shape, order.chosen, now=now)
+        await asyncio.to_thread(lambda: list(islice(read, 1)))
     except MappingError as error:
         raise invalid("map", str(error)) from error
