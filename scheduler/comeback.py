@@ -11,6 +11,7 @@ from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
 from scheduler.digest import catch_up_words
 from scheduler.doorbell import Doorbell
+from scheduler.foresight import DAY
 from scheduler.gathering import DEADLINE
 from scheduler.refusals import conflict, not_found
 from scheduler.roads import BROKEN
@@ -19,6 +20,8 @@ from scheduler.store import campaigns, digests, reroutes
 from scheduler.store.db import Connection, Database
 from scheduler.store.digests import NewDigest
 from scheduler.store.events import append
+
+WORTH_TELLING = 90 * DAY  # what was missed before is no news
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +82,11 @@ class Comeback:
     async def _composed(
         self, connection: Connection, account_id: str
     ) -> tuple[NewDigest, list[Delivery]]:
-        missed = await reroutes.missed_by(connection, account_id)
+        now = self.clock.micros()
+        missed = await reroutes.missed_by(connection, account_id, since=now - WORTH_TELLING)
         if not missed:
             raise conflict("its followers missed nothing that was published since", "no need")
         parents = [parent for parent, _ in missed]
-        now = self.clock.micros()
         stored = await digests.post_rows(connection, [parent.post_id for parent in parents])
         rows = filled_rows(stored, await campaigns.told_by(connection, stored), now)
         links = {parent.post_id: url for parent, url in missed if url}

@@ -113,13 +113,11 @@ class Drill:
             shut={account_id: "gone in this drill"},
             placed=run.placed,
         )
-        for row in await reroutes.queue_of(self.database, account_id):
+        async for some in reroutes.queue_of(self.database, account_id):
+            posts = [one for one in some if one.part is Part.POST]
             async with self.database.read() as connection:
-                delivery = await reroutes.delivery(connection, row["id"])
-                if delivery is None or delivery.part is not Part.POST:
-                    continue
-                found = await survey.find(connection, delivery)
-            self._note(run, delivery, found, survey)
+                for delivery in posts:
+                    self._note(run, delivery, await survey.find(connection, delivery), survey)
         async with self.database.read() as connection:
             audiences = await store.audiences(connection)
             told = await campaigns.told_by(

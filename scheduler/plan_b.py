@@ -89,14 +89,11 @@ class PlanB:
         """Everything that waits for the account takes its other road, in order; how many got
         which state."""
         counts: dict[State, int] = {}
-        for row in await reroutes.queue_of(self.database, account_id):
-            async with self.database.read() as connection:
-                delivery = await reroutes.delivery(connection, row["id"])
-            if delivery is None:
-                continue
-            state = await self.move(delivery, Move(cause), quiet=True)
-            if state is not None:
-                counts[state] = counts.get(state, 0) + 1
+        async for some in reroutes.queue_of(self.database, account_id):
+            for delivery in some:
+                state = await self.move(delivery, Move(cause), quiet=True)
+                if state is not None:
+                    counts[state] = counts.get(state, 0) + 1
         return counts
 
     async def _survey(self, *, asked: bool) -> Survey:

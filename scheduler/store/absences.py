@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, RowMapping, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, exists, func, or_, select, union_all, update
 
 from channels.outcome import HealthStatus
 from scheduler.deliveries import HoldReason, State
 from scheduler.store.alerts import amend, tell
 from scheduler.store.claims import lock
-from scheduler.store.db import Connection, Database
-from scheduler.store.states import WAITING
+from scheduler.store.db import Connection, Database, unindexed
+from scheduler.store.states import WAITING, ended_since
 from scheduler.store.tables import accounts, deliveries, posts
 
 _AT_ONCE = 500
@@ -19,9 +19,12 @@ _AT_ONCE = 500
 
 async def vanished_with_queue(database: Database) -> list[str]:
     """Vanished accounts for which something still waits."""
-    waiting = exists().where(deliveries.c.account_id == accounts.c.id, waits_for_its_page())
+    waiting = [
+        exists().where(deliveries.c.account_id == accounts.c.id, *one)
+        for one in waits_for_its_page()
+    ]
     statement = select(accounts.c.id).where(
-        accounts.c.status == HealthStatus.VANISHED, accounts.c.archived_at.is_(None), waiting
+        accounts.c.status == HealthStatus.VANISHED, accounts.c.archived_at.is_(None), or_(*waiting)
     )
     async with database.read() as connection:
         return list((await connection.execute(statement)).scalars())
@@ -105,42 +108,48 @@ async def report_vanished(
 
 async def _moved_since(connection: Connection, account_id: str, since: int) -> dict[str, int]:
     """How many of the account's deliveries got which state since plan B began."""
-    statement = (
-        select(deliveries.c.state, func.count())
-        .where(
-            deliveries.c.account_id == account_id,
-            deliveries.c.updated_at >= since,
-            deliveries.c.state.in_((State.REROUTED, State.HELD, State.FAILED)),
+    statement = union_all(  # one index each
+        *(
+            select(deliveries.c.state, func.count())
+            .where(unindexed(deliveries.c.account_id) == account_id, *some)
+            .group_by(deliveries.c.state)
+            for some in (_held_since(since), ended_since(since, State.REROUTED, State.FAILED))
         )
-        .group_by(deliveries.c.state)
     )
     return {row[0]: row[1] for row in await connection.execute(statement)}
 
 
 async def _left_behind(connection: Connection, account_id: str, since: int) -> list[str]:
     """Titles of posts that found no other road, the first to go out first."""
+    left = union_all(  # one index each
+        *(
+            select(deliveries.c.id).where(unindexed(deliveries.c.account_id) == account_id, *some)
+            for some in (_held_since(since), ended_since(since, State.FAILED))
+        )
+    )
     statement = (
         select(posts.c.title)
         .join(deliveries, deliveries.c.post_id == posts.c.id)
-        .where(
-            deliveries.c.account_id == account_id,
-            deliveries.c.updated_at >= since,
-            deliveries.c.state.in_((State.HELD, State.FAILED)),
-        )
-        .order_by(deliveries.c.due_at, deliveries.c.id)
+        .where(deliveries.c.id.in_(select(left.subquery())))
+        .order_by(deliveries.c.due_at + 0, deliveries.c.id)  # those are sorted, not looked for
     )
     return list((await connection.execute(statement)).scalars())
+
+
+def _held_since(moment: int) -> list[ColumnElement[bool]]:
+    held = unindexed(deliveries.c.state) == State.HELD
+    return [WAITING, held, deliveries.c.updated_at >= moment]
 
 
 def _in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "nothing"
 
 
-def waits_for_its_page() -> ColumnElement[bool]:
+def waits_for_its_page() -> list[list[ColumnElement[bool]]]:
     """Deliveries that plan B moves when their page has vanished: what waits for a moment or for
-    the page itself, and not what a person is already asked about."""
-    return or_(
-        deliveries.c.state == State.SCHEDULED,
-        (deliveries.c.state == State.HELD)
-        & deliveries.c.hold_reason.in_((HoldReason.SUSPECTED, HoldReason.ACCESS_LOST)),
-    )
+    the page itself, and not what a person is already asked about. Conditions for each state."""
+    away = (HoldReason.SUSPECTED, HoldReason.ACCESS_LOST)
+    return [
+        [deliveries.c.state == State.SCHEDULED],
+        [deliveries.c.state == State.HELD, deliveries.c.hold_reason.in_(away)],
+    ]

@@ -21,6 +21,11 @@ alerts = Table(
     Column("notified_at", Moment),
     Column("resolved_at", Moment),
     Index("ix_alerts_created", "created_at"),
+    # What is open, and the news that is still to be told: few of all there ever were.
+    index_where("ix_alerts_open", "created_at", "id", where="resolved_at IS NULL"),
+    index_where(
+        "ix_alerts_news", "created_at", "id", where="notified_at IS NULL AND severity = 'info'"
+    ),
 )
 
 hooks = Table(

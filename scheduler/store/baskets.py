@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import RowMapping, func, select
 
@@ -16,21 +16,31 @@ from scheduler.store.states import SCHEDULED
 from scheduler.store.tables import accounts, deliveries
 
 
-async def delivered_since(connection: Connection, moment: int) -> dict[str, int]:
-    """How many deliveries each account carried since then, by when they last were due."""
+class Carried(NamedTuple):
+    """How many deliveries each account carried that were last due from `since` to before
+    `until`."""
+
+    since: int
+    until: int
+    counts: Mapping[str, int]
+
+
+async def carried(connection: Connection, since: int, until: int) -> Carried:
+    """Count them; it takes the longer, the more there were."""
     # A count an account, from its index alone: the table has all of history.
-    carried = (
+    counted = (
         select(func.count())
         .select_from(deliveries)
         .where(
             deliveries.c.account_id == accounts.c.id,
             deliveries.c.state == State.DELIVERED,
-            deliveries.c.due_at >= moment,
+            deliveries.c.due_at >= since,
+            deliveries.c.due_at < until,
         )
         .scalar_subquery()
     )
-    rows = (await connection.execute(select(accounts.c.id, carried))).all()
-    return {row[0]: row[1] for row in rows if row[1]}
+    rows = (await connection.execute(select(accounts.c.id, counted))).all()
+    return Carried(since, until, {row[0]: row[1] for row in rows if row[1]})
 
 
 async def connected(connection: Connection) -> Sequence[RowMapping]:
@@ -54,15 +64,25 @@ async def waiting(connection: Connection, limit: int) -> list[Delivery]:
     return [to_delivery(row) for row in (await connection.execute(statement)).mappings()]
 
 
-async def keep(database: Database, day: str, report: Mapping[str, Any], now: int) -> None:
-    """The day's report; a later one of the same day replaces it."""
-    statement = database.insert(baskets).values(day=day, report=dict(report), at=now)
+async def keep(
+    database: Database, day: str, report: Mapping[str, Any], counted: Carried, now: int
+) -> None:
+    """The day's report and what was counted for it; a later one of the same day replaces it."""
+    told = {**report, "carried": counted._asdict()}
+    statement = database.insert(baskets).values(day=day, report=told, at=now)
     async with database.write() as connection:
         await connection.execute(
             statement.on_conflict_do_update(
-                index_elements=["day"], set_={"report": dict(report), "at": now}
+                index_elements=["day"], set_={"report": told, "at": now}
             )
         )
+
+
+async def last_counted(connection: Connection) -> Carried | None:
+    """What was counted for the last report; None before the first."""
+    statement = select(baskets.c.report).order_by(baskets.c.day.desc()).limit(1)
+    report = (await connection.execute(statement)).scalar_one_or_none()
+    return None if report is None or "carried" not in report else Carried(**report["carried"])
 
 
 async def history(connection: Connection, days: int) -> Sequence[RowMapping]:

@@ -62,6 +62,16 @@ async def listed(connection: Connection, limit: int) -> Sequence[RowMapping]:
     return (await connection.execute(statement)).mappings().all()
 
 
+async def last(connection: Connection, of: int = 200) -> dict[str, int]:
+    """When each account was last lost in a drill, as far as the last drills tell. Their reports,
+    which are long, are not read."""
+    statement = select(drills.c.account_id, drills.c.at).order_by(drills.c.at.desc()).limit(of)
+    found: dict[str, int] = {}
+    for account_id, at in await connection.execute(statement):
+        found.setdefault(account_id, at)
+    return found
+
+
 async def get(connection: Connection, drill_id: str) -> RowMapping | None:
     statement = select(drills).where(drills.c.id == drill_id)
     return (await connection.execute(statement)).mappings().one_or_none()

@@ -13,7 +13,7 @@ from scheduler.store.audience_tables import recipients
 from scheduler.store.claims import to_delivery
 from scheduler.store.db import Database, unindexed
 from scheduler.store.recipients import UNCHOSEN, RecipientState
-from scheduler.store.states import indexed
+from scheduler.store.states import ended_since
 from scheduler.store.tables import deliveries
 
 CODE = "cancelled"
@@ -27,8 +27,8 @@ async def cancelled(database: Database, *, since: int, limit: int) -> Sequence[D
     )
     statement = (
         select(deliveries)
-        .where(*indexed(State.CANCELLED), deliveries.c.updated_at >= since, waiting)
-        .order_by(deliveries.c.id)
+        .where(*ended_since(since, State.CANCELLED), waiting)
+        .order_by(unindexed(deliveries.c.id))
         .limit(limit)
     )
     async with database.read() as connection:

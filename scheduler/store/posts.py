@@ -14,13 +14,13 @@ from sqlalchemy import (
     insert,
     select,
     tuple_,
-    union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.deliveries import State
 from scheduler.store import history
 from scheduler.store.faults import ArchivedError
+from scheduler.store.heads import first_of
 from scheduler.store.states import indexed
 from scheduler.store.tables import accounts, attempts, deliveries, posts
 
@@ -87,30 +87,19 @@ async def delivery_page(
     limit: int,
 ) -> Sequence[RowMapping]:
     """Deliveries by due time, then id, as `delivery` gives them."""
-    # The first of each state, by its index, then the first of those: no index has all states.
-    first = [
-        select(_first_in(one, account, after, limit).subquery())
-        for one in ([State(state)] if state is not None else State)
-    ]
+    states = [_in(one, account) for one in ([State(state)] if state is not None else State)]
     statement = (
-        _WITH_ACCOUNT.where(deliveries.c.id.in_(select(union_all(*first).subquery())))
+        _WITH_ACCOUNT.where(deliveries.c.id.in_(first_of(states, after=after, limit=limit)))
         .order_by(deliveries.c.due_at + 0, deliveries.c.id)  # those few are sorted, not looked for
         .limit(limit)
     )
     return (await connection.execute(statement)).mappings().all()
 
 
-def _first_in(
-    state: State, account: str | None, after: tuple[int, str] | None, limit: int
-) -> Select[tuple[str]]:
-    statement = select(deliveries.c.id)
+def _in(state: State, account: str | None) -> list[ColumnElement[bool]]:
     if account is None:
-        statement = statement.where(*indexed(state))
-    else:
-        statement = statement.where(deliveries.c.account_id == account, deliveries.c.state == state)
-    if after is not None:
-        statement = statement.where(tuple_(deliveries.c.due_at, deliveries.c.id) > after)
-    return statement.order_by(deliveries.c.due_at, deliveries.c.id).limit(limit)
+        return indexed(state)
+    return [deliveries.c.account_id == account, deliveries.c.state == state]
 
 
 async def attempts_of(

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import RowMapping, func, insert, or_, select
+from sqlalchemy import Select, func, insert, or_, select
 
 from channels.posts import Kind, Part
 from scheduler.deliveries import Delivery, State
 from scheduler.reroute import HOUR, Mode, Route
 from scheduler.store.absences import waits_for_its_page
 from scheduler.store.claims import to_delivery
-from scheduler.store.db import Connection, Database
+from scheduler.store.db import Connection, Database, unindexed
+from scheduler.store.heads import Place, first_of
 from scheduler.store.plan_b_tables import digest_items, digests
 from scheduler.store.posts import refuse_archived
 from scheduler.store.routes import effective, own_sites, stored
+from scheduler.store.states import ended_since, indexed
 from scheduler.store.tables import deliveries, events, posts
 
+AT_ONCE = 500
 # Of reroutes to an account, those that reached it or may still.
 _COUNTED = sorted(set(State) - {State.CANCELLED, State.REROUTED, State.FAILED})
 
@@ -57,15 +60,32 @@ async def delivery(connection: Connection, delivery_id: str) -> Delivery | None:
     return None if row is None else to_delivery(row)
 
 
-async def queue_of(database: Database, account_id: str) -> Sequence[RowMapping]:
-    """Ids and tokens of what still waits for this account, in the order it would have gone out."""
+async def queue_of(database: Database, account_id: str) -> AsyncIterator[list[Delivery]]:
+    """What still waits for this account, in the order it would have gone out, some at a time."""
+    after: Place | None = None
+    while True:
+        found = await queue_page(database, account_id, after=after, limit=AT_ONCE)
+        if found:
+            yield found
+            after = found[-1].due_at, found[-1].id
+        if len(found) < AT_ONCE:
+            return
+
+
+async def queue_page(
+    database: Database, account_id: str, *, after: Place | None, limit: int
+) -> list[Delivery]:
+    """The first of that queue, or those after a place in it."""
+    queue = [[deliveries.c.account_id == account_id, *one] for one in waits_for_its_page()]
     statement = (
-        select(deliveries.c.id, deliveries.c.token)
-        .where(deliveries.c.account_id == account_id, waits_for_its_page())
-        .order_by(deliveries.c.due_at, deliveries.c.id)
+        select(deliveries)
+        .where(deliveries.c.id.in_(first_of(queue, after=after, limit=limit)))
+        .order_by(deliveries.c.due_at + 0, deliveries.c.id)  # those few are sorted, not looked for
+        .limit(limit)
     )
     async with database.read() as connection:
-        return (await connection.execute(statement)).mappings().all()
+        rows = (await connection.execute(statement)).mappings().all()
+    return [to_delivery(row) for row in rows]
 
 
 async def post_row(connection: Connection, post_id: str) -> Any:
@@ -177,47 +197,79 @@ async def rerouted_since(
     statement = (
         select(deliveries)
         .where(
-            deliveries.c.account_id == account_id,
-            deliveries.c.state == State.REROUTED,
-            deliveries.c.finished_at >= moment,
+            unindexed(deliveries.c.account_id) == account_id,
+            *ended_since(moment, State.REROUTED),
+            deliveries.c.finished_at >= moment,  # it may have been updated since
         )
-        .order_by(deliveries.c.due_at, deliveries.c.id)
+        .order_by(deliveries.c.due_at + 0, deliveries.c.id)  # those are sorted, not looked for
     )
     return [to_delivery(row) for row in (await connection.execute(statement)).mappings()]
 
 
-async def missed_by(connection: Connection, account_id: str) -> list[tuple[Delivery, str | None]]:
-    """What the account's followers missed and nobody has told them yet: deliveries that went out
-    by another road and were not taken down there, in order, with where each stands."""
-    child, digest = deliveries.alias("child"), deliveries.alias("digest")
-    told = (
-        select(digest_items.c.parent_id)
-        .join(digests, digests.c.delivery_id == digest_items.c.delivery_id)
-        .where(digests.c.kind == "catch-up")
-    )
+async def away(connection: Connection, *, since: int, now: int) -> dict[str, int]:
+    """How many deliveries of each account, due after `now`, took another road at or after `since`:
+    what may be brought back."""
     statement = (
-        select(deliveries, func.coalesce(child.c.url, digest.c.url).label("stands_at"))
-        .outerjoin(
-            child,
-            (child.c.parent_id == deliveries.c.id)
-            & (child.c.state == State.DELIVERED)
-            & child.c.withdrawn_at.is_(None),
+        select(deliveries.c.account_id, func.count())
+        .where(
+            *indexed(State.REROUTED), deliveries.c.due_at > now, deliveries.c.finished_at >= since
         )
-        .outerjoin(digest_items, digest_items.c.parent_id == deliveries.c.id)
-        .outerjoin(
-            digest,
-            (digest.c.id == digest_items.c.delivery_id)
-            & (digest.c.state == State.DELIVERED)
-            & digest.c.withdrawn_at.is_(None),
-        )
+        .group_by(deliveries.c.account_id)
+    )
+    return {row[0]: row[1] for row in await connection.execute(statement)}
+
+
+async def missed_by(
+    connection: Connection, account_id: str, *, since: int
+) -> list[tuple[Delivery, str | None]]:
+    """What the account's followers missed and nobody has told them yet: deliveries due at or after
+    `since` that went out by another road and were not taken down there, in order, with where each
+    stands."""
+    statement = (
+        _missed(deliveries, _STANDS_AT)
         .where(
             deliveries.c.account_id == account_id,
             deliveries.c.state == State.REROUTED,
-            deliveries.c.part == Part.POST,
-            or_(child.c.id.is_not(None), digest.c.id.is_not(None)),
-            deliveries.c.id.not_in(told),
+            deliveries.c.due_at >= since,
         )
         .order_by(deliveries.c.due_at, deliveries.c.id)
     )
     rows = (await connection.execute(statement)).mappings().all()
     return [(to_delivery(row), row["stands_at"]) for row in rows]
+
+
+async def missed(connection: Connection, *, since: int) -> dict[str, int]:
+    """How many that are for each account."""
+    statement = (
+        _missed(deliveries.c.account_id, func.count(deliveries.c.id.distinct()))
+        .where(*indexed(State.REROUTED), deliveries.c.due_at >= since)
+        .group_by(deliveries.c.account_id)
+    )
+    return {row[0]: row[1] for row in await connection.execute(statement)}
+
+
+_child, _digest = deliveries.alias("child"), deliveries.alias("digest")
+_STANDS_AT = func.coalesce(_child.c.url, _digest.c.url).label("stands_at")
+
+
+def _missed(*wanted: Any) -> Select[Any]:
+    told = (
+        select(digest_items.c.parent_id)
+        .join(digests, digests.c.delivery_id == digest_items.c.delivery_id)
+        .where(digests.c.kind == "catch-up")
+    )
+    stand = [
+        (one.c.state == State.DELIVERED) & one.c.withdrawn_at.is_(None) for one in (_child, _digest)
+    ]
+    return (
+        select(*wanted)
+        .select_from(deliveries)
+        .outerjoin(_child, (_child.c.parent_id == deliveries.c.id) & stand[0])
+        .outerjoin(digest_items, digest_items.c.parent_id == deliveries.c.id)
+        .outerjoin(_digest, (_digest.c.id == digest_items.c.delivery_id) & stand[1])
+        .where(
+            deliveries.c.part == Part.POST,
+            or_(_child.c.id.is_not(None), _digest.c.id.is_not(None)),
+            deliveries.c.id.not_in(told),
+        )
+    )

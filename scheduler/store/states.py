@@ -6,9 +6,10 @@ a parameter hides that: with `state = ?` SQLite reads the whole table.
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, literal_column
+from sqlalchemy import ColumnElement, literal_column, or_
 
 from scheduler.deliveries import State
+from scheduler.store.db import unindexed
 from scheduler.store.tables import deliveries
 
 
@@ -20,6 +21,15 @@ SCHEDULED = deliveries.c.state == literal_column(f"'{State.SCHEDULED.value}'")
 CLAIMED = deliveries.c.state.in_(_words(State.ARMED, State.SENDING))
 WAITING = deliveries.c.state.in_(_words(State.ACCEPTED, State.UNCONFIRMED, State.HELD))
 LEFT = deliveries.c.state.not_in(_words(State.SCHEDULED, State.ARMED, State.SENDING))
+ENDED = or_(
+    *(deliveries.c.state == word for word in _words(State.CANCELLED, State.FAILED, State.REROUTED))
+)
+
+
+def ended_since(moment: int, *states: State) -> list[ColumnElement[bool]]:
+    """Conditions for what ended so at or after then (microseconds since 1970). What else is asked
+    of it has to be `unindexed`, or another index is used, which has all of history."""
+    return [ENDED, deliveries.c.updated_at >= moment, unindexed(deliveries.c.state).in_(states)]
 
 
 def indexed(state: State) -> list[ColumnElement[bool]]:

@@ -11,6 +11,7 @@ from channels.inspection import Inspects
 from scheduler.alert_words import ENGLISH, FRENCH
 from scheduler.care import scales_of
 from scheduler.clock import moment
+from scheduler.comeback import WORTH_TELLING
 from scheduler.deliveries import FINAL, State
 from scheduler.refusals import not_found
 from scheduler.roads import BROKEN
@@ -143,7 +144,7 @@ async def drill(services: Services, drill_id: str) -> Shown:
 async def basket(services: Services) -> Shown:
     """How much hangs on each account, and how that went."""
     scales = scales_of(services)
-    return {"basket": await scales.weigh(), "trend": (await scales.trend())[-_TREND:]}
+    return {"basket": await scales.weigh(), "trend": await scales.trend(_TREND)}
 
 
 def _abilities(services: Services, connected: Sequence[Mapping[Any, Any]]) -> Shown:
@@ -188,14 +189,12 @@ async def _accounts(
     ways = await routes.effective(connection)
     names = {row["id"]: row["name"] for row in connected}
     statuses = {row["id"]: row["status"] for row in connected}
-    last: dict[str, int] = {}
-    for one in await drills.listed(connection, 200):
-        last.setdefault(one["account_id"], one["at"])
+    last = await drills.last(connection)
+    away = await reroutes.away(connection, since=now - WINDOW, now=now)
+    missed = await reroutes.missed(connection, since=now - WORTH_TELLING)
     shown = []
     for row in connected:
         broken = row["status"] in BROKEN
-        away = await reroutes.rerouted_since(connection, row["id"], now - WINDOW)
-        missed = await reroutes.missed_by(connection, row["id"])
         shown.append(
             {
                 **account_answer(row, now),
@@ -203,8 +202,8 @@ async def _accounts(
                 "mood": "suspected" if row["suspected_at"] and not broken else row["status"],
                 "roads": [names[one] for one in ways.get(row["id"], ()) if one in names],
                 "warned": bool(route_warnings(row["id"], ways, statuses)),
-                "away": 0 if broken else sum(one.due_at > now for one in away),
-                "missed": 0 if broken else len(missed),
+                "away": 0 if broken else away.get(row["id"], 0),
+                "missed": 0 if broken else missed.get(row["id"], 0),
                 "drilled_at": last.get(row["id"]),
             }
         )

@@ -31,7 +31,7 @@ LONGEST = 8.0  # seconds for one query's runs
 
 async def _stage(database: Database, runs: int, *, explain: bool) -> dict[str, dict[str, Any]]:
     """Milliseconds of every hot query as the tables are now."""
-    await _settled(database)
+    await settled(database)
     account = await hot.some_account(database)
     now = time.time_ns() // 1000
     found: dict[str, dict[str, Any]] = {}
@@ -47,7 +47,7 @@ async def _stage(database: Database, runs: int, *, explain: bool) -> dict[str, d
     return found
 
 
-async def _settled(database: Database) -> None:
+async def settled(database: Database) -> None:
     """What autovacuum and the checkpointer have done by the time that so many rows are there:
     loading leaves gigabytes to be written, and whoever commits meanwhile waits for the disk."""
     if database.is_postgresql:

@@ -211,10 +211,15 @@ async def test_nobody_catches_up_with_what_was_taken_down(engine: Engine, api: A
     parent = made["deliveries"][0]["id"]
     await put(engine.services, there.id, parent_id=parent, origin_id=parent)
     async with engine.services.database.read() as connection:
-        assert [one.id for one, _ in await reroutes.missed_by(connection, page)] == [parent]
+        missed = await reroutes.missed_by(connection, page, since=0)
+        assert [one.id for one, _ in missed] == [parent]
+        assert await reroutes.missed(connection, since=0) == {page: 1}
+        late = missed[0][0].due_at + 1
+        assert await reroutes.missed_by(connection, page, since=late) == []
+        assert await reroutes.missed(connection, since=late) == {}
     await ask(api, "POST", f"/deliveries/{there.id}/withdraw")  # a carrier's, like any other
     async with engine.services.database.read() as connection:
-        assert await reroutes.missed_by(connection, page) == []
+        assert await reroutes.missed_by(connection, page, since=0) == []
 
 
 @pytest.fixture

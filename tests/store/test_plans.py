@@ -77,6 +77,24 @@ async def test_no_hot_query_reads_a_whole_table(filled: Database) -> None:
     assert {name: tables for name, tables in found.items() if tables} == {}
 
 
+async def test_what_ended_lately_is_not_looked_for_in_all_of_history(filled: Database) -> None:
+    queries = hot.hot(filled, "a", NOW)
+    for name in ("forsaken", "moved since", "left behind", "rerouted since"):
+        words = await hot.plan(filled, queries[name], indexes_only=True)
+        assert "ix_deliveries_ended" in words
+        assert "ix_deliveries_account" not in words
+
+
+async def test_what_is_open_is_not_looked_for_in_all_alerts(filled: Database) -> None:
+    queries = hot.hot(filled, "a", NOW)
+    for name, indexes in {
+        "alerts": ["ix_alerts_open"], "untold alerts": ["ix_alerts_open", "ix_alerts_news"],
+    }.items():  # fmt: skip
+        words = await hot.plan(filled, queries[name], indexes_only=True)
+        assert all(index in words for index in indexes)
+        assert "ix_alerts_created" not in words
+
+
 async def test_a_claim_finds_its_rows_by_the_small_index(filled: Database) -> None:
     async def claim() -> object:
         return await claims.claim_due(
