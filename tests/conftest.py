@@ -25,13 +25,18 @@ from channels.sandbox.ledger import Ledger
 from channels.sandbox.server import PracticeServer
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
+from tests.support.files import in_memory, keep_in_memory, short
 from tests.support.servers import Postgres, postgres_server, redis_server
+
+keep_in_memory()
 
 # A busy machine is no counterexample.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 _numbers = itertools.count(1)
+# Files in memory are copied faster than they are read and written page by page; on disks not.
+_COPIED = "file_copy" if in_memory() else "wal_log"
 
 
 def _apart(work: Coroutine[Any, Any, None]) -> None:
@@ -65,7 +70,7 @@ def _logs() -> None:
 @pytest.fixture(scope="session")
 def short_dir() -> Iterator[Path]:
     """A directory whose path is short enough for sockets in it."""
-    with tempfile.TemporaryDirectory(prefix="e-", dir="/tmp") as directory:
+    with tempfile.TemporaryDirectory(prefix="e-", dir=short()) as directory:
         yield Path(directory)
 
 
@@ -106,7 +111,7 @@ def _postgres_template(postgres: Postgres) -> str:
 
 def _fresh_postgres(postgres: Postgres, template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
-    postgres.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+    postgres.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY {_COPIED}")
     yield postgres.url(name)
     postgres.run(f"DROP DATABASE {name} WITH (FORCE)")
 
