@@ -18,7 +18,6 @@ from scheduler.admission import admit
 from scheduler.audience.exporting import person
 from scheduler.audience.returns import Kind, tag_of
 from scheduler.care import collector_of
-from scheduler.clock import Clock
 from scheduler.decide import SECOND
 from scheduler.refusals import Refusal, RefusedError
 from scheduler.returned import TOO_OFTEN
@@ -36,19 +35,11 @@ from scheduler.web.api.mailings import figures
 from scheduler.web.public import key_of
 from tests.audience.test_returns import _bounce, _complaint, _leaving
 from tests.channels.newsletter.support import practice
+from tests.support.clocks import SetClock
 from tests.support.mailbox import PracticeMailbox
 from tests.web.support import connect
 
 DAY = 24 * 3600 * SECOND
-
-
-class SetClock(Clock):
-    """Stands where the test puts it."""
-
-    ahead = 0
-
-    def micros(self) -> int:
-        return super().micros() + self.ahead
 
 
 @dataclass
@@ -240,7 +231,7 @@ async def test_refusals_on_several_days_end_it_and_a_bad_evening_does_not(bench:
             assert await bench.round() == 1
             if day == wanted - 1 and hour:
                 break
-        bench.clock.ahead += DAY
+        bench.clock.ahead_us += DAY
     assert await bench.reasons() == [TOO_OFTEN]
 
     async with bench.services.database.write() as connection:
@@ -254,7 +245,7 @@ async def test_refusals_long_ago_do_not_count(bench: Bench) -> None:
     for number in range(bench.services.settings.refusals_end + 2):
         bench.box.arrive(b"Message-ID: <%d@x>\r\n" % number + _bounce("5.2.2", tag=bench.tag()))
         assert await bench.round() == 1
-        bench.clock.ahead += 20 * DAY
+        bench.clock.ahead_us += 20 * DAY
     assert await bench.reasons() == []
 
 
@@ -317,7 +308,7 @@ async def test_mailboxes_that_a_relay_called_full_count_like_bounces(bench: Benc
         since = now - DAY // 2
         told = [await collector_of(bench.services).count_full(since) for _ in range(2)]
         assert told == [1, 0]
-        bench.clock.ahead += DAY
+        bench.clock.ahead_us += DAY
     assert await bench.reasons() == [TOO_OFTEN]
     assert {row.source for row in await bench.rows(returns)} == {"relay"}
 

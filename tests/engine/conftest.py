@@ -29,6 +29,7 @@ from scheduler.store.tables import deliveries
 from scheduler.store.tokens import Caller, Scope
 from scheduler.web.app import create_app
 from scheduler.worker import Worker
+from tests.support.clocks import SetClock
 
 CONNECTED = {"facebook", "linkedin"}
 CALLER = Caller(id="tests", name="tests", scopes=frozenset(Scope))
@@ -164,8 +165,22 @@ async def opened(
 
 
 @pytest.fixture
-async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
-    async with opened(settings, practice) as engine:
+def clock() -> SetClock:
+    """The right time, until a test sets another."""
+    return SetClock()
+
+
+@pytest.fixture
+def connected() -> Collection[str]:
+    """The practice channels that the engine has accounts on."""
+    return CONNECTED
+
+
+@pytest.fixture
+async def engine(
+    settings: Settings, practice: PracticeServer, clock: SetClock, connected: Collection[str]
+) -> AsyncIterator[Engine]:
+    async with opened(settings, practice, clock, connected) as engine:
         yield engine
 
 

@@ -4,28 +4,20 @@ was accepted holds, and what comes too late is refused."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from channels.sandbox.faults import FaultName
-from channels.sandbox.server import PracticeServer
 from scheduler.drafts import Revision
 from scheduler.refusals import RefusedError
-from scheduler.settings import Settings
 from scheduler.store import accounts
-from tests.engine.conftest import Engine, opened
+from tests.engine.conftest import Engine
 
 SECOND = 1_000_000
 # Before and after the due time, closest around the moment from which it may be leaving.
 MOMENTS = (-1.5, -0.6, -0.35, -0.3, -0.27, -0.255, -0.245, -0.2, -0.1, -0.01, 0.0, 0.01, 0.3)
-
-
-@pytest.fixture
-async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
-    async with opened(settings, practice) as engine:
-        yield engine
 
 
 async def _cancel(engine: Engine, post: str) -> None:

@@ -4,33 +4,15 @@ the request was under way, and a change was accepted that came too late."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-
-import pytest
+from datetime import timedelta
 
 from channels.sandbox.faults import FaultName
-from channels.sandbox.server import PracticeServer
 from scheduler.drafts import Revision
-from scheduler.settings import Settings
 from scheduler.store.tables import deliveries
-from tests.engine.conftest import PATIENCE, Engine, opened
+from tests.engine.conftest import PATIENCE, Engine
 from tests.support.clocks import SetClock
 
 HOUR = 3_600_000_000
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
-
-
-@pytest.fixture
-async def engine(
-    settings: Settings, practice: PracticeServer, clock: SetClock
-) -> AsyncIterator[Engine]:
-    async with opened(settings, practice, clock=clock) as engine:
-        yield engine
 
 
 async def under_way(engine: Engine, clock: SetClock, *also: FaultName) -> str:

@@ -63,16 +63,8 @@ def last_sunday(year: int, month: int) -> date:
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
-
-
-@pytest.fixture
-async def engine(
-    settings: Settings, practice: PracticeServer, clock: SetClock
-) -> AsyncIterator[Engine]:
-    async with opened(settings.model_copy(update=RULES), practice, clock) as engine:
-        yield engine
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update=RULES)
 
 
 @pytest.fixture
@@ -80,8 +72,8 @@ async def early(
     settings: Settings, practice: PracticeServer, clock: SetClock
 ) -> AsyncIterator[Engine]:
     """Arms long before the time, so that a slow machine does what it has to do in between."""
-    rules = RULES | {"arm_ahead": 10.0, "lease": 60.0}
-    async with opened(settings.model_copy(update=rules), practice, clock) as engine:
+    patient = settings.model_copy(update={"arm_ahead": 10.0, "lease": 60.0})
+    async with opened(patient, practice, clock) as engine:
         yield engine
 
 

@@ -4,15 +4,12 @@ way: nothing is lost, and nothing goes out twice."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from channels.sandbox.faults import FaultName
-from channels.sandbox.server import PracticeServer
-from scheduler.settings import Settings
-from tests.engine.conftest import PATIENCE, Engine, opened
+from tests.engine.conftest import PATIENCE, Engine
 from tests.support.clocks import SetClock
 
 STEPS = [
@@ -21,19 +18,6 @@ STEPS = [
     pytest.param(timedelta(seconds=-2), id="two seconds back"),
     pytest.param(timedelta(minutes=-10), id="ten minutes back"),
 ]
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
-
-
-@pytest.fixture
-async def engine(
-    settings: Settings, practice: PracticeServer, clock: SetClock
-) -> AsyncIterator[Engine]:
-    async with opened(settings, practice, clock=clock) as engine:
-        yield engine
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from channels.sandbox.faults import FaultName
-from channels.sandbox.server import PracticeServer
 from scheduler.media import original_path
-from scheduler.settings import Settings
-from tests.engine.conftest import Engine, opened
+from tests.engine.conftest import Engine
 from tests.engine.test_pictures import upload
 from tests.support.clocks import SetClock
 
 QUARTER_OF_AN_HOUR = 900_000_000  # microseconds
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
-
-
-@pytest.fixture
-async def engine(
-    settings: Settings, practice: PracticeServer, clock: SetClock
-) -> AsyncIterator[Engine]:
-    async with opened(settings, practice, clock) as engine:
-        yield engine
 
 
 async def asked(engine: Engine, post: str) -> None:

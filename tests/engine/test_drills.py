@@ -1,6 +1,5 @@
 """A drill says what plan B then does; the basket counts what hangs on what."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,15 +14,13 @@ from scheduler.settings import Settings
 from scheduler.store.accounts import connect
 from scheduler.store.practice import seed_people
 from scheduler.store.tables import accounts
-from tests.engine.conftest import Engine, opened
+from tests.engine.conftest import Engine
 from tests.engine.test_digest import queue, route
 
 
 @pytest.fixture
-async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
-    here = settings.model_copy(update={"practice_port": URL(practice.url).port})
-    async with opened(here, practice) as engine:
-        yield engine
+def settings(settings: Settings, practice: PracticeServer) -> Settings:
+    return settings.model_copy(update={"practice_port": URL(practice.url).port})
 
 
 async def test_the_dry_run_says_what_then_happens(engine: Engine) -> None:

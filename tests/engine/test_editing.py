@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
 
 from channels.sandbox.faults import FaultName
-from channels.sandbox.server import PracticeServer
-from scheduler.settings import Settings
-from tests.engine.conftest import Engine, client_of, opened
+from tests.engine.conftest import Engine
 from tests.web.support import ask, put
 
 Api = TestClient[Any, Any]
@@ -21,16 +19,8 @@ NEW = {"title": "We reopen on Tuesday", "body": "Not on Monday."}
 
 
 @pytest.fixture
-async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
-    connected = {*EDITABLE, "bluesky", "newsletter"}
-    async with opened(settings, practice, connected=connected) as engine:
-        yield engine
-
-
-@pytest.fixture
-async def api(engine: Engine) -> AsyncIterator[Api]:
-    async with client_of(engine) as client:
-        yield client
+def connected() -> Collection[str]:
+    return {*EDITABLE, "bluesky", "newsletter"}
 
 
 async def published(engine: Engine, *channels: str) -> str:

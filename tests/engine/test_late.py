@@ -1,26 +1,22 @@
 """After an outage: late is a choice, and catching up is no burst."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
 from channels.sandbox.faults import FaultName
-from channels.sandbox.server import PracticeServer
 from scheduler.clock import micros
 from scheduler.settings import Settings
 from scheduler.store.tables import accounts, deliveries
-from tests.engine.conftest import Engine, opened
+from tests.engine.conftest import Engine
 
 HOUR = 3_600_000_000
 GAP = 0.4
 
 
 @pytest.fixture
-async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
-    late = settings.model_copy(update={"catch_up_gap": GAP})
-    async with opened(late, practice) as engine:
-        yield engine
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"catch_up_gap": GAP})
 
 
 async def outage(engine: Engine, post: str, hours: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,11 +18,6 @@ from tests.engine.test_pictures import upload
 from tests.support.clocks import SetClock
 
 PUBLIC = "https://posts.example.org"
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
 
 
 @pytest.fixture

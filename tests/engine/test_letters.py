@@ -15,7 +15,7 @@ from scheduler.settings import Settings
 from scheduler.store.audience_tables import contacts, letters, lists, memberships
 from scheduler.store.tables import deliveries
 from scheduler.worker import Worker
-from tests.engine.conftest import Engine, client_of, opened
+from tests.engine.conftest import Engine, opened
 from tests.web.support import ask
 
 Api = TestClient[Any, Any]
@@ -44,12 +44,6 @@ async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[
                 )
             )
         yield engine
-
-
-@pytest.fixture
-async def api(engine: Engine) -> AsyncIterator[Api]:
-    async with client_of(engine) as client:
-        yield client
 
 
 async def sent(engine: Engine, *channels: str) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from channels.sandbox.server import PracticeServer
 from scheduler.recurrence import RecurrenceDraft
 from scheduler.recurrence_answers import RecurrenceAnswer, recurrence_answer
 from scheduler.recurring import Recurring
@@ -21,7 +19,7 @@ from scheduler.settings import Settings
 from scheduler.store import accounts, recurrences
 from scheduler.store.campaign_tables import campaigns
 from scheduler.store.tables import deliveries, posts
-from tests.engine.conftest import CALLER, PATIENCE, Engine, opened
+from tests.engine.conftest import CALLER, PATIENCE, Engine
 from tests.support.clocks import SetClock
 
 NOON = datetime(2027, 10, 12, 10, tzinfo=UTC)  # a Tuesday, noon in Paris
@@ -30,14 +28,6 @@ NOON = datetime(2027, 10, 12, 10, tzinfo=UTC)  # a Tuesday, noon in Paris
 @pytest.fixture
 def clock() -> SetClock:
     return SetClock(NOON)
-
-
-@pytest.fixture
-async def engine(
-    settings: Settings, practice: PracticeServer, clock: SetClock
-) -> AsyncIterator[Engine]:
-    async with opened(settings, practice, clock) as engine:
-        yield engine
 
 
 def draft(engine: Engine, **change: Any) -> RecurrenceDraft:

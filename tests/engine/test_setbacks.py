@@ -8,7 +8,6 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +141,10 @@ async def test_what_the_journal_cannot_name_does_not_leave(engine: Engine) -> No
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_worker_frozen_between_look_and_send_looks_again(
-    settings: Settings, practice: PracticeServer
+    settings: Settings, practice: PracticeServer, clock: SetClock
 ) -> None:
     """The freeze: at the instant before the send begins, the clock goes on by more than a lease
     and somebody else has the delivery."""
-    clock = SetClock(datetime.now(UTC))
     path = make_url(settings.database_url).database
     assert path is not None
     frozen = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from channels.facebook.practice.graph import ALLOWANCE, LE_PETIT_CAFE
 from channels.facebook.sandbox import FacebookSandbox
@@ -16,12 +16,11 @@ MINUTE = 60 * 1_000_000
 
 
 async def test_near_its_limit_a_page_rests_and_nothing_is_lost(
-    settings: Settings, practice: PracticeServer
+    settings: Settings, practice: PracticeServer, clock: SetClock
 ) -> None:
     platform = practice.platforms["facebook"]
     assert isinstance(platform, FacebookSandbox)
     platform.calls[LE_PETIT_CAFE.id] = ALLOWANCE * 92 // 100
-    clock = SetClock(datetime.now(UTC))
     async with opened(settings, practice, clock) as engine:
         async with engine.worker():
             await engine.settled(await engine.post("facebook", title="First"), "delivered")

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
 
 from channels.sandbox.faults import FaultName
-from channels.sandbox.server import PracticeServer
 from channels.translations import in_language
-from scheduler.settings import Settings
 from scheduler.store import reroutes
 from scheduler.web.withdraw_phrases import WITHDRAWALS
 from scheduler.withdrawal import Fate
-from tests.engine.conftest import Engine, client_of, opened
+from tests.engine.conftest import Engine
 from tests.engine.test_desk_pages import Desk
 from tests.web.support import ask, put
 
@@ -26,15 +24,8 @@ EVERYWHERE = {*PAGES, "newsletter", "webhook"}
 
 
 @pytest.fixture
-async def engine(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
-    async with opened(settings, practice, connected=EVERYWHERE) as engine:
-        yield engine
-
-
-@pytest.fixture
-async def api(engine: Engine) -> AsyncIterator[Api]:
-    async with client_of(engine) as client:
-        yield client
+def connected() -> Collection[str]:
+    return EVERYWHERE
 
 
 async def published(engine: Engine, *channels: str, **words: Any) -> str:

@@ -10,9 +10,11 @@ from scheduler.clock import Clock, micros
 class SetClock(Clock):
     """The system's clock, put forward or back."""
 
-    def __init__(self, at: datetime) -> None:
+    def __init__(self, at: datetime | None = None) -> None:
+        """At `at` (aware), else right."""
         self.ahead_us = 0
-        self.set(at)
+        if at is not None:
+            self.set(at)
 
     def set(self, at: datetime) -> None:
         """Show `at` (aware) now."""

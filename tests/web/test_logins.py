@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -36,7 +36,7 @@ THEIRS = "108811559930042"
 
 @pytest.fixture
 def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
+    return SetClock()
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from channels.newsletter.adapter import Newsletter
 from channels.newsletter.settings import NewsletterSettings
 from channels.outcome import AccessLost, AccessReason, Unavailable
 from scheduler.admission import admit
-from scheduler.clock import Clock
 from tests.channels.newsletter.support import practice
 from tests.support.clocks import SetClock
 from tests.support.mailbox import PracticeMailbox
@@ -92,7 +91,7 @@ async def bench() -> AsyncIterator[Bench]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         port = runner.addresses[0][1]
-        clock = SetClock(Clock().now())
+        clock = SetClock()
         async with HttpClient(private_ok=True) as http:
             adapter = Newsletter(Tools(http=http, now=clock.now))
             yield Bench(provider, box, adapter, clock, _account(box, port))
