@@ -111,6 +111,15 @@ class Settings(BaseSettings):
         description="Addresses and networks of your own proxies, comma-separated: what they say in"
         " X-Forwarded-For is noted as where a sign-up came from.",
     )
+    signups_per_visitor: int = Field(
+        20,
+        ge=0,
+        description="From one visitor's address (the first 64 bits of an IPv6 one) for one list"
+        " within an hour; 0: any number. A proxy in front has to be named in trusted_proxies.",
+    )
+    signups_per_list: int = Field(
+        1000, ge=0, description="For one list within an hour, from everywhere; 0: any number."
+    )
     private_addresses_ok: bool = Field(
         default=False,  # a post must not become a way into the owner's network
         description="Let adapters reach private addresses (practice platforms, a local site).",

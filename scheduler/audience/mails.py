@@ -18,11 +18,12 @@ from scheduler.audience.signup import (
     PREFERENCES_OPEN_FOR,
     preferences_token,
 )
+from scheduler.audience.turnstile import WINDOW
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
 from scheduler.roster import Member, Roster
 from scheduler.services import Services
-from scheduler.store import audience, service_mails
+from scheduler.store import audience, service_mails, signups
 from scheduler.store.db import Database
 
 log = structlog.get_logger()
@@ -107,9 +108,11 @@ class Mailer:
         return len(rows)
 
     async def expire(self) -> int:
-        """Forget sign-ups that nobody confirmed in time; how many."""
+        """Forget sign-ups that nobody confirmed in time, how many; and who was counted."""
+        now = self.clock.micros()
         async with self.database.write() as connection:
-            return await audience.expire(connection, before=self.clock.micros() - CONFIRM_WITHIN)
+            await signups.forget(connection, before=now - WINDOW)
+            return await audience.expire(connection, before=now - CONFIRM_WITHIN)
 
     async def _send(self, row: Any, member: Member | None) -> RecipientOutcome | str:
         """What the relay said, or why nobody was asked."""

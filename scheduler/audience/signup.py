@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from scheduler.audience.links import seal, unseal
 from scheduler.audience.suppression import fingerprint
 from scheduler.audience.tracking import Kind
+from scheduler.audience.turnstile import Turnstile
 from scheduler.audience.wording import version_of
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
@@ -46,7 +47,7 @@ def opened(key: bytes, token: str, *, now: int) -> tuple[str, str, bool] | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
     """A filled-in form. `email` is usable (`usable_address`); `language` is `en` or `fr`;
-    `tracking`: what else they agreed to, in which words."""
+    `tracking`: what else they agreed to, in which words; `network`: see `Turnstile.admit`."""
 
     email: str
     name: str
@@ -56,6 +57,7 @@ class Application:
     form: str
     source: str
     tracking: Mapping[Kind, str] = field(default_factory=dict)
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +67,22 @@ class SignUps:
     database: Database
     clock: Clock
     key: bytes
+    turnstile: Turnstile
 
     async def apply(self, application: Application) -> None:
-        """Note what was agreed to and have the confirmation sent; committed when it returns."""
+        """Note what was agreed to and have the confirmation sent; committed when it returns.
+        Error: CrowdedError, nothing stored."""
         now = self.clock.micros()
         hashed = fingerprint(self.key, application.email)
         async with self.database.write() as connection:
+            await self.turnstile.admit(
+                connection,
+                self.database,
+                list_id=application.list_id,
+                network=application.network,
+                email=application.email,
+                now=now,
+            )
             contact_id, _ = await contacts.meet(
                 connection,
                 self.database,

@@ -96,6 +96,19 @@ service_mails = Table(
     Index("ix_service_mails_due", "sent_at", "next_at"),
 )
 
+# Sign-ups of the last hour, to be counted: keyed hashes of the visitor's network (empty: it is
+# nobody's own) and of the address.
+signups = Table(
+    "signups",
+    metadata,
+    Column("list_id", Id, primary_key=True),
+    Column("visitor", String(64), primary_key=True),
+    Column("address", String(64), primary_key=True),
+    Column("at", Moment, nullable=False),
+    Index("ix_signups_list", "list_id", "at"),
+    Index("ix_signups_at", "at"),
+)
+
 # The page of a mailing; it shows nobody's data.
 letters = Table(
     "letters",

@@ -20,6 +20,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "confirm_button": "Yes, subscribe me",
         "confirmed": "Welcome!",
         "confirmed_text": "You are subscribed to “{list}”.",
+        "crowded": "Many sign-ups have come within the hour, so this one was not kept. Please press"
+        " the button again in {minutes} min.",
         "data": "See my data",
         "data_mailed": "Look at your mailbox",
         "data_mailed_text": "We are sending you the link to your page.",
@@ -84,6 +86,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "confirm_button": "Oui, je m’inscris",
         "confirmed": "Bienvenue\u00a0!",
         "confirmed_text": "Vous êtes inscrit(e) à «\u00a0{list}\u00a0».",
+        "crowded": "Beaucoup d’inscriptions sont arrivées en une heure, et celle-ci n’a pas été"
+        " retenue. Appuyez de nouveau sur le bouton dans {minutes}\u00a0min, s’il vous plaît.",
         "data": "Voir mes données",
         "data_mailed": "Regardez votre messagerie",
         "data_mailed_text": "Nous vous envoyons le lien vers votre page.",

@@ -21,6 +21,7 @@ from scheduler.audience.links import seal, unseal
 from scheduler.audience.names import one_line
 from scheduler.audience.signup import Application, SignUps
 from scheduler.audience.tracking import Kind
+from scheduler.audience.turnstile import CrowdedError, Turnstile
 from scheduler.audience.wording import version_of, wording_of
 from scheduler.decide import SECOND
 from scheduler.services import Services
@@ -31,7 +32,7 @@ from scheduler.web.keys import SERVICES
 from scheduler.web.public import Press, form_of, key_of, reader_language
 from scheduler.web.reader_phrases import PHRASES
 from scheduler.web.unsubscribe import masked
-from scheduler.web.visitor import visitor
+from scheduler.web.visitor import network_of, visitor
 
 AT_LEAST = 2 * SECOND  # nobody fills in a form faster
 AT_MOST = 24 * 3600 * SECOND
@@ -47,7 +48,11 @@ log = structlog.get_logger()
 def setup_signup(app: web.Application, services: Services, press: Press) -> None:
     """Serve the form and the confirmation."""
     key = key_of(services)
-    desk = SignUps(database=services.database, clock=services.clock, key=key)
+    settings = services.settings
+    turnstile = Turnstile(
+        key=key, per_visitor=settings.signups_per_visitor, per_list=settings.signups_per_list
+    )
+    desk = SignUps(database=services.database, clock=services.clock, key=key, turnstile=turnstile)
     handlers = _SignUp(services, desk, press)
     app.router.add_get("/signup/{list}", handlers.form)
     app.router.add_post("/signup/{list}", handlers.apply)
@@ -82,18 +87,26 @@ class _SignUp:
         email = usable_address(form["email"])
         if not self._believable(form.get("stamp", ""), found["id"], email):
             return self._form(request, found, form, wrong=PHRASES[language]["once_more"])
-        await self._desk.apply(
-            Application(
-                email=email,
-                name=one_line(form.get("name", "")),
-                language=language,
-                list_id=found["id"],
-                wording=wording,
-                form=f"/signup/{found['id']}",
-                source=_source(request, self._services.settings.trusted_proxies),
-                tracking=_ticked(form, found, language),
-            )
+        proxies = self._services.settings.trusted_proxies
+        application = Application(
+            email=email,
+            name=one_line(form.get("name", "")),
+            language=language,
+            list_id=found["id"],
+            wording=wording,
+            form=f"/signup/{found['id']}",
+            source=_source(request, proxies),
+            tracking=_ticked(form, found, language),
+            network=network_of(request, proxies),
         )
+        try:
+            await self._desk.apply(application)
+        except CrowdedError as error:
+            log.warning("signup.crowded", list=found["id"], one_visitor=error.visitor)
+            said = PHRASES[language]["crowded"].format(minutes=-(-error.wait // 60))
+            crowded = self._form(request, found, form, wrong=said, status=429)
+            crowded.headers["Retry-After"] = str(error.wait)
+            return crowded
         return self._mailed(request, language)
 
     async def ask(self, request: web.Request) -> web.Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from itertools import pairwise
 
 from aiohttp import web
@@ -21,6 +21,22 @@ def visitor(request: web.Request, trusted: Sequence[str]) -> str:
         if not ours or not _is_address(before):
             return hop
     return hops[-1]
+
+
+def network_of(request: web.Request, trusted: Sequence[str]) -> str:
+    """Where the visitor is at home: their address, the first 64 bits of an IPv6 one. Empty where
+    that is nobody's own: behind a proxy of ours that we were not told of, all come from it."""
+    address = visitor(request, trusted)
+    if not _is_address(address):
+        return ""
+    found = ip_address(address)
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    if address == request.remote and not found.is_global:
+        return ""
+    if isinstance(found, IPv6Address):
+        return str(ip_network((found, 64), strict=False))
+    return str(found)
 
 
 def _is_address(text: str) -> bool:

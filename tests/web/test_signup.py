@@ -96,8 +96,9 @@ class House:
 @pytest.fixture
 async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
     settings = Settings(
-        data_dir=tmp_path, database_url=database_url, redis_url="none", site_name="La librairie"
-    )
+        data_dir=tmp_path, database_url=database_url, redis_url="none", site_name="La librairie",
+        trusted_proxies=("127.0.0.1",), signups_per_visitor=2, signups_per_list=5,
+    )  # fmt: skip
     clock = SetClock(START)
     async with practice() as (relay, account), open_services(settings, clock=clock) as services:
         now = clock.micros()
