@@ -1,14 +1,12 @@
 """The practice LinkedIn: as strict as the real one, one page, one token.
 
-A picture is ready at the second look. Not in the real one: `/feed/update/{urn}`, the page that
-readers see.
+Not in the real one: `/feed/update/{urn}`, the page that readers see.
 """
 
 from __future__ import annotations
 
 import html
 import json
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar
 from urllib.parse import unquote
@@ -16,8 +14,8 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from channels.linkedin.practice_login import Client, Login
+from channels.linkedin.practice_pictures import Pictures
 from channels.linkedin.practice_reading import (
-    is_picture,
     paged,
     sent,
     unreadable,
@@ -31,7 +29,6 @@ from channels.linkedin.practice_rules import (
     duplicate,
     error,
     forbidden,
-    input_error,
     not_found,
     shown,
     wrong_headers,
@@ -63,12 +60,11 @@ class LinkedInSandbox(Sandbox):
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(ledger)
-        # What tests set: keep so many characters; upload to another host; show no such pages.
+        self.pictures = Pictures(ledger, self.name, ORGANIZATION, TOKEN)
+        # What tests set: keep so many characters; show no such pages.
         self.cuts_at: int | None = None
         self.hidden: set[str] = set()
         self.others: list[str] = []  # pages that are told before ours
-        self.upload_host = ""
-        self.upload_tokens: list[str | None] = []
         # Deleted ones too: they go on being called duplicates for a day or two.
         self._sent = {
             entry.payload["sent"]: entry.remote_id
@@ -82,9 +78,7 @@ class LinkedInSandbox(Sandbox):
         app.router.add_get("/rest/posts/{urn}", self._get)
         app.router.add_post("/rest/posts/{urn}", self._edit)
         app.router.add_delete("/rest/posts/{urn}", self._delete)
-        app.router.add_post("/rest/images", self._register_image)
-        app.router.add_put("/dms-uploads/{number}", self._upload_image)
-        app.router.add_get("/rest/images/{urn}", self._image)
+        app.add_routes(self.pictures.routes())
         app.router.add_get("/rest/organizationAcls", self._acls)
         app.router.add_get("/rest/organizations/{number}", self._organization)
         app.router.add_get("/rest/networkSizes/{urn}", self._network_size)
@@ -151,7 +145,7 @@ class LinkedInSandbox(Sandbox):
             fields = json.loads(await request.read())
         except ValueError:
             return unreadable()
-        refused = wrong_post(fields, AUTHOR, self._has_image)
+        refused = wrong_post(fields, AUTHOR, self.pictures.has)
         if refused is not None:
             return refused
         sent = json.dumps([fields.get("commentary"), fields.get("content")])
@@ -165,10 +159,6 @@ class LinkedInSandbox(Sandbox):
         )
         self._sent[sent] = urn
         return web.Response(status=201, headers={"x-restli-id": urn})
-
-    def _has_image(self, urn: str) -> bool:
-        image = self.ledger.get(self.name, urn)
-        return image is not None and image.kind == "image" and image.payload["size"] > 0
 
     def _post(self, request: web.Request) -> Entry | None:
         entry = self.ledger.get(self.name, unquote(request.match_info["urn"]))
@@ -213,52 +203,6 @@ class LinkedInSandbox(Sandbox):
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         self.ledger.delete(self.name, unquote(request.match_info["urn"]))
         return web.Response(status=204)
-
-    # --- Pictures --------------------------------------------------------------------------------
-
-    async def _register_image(self, request: web.Request) -> web.StreamResponse:
-        body = await sent(request)
-        asked = body.get("initializeUploadRequest") if isinstance(body, dict) else None
-        if not isinstance(asked, dict):
-            return unreadable()
-        if request.query.get("action") != "initializeUpload" or asked.get("owner") != AUTHOR:
-            return input_error("INVALID_PARAMETER", "wrong owner or action", "/owner")
-        number = self.ledger.next_number()
-        urn = f"urn:li:image:C{number}"
-        payload = {"size": 0, "looks": 0}
-        self.ledger.write(
-            self.name, ORGANIZATION, kind="image", remote_id=urn, text="", payload=payload
-        )
-        origin = request.url.origin()
-        upload = origin.with_host(self.upload_host or str(origin.host)).with_path(
-            f"/linkedin/dms-uploads/C{number}"
-        )
-        value = {"uploadUrlExpiresAt": int((time.time() + 3600) * 1000), "uploadUrl": str(upload)}
-        return web.json_response({"value": {**value, "image": urn}})
-
-    async def _upload_image(self, request: web.Request) -> web.StreamResponse:
-        urn = f"urn:li:image:{request.match_info['number']}"
-        entry = self.ledger.get(self.name, urn)
-        self.upload_tokens.append(request.headers.get("Authorization"))
-        if entry is None or self.upload_tokens[-1] != f"Bearer {TOKEN}":
-            return web.Response(status=401)
-        content = await request.read()
-        payload = {"size": len(content), "looks": 0, "bad": not is_picture(content)}
-        self.ledger.update(self.name, urn, text="", payload=payload)
-        return web.Response(status=201)
-
-    async def _image(self, request: web.Request) -> web.StreamResponse:
-        urn = unquote(request.match_info["urn"])
-        entry = self.ledger.get(self.name, urn)
-        if entry is None:
-            return not_found("the image")
-        looks = entry.payload["looks"] + 1
-        self.ledger.update(self.name, urn, text="", payload={**entry.payload, "looks": looks})
-        status = "WAITING_UPLOAD"
-        if entry.payload["size"]:
-            done = "PROCESSING_FAILED" if entry.payload["bad"] else "AVAILABLE"
-            status = done if looks > 1 else "PROCESSING"
-        return web.json_response({"id": urn, "owner": AUTHOR, "status": status})
 
     # --- The page, the people, the token ---------------------------------------------------------
 

@@ -168,10 +168,10 @@ async def test_failed_picture_never_becomes_a_post_without_it(
 async def test_token_goes_to_linkedin_alone(
     adapter: LinkedIn, account: Account[Any], platform: LinkedInSandbox, tmp_path: Path
 ) -> None:
-    platform.upload_host = "localhost"
+    platform.pictures.host = "localhost"
     outcome = await adapter.send(replace(HELLO, media=(picture(tmp_path),)), account, key="k")
     assert isinstance(outcome, AccessLost)
-    assert platform.upload_tokens == [None]
+    assert platform.pictures.authorizations == [None]
 
 
 async def test_second_send_of_a_lost_answer_is_the_first_post(
