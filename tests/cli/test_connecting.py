@@ -51,9 +51,9 @@ def practice_accounts(tmp_path: Path) -> Iterator[dict[str, PracticeAccount]]:
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Command]:
     """A service that may reach this machine."""
-    with running(load_settings(data_dir=tmp_path, private_addresses_ok=True)) as (url, token):
-        note(tmp_path, Place(url, token))
-        yield Command(tmp_path)
+    with running(load_settings(data_dir=tmp_path, private_addresses_ok=True)) as served:
+        note(tmp_path, Place(served.url, served.token))
+        yield Command(tmp_path, served.names)
 
 
 def test_each_kind_is_connected_by_its_registry_name(

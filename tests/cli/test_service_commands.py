@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,25 @@ from scheduler.store.migrate import migrate
 from scheduler.store.tokens import Scope
 from scheduler.web.app import create_app
 from tests.support.command import Done, estafette
+from tests.support.dns import NameServer
 
 LATER = f"{datetime.now(UTC) + timedelta(days=300):%Y-%m-%dT09:00:00}"
 
 
-async def serve(settings: Settings, ready: Future[tuple[str, str]], stop: asyncio.Event) -> None:
-    async with open_services(settings) as services:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running service: where, a token that may do everything, and whom it asks for names."""
+
+    url: str
+    token: str
+    names: str
+
+
+async def serve(settings: Settings, ready: Future[Served], stop: asyncio.Event) -> None:
+    async with (
+        NameServer({}) as names,
+        open_services(settings.model_copy(update={"dns_server": names.address})) as services,
+    ):
         await migrate(services.database)
         async with services.database.write() as connection:
             made = await tokens.create(connection, name="test", scopes=[Scope.ADMIN], now=1)
@@ -37,15 +51,16 @@ async def serve(settings: Settings, ready: Future[tuple[str, str]], stop: asynci
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        ready.set_result((f"http://127.0.0.1:{runner.addresses[0][1]}", made.secret))
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        ready.set_result(Served(url, made.secret, names.address))
         await stop.wait()
         await runner.cleanup()
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[tuple[str, str]]:
+def running(settings: Settings) -> Iterator[Served]:
     """The API in a thread of its own, as the commands bring their own loop."""
-    ready: Future[tuple[str, str]] = Future()
+    ready: Future[Served] = Future()
     stops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def whole() -> None:
@@ -71,8 +86,9 @@ def running(settings: Settings) -> Iterator[tuple[str, str]]:
 class Command:
     """`estafette` beside a running service."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, names: str = "") -> None:
         self.data_dir = data_dir
+        self.names = names
 
     def __call__(self, *arguments: str, stdin: str = "") -> Done:
         return estafette(*arguments, data_dir=self.data_dir, stdin=stdin)
@@ -86,9 +102,9 @@ class Command:
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Command]:
     settings = load_settings(data_dir=tmp_path)
-    with running(settings) as (url, token):
-        note(tmp_path, Place(url, token))
-        yield Command(tmp_path)
+    with running(settings) as served:
+        note(tmp_path, Place(served.url, served.token))
+        yield Command(tmp_path, served.names)
 
 
 def connected(command: Command, name: str = "Our site") -> str:
@@ -267,7 +283,7 @@ def test_a_newsletter_learns_what_to_publish_and_gets_a_key(command: Command) ->
 
     key = command.json("accounts", "dkim", made["id"], "--selector", "s1")
     assert (key["active"], key["record"]["name"]) == (False, "s1._domainkey.shop.example.org")
-    shown = estafette("doctor", data_dir=command.data_dir, ESTAFETTE_DNS_SERVER="127.0.0.1:9")
+    shown = estafette("doctor", data_dir=command.data_dir, ESTAFETTE_DNS_SERVER=command.names)
     assert "deliverability Letter" in shown.stdout
     assert "BEGIN" not in shown.stdout
     assert command("accounts", "deliverability", connected(command)).returncode != 0

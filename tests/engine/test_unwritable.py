@@ -4,20 +4,15 @@ told, nothing is published twice, and nothing is tried for ever."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from sqlalchemy import select
 
 from channels.sandbox.faults import FaultName
-from channels.sandbox.server import PracticeServer
 from scheduler.drafts import Revision
-from scheduler.settings import Settings
 from scheduler.store.tables import attempts, deliveries, events
 from scheduler.worker import Worker
-from tests.engine.conftest import PATIENCE, Engine, opened
+from tests.engine.conftest import PATIENCE, Engine
 from tests.engine.test_belated import under_way
 from tests.support.clocks import SetClock
 from tests.support.refusing import refuse
@@ -137,30 +132,17 @@ async def test_what_looking_finds_and_cannot_be_written_waits_for_a_person(engin
     assert (alert.kind, alert.count) == ("delivery.unconfirmed", 1)
 
 
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
-
-
-@pytest.fixture
-async def watched(
-    settings: Settings, practice: PracticeServer, clock: SetClock
-) -> AsyncIterator[Engine]:
-    async with opened(settings, practice, clock=clock) as engine:
-        yield engine
-
-
 async def test_a_late_answer_that_cannot_be_written_is_told_and_not_sent_again(
-    watched: Engine, clock: SetClock
+    engine: Engine, clock: SetClock
 ) -> None:
-    await refuse(watched.services.database, "deliveries", "UPDATE", "NEW.state = 'delivered'")
-    async with watched.worker() as worker:
-        post = await under_way(watched, clock)
+    await refuse(engine.services.database, "deliveries", "UPDATE", "NEW.state = 'delivered'")
+    async with engine.worker() as worker:
+        post = await under_way(engine, clock)
         revision = Revision.model_validate({"title": "We close"})
-        await watched.services.reviser.revise(post, revision, "tests")
-        (row,) = await watched.settled(post, "held")
+        await engine.services.reviser.revise(post, revision, "tests")
+        (row,) = await engine.settled(post, "held")
         await _done_with(worker)
     assert row.hold_reason == "unconfirmed"
-    assert len(watched.ledger("facebook")) == 1
-    kinds = {one.kind for one in await watched.alerts()}
+    assert len(engine.ledger("facebook")) == 1
+    kinds = {one.kind for one in await engine.alerts()}
     assert kinds == {"delivery.unconfirmed", "delivery.belated"}
