@@ -50,6 +50,10 @@ class Armed:
         assert self.delivery.token is not None  # armed rows have one
         return self.delivery.token
 
+    def too_late(self, now: int) -> bool:
+        """Whether its deadline passed while it waited."""
+        return self.delivery.deadline_at is not None and now > self.delivery.deadline_at
+
 
 @dataclass(slots=True)
 class Attempted:

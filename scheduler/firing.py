@@ -195,8 +195,8 @@ class Firing:
                 continue  # cancelled, moved, or taken over
             if found.paused_until > now:
                 put_back.append((armed, found))
-            elif armed.lease_until - now < self._pace.send_timeout * SECOND:
-                expired.append(armed)
+            elif armed.lease_until - now < self._pace.send_timeout * SECOND or armed.too_late(now):
+                expired.append(armed)  # whoever claims it next sees what becomes of it
             elif armed.article is not None and not articles[armed.article].stands:
                 if articles[armed.article].coming and now < armed.patience_until:
                     self._push(armed, at=now + ARTICLE_LOOK)

@@ -30,11 +30,11 @@ def judge(delivery: Delivery, policy: LatePolicy, now: int, rules: LateRules) ->
     """Compare with the planned time, which retries and pauses do not move."""
     deadline = delivery.deadline_at or delivery.planned_at + rules.default_deadline_us
     late = now - delivery.planned_at
-    if late <= rules.late_after_us:
+    if now <= deadline and late <= rules.late_after_us:
         return Lateness.SEND
     if policy is LatePolicy.DROP:
         return Lateness.DROP
-    if now > deadline:
+    if now > deadline:  # however little late it is
         return Lateness.TOO_LATE
     if policy is LatePolicy.ASK:
         return Lateness.ASK

@@ -1,14 +1,16 @@
 """After an outage: late is a choice, and catching up is no burst."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
-from channels.sandbox.faults import FaultName
+from channels.sandbox.faults import Fault, FaultName
+from channels.sandbox.server import PracticeServer
 from scheduler.clock import micros
 from scheduler.settings import Settings
 from scheduler.store.tables import accounts, deliveries
-from tests.engine.conftest import Engine
+from tests.engine.conftest import PATIENCE, Engine, opened
 
 HOUR = 3_600_000_000
 GAP = 0.4
@@ -86,6 +88,33 @@ async def test_past_its_deadline_nothing_goes_out_by_itself(engine: Engine) -> N
         (row,) = await engine.settled(post, "held")
     assert (row.hold_reason, engine.ledger("facebook")) == ("late", [])
     assert [alert.kind for alert in await engine.alerts()] == ["delivery.held"]
+
+
+async def test_nor_does_it_past_a_deadline_that_is_near(engine: Engine) -> None:
+    deadline = engine.services.clock.now() + timedelta(minutes=2)
+    post = await engine.post("facebook", deadline=deadline.isoformat())
+    await outage(engine, post, 0.1)
+    async with engine.worker():
+        (row,) = await engine.settled(post, "held")
+    assert (row.hold_reason, engine.ledger("facebook")) == ("late", [])
+
+
+async def test_nor_what_was_armed_and_waited_behind_others_until_then(
+    settings: Settings, practice: PracticeServer
+) -> None:
+    hang = Fault(FaultName.HANG, times=1)
+    practice.platforms["facebook"].faults.add(hang)
+    one = settings.model_copy(update={"worker_concurrency": 1})
+    async with opened(one, practice) as engine, engine.worker():
+        await engine.post("facebook")
+        async with asyncio.timeout(PATIENCE):
+            while not hang.seen:
+                await asyncio.sleep(0.01)
+        deadline = engine.services.clock.now() + timedelta(seconds=1)
+        post = await engine.post("facebook", deadline=deadline.isoformat())
+        await engine.settled(post, "armed")
+        (row,) = await engine.settled(post, "held")
+    assert row.hold_reason == "late"
 
 
 async def test_a_little_late_is_not_overdue(engine: Engine) -> None:
