@@ -103,8 +103,9 @@ class Duties:
             self.database, worker=self.worker, host=socket.gethostname(), pid=os.getpid(),
             started_at=now, now=now,
         )  # fmt: skip
-        since = now - int(self.settings.worker_dead_after * SECOND)
-        self.dispatcher.firing.workers_alive = max(1, await claims.alive(self.database, since))
+        dead_after = int(self.settings.worker_dead_after * SECOND)
+        alive = await claims.alive(self.database, now=now, within_us=dead_after)
+        self.dispatcher.firing.workers_alive = max(1, alive)
 
     async def sweep(self) -> None:
         """The leader's rounds."""

@@ -42,6 +42,13 @@ async def unwell(url: str, settings: Settings) -> str:
     return ""
 
 
+async def watch(url: str, settings: Settings) -> None:
+    """Measure it until cancelled, in a process that no worker lives in."""
+    while True:
+        metrics.REDIS_UP.set(not await unwell(url, settings))
+        await asyncio.sleep(EVERY)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookout:
     """Looks at one Redis."""

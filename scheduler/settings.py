@@ -246,7 +246,7 @@ class Settings(BaseSettings):
     def _coherent(self) -> Settings:
         if self.send_timeout >= self.lease:
             raise ValueError("send_timeout must be shorter than lease: a send may not outlive it")
-        if self.redis_sentinel and self.redis_url in {"", "none"}:
+        if self.redis_sentinel and not self.has_redis:
             raise ValueError(
                 "redis_sentinel needs redis_url, which says how to log in to the servers that"
                 " Sentinels name: redis://any/0 without a password"
@@ -262,6 +262,11 @@ class Settings(BaseSettings):
         if self.database_url:
             return self.database_url
         return f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'estafette.db'}"
+
+    @property
+    def has_redis(self) -> bool:
+        """Whether one is named."""
+        return self.redis_url not in {"", "none"}
 
     @property
     def effective_public_url(self) -> str:

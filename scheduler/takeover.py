@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from channels.outcome import Delivered
+from scheduler import metrics
 from scheduler.changes import Change, columns, event, outcome_name
 from scheduler.deliveries import Delivery, State
 from scheduler.journal import Answered, Left
@@ -44,6 +45,10 @@ async def take_over(database: Database, left: Left, *, now: int, first_look: int
     back, unsure = await rescue.settle_left(
         database, left.worker, left.sent, now=now, first_look=first_look
     )
+    for to, count in (
+        ("delivered", len(known)), ("scheduled", len(back)), ("unconfirmed", len(unsure)),
+    ):  # fmt: skip
+        metrics.RESCUED.labels(to).inc(count)
     log.warning(
         "took-over", worker=left.worker, delivered=len(known), back=len(back), in_doubt=len(unsure)
     )

@@ -43,8 +43,8 @@ class Watchman:
     async def look(self) -> None:
         """Once."""
         now = self.clock.micros()
-        since = now - int(self.settings.worker_dead_after * SECOND)
-        alive = await claims.alive(self.database, since)
+        dead_after = int(self.settings.worker_dead_after * SECOND)
+        alive = await claims.alive(self.database, now=now, within_us=dead_after)
         async with self.database.write() as connection:
             if alive:
                 await resolve(connection, FACT, now)

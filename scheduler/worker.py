@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from scheduler import pulse
+from scheduler import metrics, pulse
 from scheduler.arming import Armer
 from scheduler.attempt import BroadcastRun, Sender
 from scheduler.audience.mails import mailer_of
@@ -67,6 +67,7 @@ class Worker:
         self._services = services
         self._redis_url = redis_url
         settings = services.settings
+        metrics.begin(sorted({name.partition(".")[0] for name in services.registry}))
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"[-64:]
         self._journal_dir = settings.data_dir / "journal"
         self._journal = Journal(self._journal_dir, self.id)

@@ -156,8 +156,9 @@ def clock() -> Check:
 
 async def workers(settings: Settings, opened: Database, *, host: str | None = None) -> Check:
     """Somebody is there to send; with `host`, a worker of that host."""
-    since = Clock().micros() - int(settings.worker_dead_after * 1e6)
-    found = [row for row in await heard_from(opened, since) if host in {None, row["host"]}]
+    now, silence = Clock().micros(), int(settings.worker_dead_after * 1e6)
+    heard = await heard_from(opened, now - silence, now + silence)
+    found = [row for row in heard if host in {None, row["host"]}]
     if not found:
         return Check(
             "workers", Grade.ERROR, "no worker is alive: nothing goes out",

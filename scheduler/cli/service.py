@@ -244,7 +244,7 @@ def _worker(services: Services, redis_url: str | None) -> Worker:
 
 def _given_redis(settings: Settings) -> str | None:
     """The Redis that several processes share; the embedded one belongs to `run` alone."""
-    return None if settings.redis_url in {"", "none"} else settings.redis_url
+    return settings.redis_url if settings.has_redis else None
 
 
 async def _require_schema(settings: Settings) -> None:

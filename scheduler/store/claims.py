@@ -189,9 +189,10 @@ def living(since: int, until: int) -> Select[tuple[str]]:
     return select(workers.c.id).where(workers.c.heartbeat_at.between(since, until))
 
 
-async def alive(database: Database, since: int) -> int:
-    """How many workers gave a sign of life since then."""
-    statement = select(func.count()).select_from(workers).where(workers.c.heartbeat_at >= since)
+async def alive(database: Database, *, now: int, within_us: int) -> int:
+    """How many workers gave a sign of life in the last so many microseconds."""
+    those = living(now - within_us, now + within_us).subquery()
+    statement = select(func.count()).select_from(those)
     async with database.read() as connection:
         return int((await connection.execute(statement)).scalar_one())
 

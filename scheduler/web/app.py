@@ -148,12 +148,18 @@ def _site(settings: Settings) -> SiteInfo:
 
 
 async def _watched(app: web.Application) -> AsyncIterator[None]:
-    """While the API serves, it watches the workers, for dead ones tell nobody, and the database."""
+    """While the API serves, it watches the workers, for dead ones tell nobody, the database, and
+    Redis where there is one."""
     services = app[SERVICES]
     watches = [
         asyncio.create_task(watchman_of(services).run()),
         asyncio.create_task(pulse.run(services.database)),
     ]
+    if services.settings.has_redis:
+        from scheduler import lookout  # its client is large
+
+        look = lookout.watch(services.settings.redis_url, services.settings)
+        watches.append(asyncio.create_task(look))
     yield
     for watch in watches:
         watch.cancel()

@@ -9,8 +9,6 @@ from scheduler.store.faults import StoreError
 from scheduler.store.migrate import pending
 from scheduler.store.workers import last_heartbeat
 
-_NO_REDIS = {"", "none"}
-
 
 class Check(TypedDict):
     """One thing looked at. `needed`: without it the service does not do its work."""
@@ -33,7 +31,7 @@ async def look(services: Services) -> Readiness:
     checks = [await _database(services)]
     if checks[0]["ok"]:
         checks.append(await _worker(services))
-    if services.settings.redis_url not in _NO_REDIS:
+    if services.settings.has_redis:
         checks.append(await _redis(services))
     ready = all(check["ok"] for check in checks if check["needed"])
     return {"ready": ready, "checks": checks}
@@ -50,11 +48,12 @@ async def _database(services: Services) -> Check:
 
 
 async def _worker(services: Services) -> Check:
-    seen = await last_heartbeat(services.database)
+    now, dead_after = services.clock.micros(), services.settings.worker_dead_after
+    seen = await last_heartbeat(services.database, now + int(dead_after * 1_000_000))
     if seen is None:
         return _check("worker", ok=False, detail="none is running: start `estafette worker`")
-    silence = (services.clock.micros() - seen) / 1_000_000
-    if silence > services.settings.worker_dead_after:
+    silence = (now - seen) / 1_000_000
+    if silence > dead_after:
         detail = f"the last one was heard {silence:.0f} s ago: start `estafette worker`"
         return _check("worker", ok=False, detail=detail)
     return _check("worker", ok=True)

@@ -90,7 +90,7 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
         "looks": due_looks,
         "queue depth": lambda: claims.depth(database),
         "planned, counted": lambda: claims.planned(database),
-        "readiness": lambda: workers.last_heartbeat(database),
+        "readiness": lambda: workers.last_heartbeat(database, now),
         "takeover": lambda: rescue.claimed_by(database, "bench"),
         "posts": listed(PostFilter()),
         "posts, deep": listed(PostFilter(), after=(now - 30 * DAY, "5")),

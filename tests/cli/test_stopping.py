@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from scheduler.limits import FOREVER
 from scheduler.queue import QUEUE
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
@@ -47,7 +48,8 @@ async def working(
     try:
         async with asyncio.timeout(60), Redis.from_url(redis_url) as redis:
             while not (  # noqa: ASYNC110 -- another process
-                await redis.exists(f"{QUEUE}:health-check") and await heard_from(database, 0)
+                await redis.exists(f"{QUEUE}:health-check")
+                and await heard_from(database, 0, FOREVER)
             ):
                 await asyncio.sleep(0.05)
         await database.close()

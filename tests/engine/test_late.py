@@ -108,7 +108,7 @@ async def test_nor_what_was_armed_and_waited_behind_others_until_then(
     async with opened(one, practice) as engine, engine.worker():
         await engine.post("facebook")
         async with asyncio.timeout(PATIENCE):
-            while not hang.seen:
+            while not hang.seen:  # noqa: ASYNC110 -- a practice platform
                 await asyncio.sleep(0.01)
         deadline = engine.services.clock.now() + timedelta(seconds=1)
         post = await engine.post("facebook", deadline=deadline.isoformat())

@@ -6,7 +6,9 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import update
 
+from channels.registry import ADAPTERS
 from channels.sandbox.faults import FaultName
+from scheduler import metrics
 from scheduler.store.tables import deliveries
 from tests.engine.conftest import Engine
 
@@ -67,6 +69,19 @@ async def test_an_outcome_after_its_lease_is_counted(engine: Engine) -> None:
             )
         await engine.settled(post, "delivered")
     assert _now("leases_lost_total") == before + 1
+
+
+async def test_what_never_happened_is_said_to_be_nothing(engine: Engine) -> None:
+    """Of a sample that comes from nowhere, Prometheus cannot tell that it grew."""
+    for measure in (metrics.RESCUED, metrics.REROUTED, metrics.LATENESS):
+        measure.clear()
+    async with engine.worker():
+        for to in ("scheduled", "unconfirmed", "delivered"):
+            assert REGISTRY.get_sample_value("estafette_rescued_total", {"to": to}) == 0
+        for channel in {type(engine.services.registry[name]).channel for name in ADAPTERS}:
+            for name, label in (("rerouted_total", "to"), ("lateness_seconds_count", "channel")):
+                said = REGISTRY.get_sample_value(f"estafette_{name}", {label: channel})
+                assert said == 0
 
 
 async def test_how_deep_the_queue_is_is_told(engine: Engine) -> None:

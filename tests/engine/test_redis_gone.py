@@ -77,6 +77,27 @@ async def test_nothing_waits_for_redis_and_it_is_told(
     assert len(engine.ledger("facebook")) == 2
 
 
+async def test_an_api_without_a_worker_measures_redis_too(
+    settings: Settings, practice: PracticeServer, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = short_dir / "measured"
+    home.mkdir(exist_ok=True)
+    with_redis = settings.model_copy(update={"redis_url": f"unix://{home / 'redis.sock'}"})
+    monkeypatch.setattr(lookout, "EVERY", 0.1)
+
+    async def says(value: float) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while REGISTRY.get_sample_value("estafette_redis_up") != value:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    async with opened(with_redis, practice) as engine:
+        with redis_server(home):
+            async with client_of(engine):
+                await says(1)
+        async with client_of(engine):
+            await says(0)
+
+
 async def test_ready_is_said_while_redis_hangs(
     settings: Settings, practice: PracticeServer, short_dir: Path
 ) -> None:

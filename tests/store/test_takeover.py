@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from prometheus_client import REGISTRY
 from sqlalchemy import insert, select
 
 from scheduler.deliveries import State
@@ -40,6 +41,13 @@ async def _armed(database: Database, *ids: str) -> None:
             )  # fmt: skip
 
 
+def _counted() -> list[float]:
+    return [
+        REGISTRY.get_sample_value("estafette_rescued_total", {"to": to}) or 0
+        for to in ("delivered", "scheduled", "unconfirmed")
+    ]
+
+
 async def test_only_what_had_no_answer_is_in_doubt(database: Database, tmp_path: Path) -> None:
     await _armed(database, "answered", "asked", "waiting", "rearmed")
     left = Left(
@@ -49,7 +57,9 @@ async def test_only_what_had_no_answer_is_in_doubt(database: Database, tmp_path:
         delivered={("answered", 1): SAID, ("rearmed", 0): SAID},
         path=tmp_path / "dead.sent",
     )
+    before = _counted()
     await take_over(database, left, now=NOW, first_look=NOW)
+    assert [now - was for was, now in zip(before, _counted(), strict=True)] == [1, 2, 1]
     async with database.read() as connection:
         rows = {row.id: row for row in await connection.execute(select(deliveries))}
         tried = (await connection.execute(select(attempts))).all()

@@ -16,6 +16,8 @@ from scheduler.store.tables import workers
 from tests.web.conftest import Client
 from tests.web.support import ask, post
 
+HOUR = 3_600_000_000
+
 
 def _picture() -> BytesIO:
     data = BytesIO()
@@ -111,6 +113,19 @@ async def test_ready_only_while_a_worker_lives(client: Client, services: Service
     async with services.database.write() as connection:
         await connection.execute(update(workers).values(heartbeat_at=now - 60_000_000))
     assert (await client.get("/readyz")).status == 503
+
+
+async def test_who_was_heard_in_the_future_makes_nobody_ready(
+    client: Client, services: Services
+) -> None:
+    now = services.clock.micros()
+    async with services.database.write() as connection:
+        row = {"id": "w", "host": "h", "pid": 1, "started_at": now, "heartbeat_at": now + HOUR}
+        await connection.execute(insert(workers), row)  # and then the clock was put back
+    assert (await client.get("/readyz")).status == 503
+    async with services.database.write() as connection:
+        await connection.execute(insert(workers), {**row, "id": "v", "heartbeat_at": now})
+    assert (await client.get("/readyz")).status == 200
 
 
 async def test_metrics_count_requests_by_route(client: Client, blog: str) -> None:

@@ -76,7 +76,8 @@ async def stream(call: Call, query: StreamQuery, headers: Resume) -> web.StreamR
     """Server-sent events: each with its number as id, its kind as event, JSON as data."""
     after = query.after if headers.last is None else headers.last
     feed = call.request.app[FEED]
-    async with sse_response(call.request) as response, feed.listen(after) as rows:
+    # In this order: who sees that the stream is open misses nothing from then on.
+    async with feed.listen(after) as rows, sse_response(call.request) as response:
         with suppress(ConnectionResetError, LaggingError):
             async for row in rows:
                 if query.wants(row):
