@@ -15,7 +15,6 @@ repeats POST and PATCH, which go without (tested with both).
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import re
 import socket
@@ -41,6 +40,7 @@ from pydantic_core import from_json
 from yarl import URL
 
 from channels.names import Names
+from channels.private import is_private
 
 log = structlog.get_logger()
 
@@ -146,26 +146,6 @@ async def _no_silent_resend(request: ClientRequest, handler: ClientHandlerType) 
         if isinstance(error, aiohttp.ClientConnectorError):
             raise
         raise AnswerLostError(str(error) or type(error).__name__) from error
-
-
-# Whose last 32 bits are an IPv4 address that a gateway of the network may lead to: NAT64, and the
-# forms that IPv6 began with.
-_LEADING_TO_IPV4 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
-
-
-def is_private(address: str) -> bool:
-    """Whether an IP address is anything but a public unicast one, or may lead to such a one."""
-    ip = ipaddress.ip_address(address.split("%", 1)[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        ip = _inside(ip) or ip
-    return not ip.is_global or ip.is_multicast
-
-
-def _inside(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that it carries, if any."""
-    if any(ip in network for network in _LEADING_TO_IPV4):
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour
 
 
 def _public_socket(address: AddrInfoType) -> socket.socket:

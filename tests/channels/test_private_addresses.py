@@ -9,7 +9,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from channels import http
-from channels.http import HttpClient, PrivateAddressError, is_private
+from channels.http import HttpClient, PrivateAddressError
+from channels.private import is_private
 
 INSIDE = "127.0.0.2"  # what counts as private where the test's own 127.0.0.1 counts as public
 
