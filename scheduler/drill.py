@@ -20,6 +20,7 @@ from scheduler.campaigns import filled_rows
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
 from scheduler.digest import Room, digest_words, language_of, week_of
+from scheduler.kin import kin_of
 from scheduler.refusals import not_found
 from scheduler.reroute import Covered, Taken, Unplaced
 from scheduler.roads import Found, Placed, Survey
@@ -116,8 +117,10 @@ class Drill:
         async for some in reroutes.queue_of(self.database, account_id):
             posts = [one for one in some if one.part is Part.POST]
             async with self.database.read() as connection:
+                kin = await kin_of(connection, {one.post_id for one in posts})
                 for delivery in posts:
-                    self._note(run, delivery, await survey.find(connection, delivery), survey)
+                    found = await survey.find(connection, delivery, kin[delivery.post_id])
+                    self._note(run, delivery, found, survey)
         async with self.database.read() as connection:
             audiences = await store.audiences(connection)
             told = await campaigns.told_by(

@@ -16,7 +16,7 @@ from scheduler.store.db import Database
 
 log = structlog.get_logger()
 
-BATCH = 500  # attempts a transaction: some twenty milliseconds
+BATCH = 500  # attempts, or answers, a transaction: some twenty milliseconds
 REST = 0.1  # seconds between two, for others who write
 KEYS_KEPT = 30 * DAY
 
@@ -43,8 +43,17 @@ class Historian:
                 break
             place = following
             await asyncio.sleep(REST)
-        async with self.database.write() as connection:
-            await idempotency.forget(connection, self.clock.micros() - KEYS_KEPT)
         if moved:
             log.info("history.packed", rows=moved)
+        await self._forget(leads)
         return moved
+
+    async def _forget(self, leads: Callable[[], Awaitable[bool]]) -> None:
+        while await leads():
+            async with self.database.write() as connection:
+                gone = await idempotency.forget(
+                    connection, self.clock.micros() - KEYS_KEPT, limit=BATCH
+                )
+            if gone < BATCH:
+                return
+            await asyncio.sleep(REST)

@@ -41,7 +41,8 @@ async def leaners(
         own = await reroutes.siblings_of(connection, post_id)
         if not any(one.state is State.REROUTED and one.account_id != account_id for one in own):
             continue
-        carriers = own + await digests.carriers_of(connection, post_id)
+        told = await digests.carriers_of(connection, [post_id])
+        carriers = own + [digest for _, digest in told]
         if any(one.account_id == account_id and one.state not in _LEFT for one in carriers):
             continue
         found += await reroutes.covered_by(connection, post_id, account_id)

@@ -16,10 +16,11 @@ from channels.posts import Kind, Part, Post, Reroute
 from scheduler.campaigns import read_post
 from scheduler.deliveries import Delivery, State
 from scheduler.digest import slot_after, week_of
+from scheduler.kin import Kin, kin_of
 from scheduler.limits import FOREVER, PAUSES, SHUT
 from scheduler.reroute import Choice, Mode, Route, Unplaced, choose
 from scheduler.roster import Member
-from scheduler.store import campaigns, digests, reroutes
+from scheduler.store import digests, reroutes
 from scheduler.store.db import Connection
 
 log = structlog.get_logger()
@@ -73,19 +74,25 @@ class Survey:
     shut: Mapping[str, str] = field(default_factory=dict)
     asked: bool = False
     placed: Placed = field(default_factory=Placed)
-    routes: dict[str, Route] = field(default_factory=dict)  # read once a survey
+    # Read once a survey, for it is short: routes; mails by account and week; whether a digest of an
+    # account and slot takes more.
+    routes: dict[str, Route] = field(default_factory=dict)
+    mails: dict[tuple[str, int], int] = field(default_factory=dict)
+    joinable: dict[tuple[str, int], bool] = field(default_factory=dict)
 
-    async def find(self, connection: Connection, delivery: Delivery) -> Found:
-        """The road of a delivery of a post (its other parts have none)."""
-        siblings = await reroutes.siblings_of(connection, delivery.post_id)
+    async def find(
+        self, connection: Connection, delivery: Delivery, kin: Kin | None = None
+    ) -> Found:
+        """The road of a delivery of a post (its other parts have none). `kin`: read already."""
+        if kin is None:
+            kin = (await kin_of(connection, [delivery.post_id]))[delivery.post_id]
+        siblings, row = kin.siblings, kin.row
         origin = next((s for s in siblings if s.id == delivery.origin_id), delivery)
         if origin.account_id not in self.routes:
             self.routes[origin.account_id] = await reroutes.route_of(connection, origin.account_id)
         route = self.routes[origin.account_id]
         member = self.everyone.get(origin.account_id)
-        row = await reroutes.post_row(connection, delivery.post_id)
-        told = await campaigns.told_by(connection, [row])
-        post, unreadable = self._read(row, told, max(self.now, delivery.due_at))
+        post, unreadable = self._read(row, kin.told, max(self.now, delivery.due_at))
         post = replace(
             post,
             rerouted=Reroute(
@@ -104,7 +111,7 @@ class Survey:
             route = replace(route, rules={**route.rules, kind: Mode.AT_ONCE})
         carriers = [
             s
-            for s in (*siblings, *await digests.carriers_of(connection, delivery.post_id))
+            for s in (*siblings, *kin.carriers)
             if s.part in {Part.POST, Part.DIGEST} and s.id != delivery.id
         ]
         choice = choose(
@@ -197,7 +204,11 @@ class Survey:
                 continue
             if gathered and await self._joinable(connection, account_id, slot):
                 continue
-            mails = await reroutes.mails_between(connection, account_id, begin, end)
+            if (account_id, begin) not in self.mails:
+                self.mails[account_id, begin] = await reroutes.mails_between(
+                    connection, account_id, begin, end
+                )
+            mails = self.mails[account_id, begin]
             if mails + self.placed.mails[account_id, begin] >= route.weekly_mails:
                 full[account_id] = (
                     f"{member.account.name} had {route.weekly_mails} mails from reroutes that week"
@@ -207,8 +218,10 @@ class Survey:
     async def _joinable(self, connection: Connection, account_id: str, slot: int) -> bool:
         if (account_id, slot) in self.placed.digests:
             return True
-        digest = await digests.at_slot(connection, account_id, digests.DIGEST, slot)
-        return digest is not None and takes_more(digest)
+        if (account_id, slot) not in self.joinable:
+            digest = await digests.at_slot(connection, account_id, digests.DIGEST, slot)
+            self.joinable[account_id, slot] = digest is not None and takes_more(digest)
+        return self.joinable[account_id, slot]
 
 
 def _problems(post: Post, member: Member) -> Sequence[Problem]:

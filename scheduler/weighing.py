@@ -11,6 +11,7 @@ from scheduler.answers import stamp
 from scheduler.basket import BasketReport, Egg, Stranded, TrendPoint, report
 from scheduler.clock import Clock, moment
 from scheduler.foresight import DAY
+from scheduler.kin import kin_of
 from scheduler.limits import FOREVER
 from scheduler.reroute import Unplaced
 from scheduler.roads import Survey
@@ -68,8 +69,10 @@ class Scales:
         async with self.database.read() as connection:
             connected = await store.connected(connection)
             audiences = await drills.audiences(connection)
-            for delivery in await store.waiting(connection, LOOKED_AT):
-                found = await survey.find(connection, delivery)
+            queue = await store.waiting(connection, LOOKED_AT)
+            kin = await kin_of(connection, {one.post_id for one in queue})
+            for delivery in queue:
+                found = await survey.find(connection, delivery, kin[delivery.post_id])
                 waiting[delivery.account_id] += 1
                 if not isinstance(found.choice, Unplaced):
                     saved[delivery.account_id] += 1

@@ -47,17 +47,20 @@ async def page(
     limit: int,
 ) -> Sequence[RowMapping]:
     """Contacts in the order of their ids, which is that of their arrival; `after` an id."""
-    statement = select(contacts).order_by(contacts.c.id).limit(limit)
-    if list_id is not None or state is not None:
-        members = select(memberships.c.contact_id)
-        if list_id is not None:
-            members = members.where(memberships.c.list_id == list_id)
+    statement = select(contacts).limit(limit)
+    place = contacts.c.id
+    if list_id is not None:  # by its members in their order: it may have more than fit into memory
+        place = memberships.c.contact_id
+        statement = statement.join(memberships, memberships.c.contact_id == contacts.c.id)
+        statement = statement.where(memberships.c.list_id == list_id)
         if state is not None:
-            members = members.where(memberships.c.state == state)
+            statement = statement.where(memberships.c.state == state)
+    elif state is not None:
+        members = select(memberships.c.contact_id).where(memberships.c.state == state)
         statement = statement.where(contacts.c.id.in_(members))
     if after is not None:
-        statement = statement.where(contacts.c.id > after)
-    return (await connection.execute(statement)).mappings().all()
+        statement = statement.where(place > after)
+    return (await connection.execute(statement.order_by(place))).mappings().all()
 
 
 async def meet(

@@ -206,11 +206,14 @@ async def waiting_with(connection: Connection, post_ids: Sequence[str]) -> list[
     return [to_delivery(row) for row in (await connection.execute(statement)).mappings()]
 
 
-async def carriers_of(connection: Connection, post_id: str) -> list[Delivery]:
-    """Deliveries of digests that say what this post says."""
+async def carriers_of(
+    connection: Connection, post_ids: Sequence[str]
+) -> list[tuple[str, Delivery]]:
+    """Deliveries of digests that say what one of these posts says, and which it is."""
     statement = (
-        select(deliveries)
+        select(deliveries, digest_items.c.post_id.label("said"))
         .join(digest_items, digest_items.c.delivery_id == deliveries.c.id)
-        .where(digest_items.c.post_id == post_id)
+        .where(digest_items.c.post_id.in_(post_ids))
     )
-    return [to_delivery(row) for row in (await connection.execute(statement)).mappings()]
+    rows = (await connection.execute(statement)).mappings()
+    return [(row["said"], to_delivery(row)) for row in rows]

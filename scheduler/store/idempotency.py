@@ -51,7 +51,14 @@ async def keep(
     return {(row.token_id, row.key) for row in result}
 
 
-async def forget(connection: AsyncConnection, before: int) -> int:
-    """Drop answers given before this moment (microseconds since 1970); how many."""
-    statement = delete(idempotency_keys).where(idempotency_keys.c.created_at < before)
+async def forget(connection: AsyncConnection, before: int, *, limit: int) -> int:
+    """Drop up to `limit` answers given before this moment (microseconds since 1970); how many."""
+    table = idempotency_keys.c
+    some = (
+        select(table.token_id, table.key)
+        .where(table.created_at < before)
+        .order_by(table.created_at)
+        .limit(limit)
+    )
+    statement = delete(idempotency_keys).where(tuple_(table.token_id, table.key).in_(some))
     return (await connection.execute(statement)).rowcount

@@ -43,14 +43,19 @@ async def listed(connection: AsyncConnection) -> Sequence[RowMapping]:
     return (await connection.execute(statement)).mappings().all()
 
 
-async def counts(connection: AsyncConnection) -> dict[str, dict[str, int]]:
-    """How many people are in each state, by list id."""
+async def counts(
+    connection: AsyncConnection, list_id: str | None = None
+) -> dict[str, dict[str, int]]:
+    """How many people are in each state, by list id, or of one list; it takes the longer, the more
+    there are."""
     statement = select(memberships.c.list_id, memberships.c.state, func.count()).group_by(
         memberships.c.list_id, memberships.c.state
     )
+    if list_id is not None:
+        statement = statement.where(memberships.c.list_id == list_id)
     found: dict[str, dict[str, int]] = {}
-    for list_id, state, count in await connection.execute(statement):
-        found.setdefault(list_id, {})[state] = count
+    for one, state, count in await connection.execute(statement):
+        found.setdefault(one, {})[state] = count
     return found
 
 

@@ -20,15 +20,19 @@ from scheduler.store import (
     agenda,
     alerts,
     baskets,
+    campaigns,
     claims,
     contacts,
     drills,
     events,
     foresight,
     forsaken,
+    lists,
     look,
     looks,
+    mailings,
     notices,
+    pages,
     posts,
     receipts,
     reroutes,
@@ -41,9 +45,10 @@ from scheduler.store.db import Database
 from scheduler.store.posts import PostFilter
 from scheduler.store.tables import deliveries
 
-BIG = ("deliveries", "posts", "attempts", "events", "recipients")
+BIG = ("deliveries", "posts", "attempts", "events", "recipients", "alerts", "hook_calls")
 DAY = 86_400_000_000
 HOUR = 3_600_000_000
+MAILING = "22222222-0000-7000-8000-000000000032"  # of `tests.bench.people`
 
 Query = Callable[[], Awaitable[object]]
 
@@ -75,6 +80,11 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
                 return await query(connection, *values, **named)
 
         return run
+
+    def people(
+        *, list_id: str | None = None, state: str | None = None, after: str | None = None
+    ) -> Query:
+        return reading(contacts.page, list_id=list_id, state=state, after=after, limit=51)
 
     async def due_looks() -> object:
         return await looks.due_looks(database, now=now, without=(), limit=200)
@@ -139,6 +149,18 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
         "last drills": reading(drills.last),
         "mails of a week": reading(reroutes.mails_between, account, now - 7 * DAY, now),
         "receipts": reading(receipts.in_doubt, account, ["1048576_5"], ["x"]),
+        "contacts": people(),
+        "contacts, deep": people(after="cccccccc-0000-7000-8000-000000001000"),
+        "contacts of list": people(list_id=account),
+        "contacts of list, pending": people(list_id=account, state="pending"),
+        "contacts pending": people(state="pending"),
+        "list, counted": reading(lists.counts, account),
+        "letters": reading(mailings.letters_of, account, limit=50),
+        "recipients": reading(mailings.recipients_of, MAILING, state=None, after=None, limit=50),
+        "campaigns": reading(campaigns.page, after=None, limit=51),
+        "campaigns, deep": reading(campaigns.page, after=(now - DAY, "e"), limit=51),
+        "drills": reading(drills.listed, 20),
+        "blog": lambda: pages.PageStore(database).latest(20),
         "untold alerts": lambda: notices.untold(database, now),
         "alerts": reading(notices.listed, resolved=False, limit=50),
         "alerts, all": reading(notices.listed, resolved=True, limit=50),
@@ -186,14 +208,19 @@ async def claim(database: Database, runs: int, batch: int) -> list[float]:
 
 
 @asynccontextmanager
-async def statements(database: Database) -> AsyncIterator[list[tuple[str, Any]]]:
-    """What is sent to the database meanwhile: (SQL, parameters)."""
+async def statements(
+    database: Database, *, reading: bool = True
+) -> AsyncIterator[list[tuple[str, Any]]]:
+    """What is sent to the database meanwhile, or only what is in transactions: (SQL,
+    parameters)."""
     sent: list[tuple[str, Any]] = []
 
     def heard(_connection: Any, _cursor: Any, sql: str, values: Any, *_: Any) -> None:
         sent.append((sql, values))
 
-    engines = [database._reading.sync_engine, database._writing.sync_engine]
+    engines = [database._writing.sync_engine]
+    if reading:
+        engines.append(database._reading.sync_engine)
     for engine in engines:
         event.listen(engine, "before_cursor_execute", heard)
     try:

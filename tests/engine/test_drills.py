@@ -1,5 +1,6 @@
 """A drill says what plan B then does; the basket counts what hangs on what."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from scheduler.settings import Settings
 from scheduler.store.accounts import connect
 from scheduler.store.practice import seed_people
 from scheduler.store.tables import accounts
+from tests.bench import hot
 from tests.engine.conftest import Engine
 from tests.engine.test_digest import queue, route
 
@@ -117,6 +119,19 @@ async def test_the_basket_names_what_has_no_other_road(
     async with api.get("/api/v1/basket") as answer:
         (today,) = (await answer.json())["trend"]
     assert today["stranded"] == 1
+
+
+async def test_a_long_queue_is_weighed_and_rehearsed_in_few_trips(engine: Engine) -> None:
+    await queue(engine, *(9 + number % 10 for number in range(50)))
+    services = engine.services
+    for ask in (
+        scales_of(services).weigh,
+        partial(drill_of(services).rehearse, engine.accounts["facebook"]),
+    ):
+        async with hot.statements(services.database) as sent:
+            found: Any = await ask()
+        assert len(sent) < 30
+        assert found.get("waiting", found.get("posts")) == 50
 
 
 async def test_followers_weigh_in_the_basket_as_their_platform_counts_them(

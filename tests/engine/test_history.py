@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from aiohttp.test_utils import TestClient
 from sqlalchemy import func, select, update
 
 from channels.sandbox.faults import FaultName
-from scheduler.historian import Historian
+from scheduler import historian as module
+from scheduler.historian import KEYS_KEPT, Historian
+from scheduler.store.access_tables import idempotency_keys
 from scheduler.store.tables import attempts, deliveries, events, histories
 from tests.engine.conftest import Engine
 
@@ -112,3 +115,32 @@ async def test_what_is_tried_later_is_read_beside_it_and_packed_too(
     assert len(tried) == 2
     assert await historian(engine).round(leads) == 1
     assert await seen(api, post) == second
+
+
+async def test_answers_that_nobody_asks_for_again_are_forgotten_a_few_at_a_time(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(module, "REST", 0.0)
+    now = engine.services.clock.micros()
+    ages = [DAY, *(KEYS_KEPT + DAY * number for number in range(1, 6))]
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            idempotency_keys.insert(),
+            [
+                {
+                    "token_id": "t", "key": f"k{number}", "fingerprint": "f", "status": 201,
+                    "body": {}, "created_at": now - age,
+                }
+                for number, age in enumerate(ages)
+            ],
+        )  # fmt: skip
+    turns = iter([True, True, False])
+
+    async def leads_for_a_while() -> bool:
+        return next(turns)
+
+    await historian(engine).round(leads_for_a_while)
+    assert await rows(engine, idempotency_keys, idempotency_keys.c.token_id == "t") == 4
+    await historian(engine).round(leads)
+    assert await rows(engine, idempotency_keys, idempotency_keys.c.token_id == "t") == 1

@@ -11,6 +11,7 @@ from channels.translations import in_language
 from scheduler.audience.address import AddressError, usable_address
 from scheduler.services import Services
 from scheduler.store.audience_tables import recipients, suppressions
+from tests.bench import hot
 from tests.web.conftest import Client
 from tests.web.support import ask, connect
 
@@ -37,6 +38,35 @@ async def test_a_list_says_who_is_on_it_and_where_to_sign_up(client: Client) -> 
     listed = await ask(client, "GET", "/lists")
     assert [one["id"] for one in listed["lists"]] == [list_id]
     await ask(client, "GET", "/lists/nowhere", status=404)
+
+
+async def test_nobody_who_writes_waits_while_a_list_is_counted(
+    client: Client, services: Services
+) -> None:
+    list_id = await _list(client)
+    async with hot.statements(services.database, reading=False) as written:
+        await ask(client, "GET", f"/lists/{list_id}")
+        await ask(client, "PATCH", f"/lists/{list_id}", {"open": True})
+    assert written
+    assert not any("count(" in sql for sql, _ in written)
+
+
+async def test_a_list_is_read_a_page_at_a_time(client: Client) -> None:
+    lists = [await _list(client), await _list(client)]
+    ids = [await _reader(client, lists[n % 2], f"reader{n}@x.org") for n in range(9)]
+    for chosen, wanted in ((lists[0], ids[::2]), (lists[1], ids[1::2])):
+        for state in ("", "&state=subscribed"):
+            seen: list[str] = []
+            after = ""
+            while True:
+                path = f"/contacts?list={chosen}{state}&limit=2{after}"
+                page = await ask(client, "GET", path)
+                seen += [one["id"] for one in page["contacts"]]
+                if page["next"] is None:
+                    break
+                after = f"&after={page['next']}"
+            assert seen == wanted
+    assert (await ask(client, "GET", f"/contacts?list={lists[0]}&state=pending"))["contacts"] == []
 
 
 async def test_an_account_has_its_list(client: Client, services: Services) -> None:

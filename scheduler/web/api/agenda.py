@@ -6,6 +6,7 @@ nothing else.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Annotated
 
@@ -86,7 +87,8 @@ async def read(call: Call, query: CalendarQuery) -> web.Response:
     by_post: dict[str, list[Row]] = {row["id"]: [] for row in rows}
     for leg in legs:
         by_post[leg["post_id"]].append(leg)
-    body = to_calendar(
+    body = await asyncio.to_thread(  # thousands of entries take a second, and others wait
+        to_calendar,
         [
             Planned(row=row, legs=by_post[row["id"]], campaign=told.get(row["campaign_id"]))
             for row in rows

@@ -108,14 +108,15 @@ async def create(call: Call, body: ListDraft) -> ListAnswer:
         list_id = await lists.create(
             connection, _columns(body.model_dump()), now=call.services.clock.micros()
         )
-        return await _one(call, connection, list_id)
+    return await _one(call, list_id)
 
 
 @endpoints.get("/lists/{id}", scope=Scope.READ, refusals=_ONE)
 async def read(call: Call, path: ById) -> ListAnswer:
     """One list; an account's is made when it is first asked for."""
     async with call.services.database.write() as connection:
-        return await _one(call, connection, path.id)
+        await _found(call, connection, path.id)
+    return await _one(call, path.id)
 
 
 @endpoints.patch("/lists/{id}", scope=Scope.WRITE, refusals=_ONE)
@@ -123,9 +124,9 @@ async def change(call: Call, path: ById, body: ListChange) -> ListAnswer:
     """Change a list; another wording holds for those who sign up from now on."""
     values = _columns(body.model_dump(exclude_none=True))
     async with call.services.database.write() as connection:
-        await _one(call, connection, path.id)
+        await _found(call, connection, path.id)
         await lists.change(connection, path.id, values)
-        return await _one(call, connection, path.id)
+    return await _one(call, path.id)
 
 
 def _columns(values: dict[str, Any]) -> dict[str, Any]:
@@ -133,12 +134,19 @@ def _columns(values: dict[str, Any]) -> dict[str, Any]:
     return values if kinds is None else {**values, "tracking": stored_as(set(kinds))}
 
 
-async def _one(call: Call, connection: Connection, list_id: str) -> ListAnswer:
+async def _found(call: Call, connection: Connection, list_id: str) -> None:
     services = call.services
     row = await lists.find(connection, services.database, list_id, now=services.clock.micros())
     if row is None:
         raise not_found("list", list_id)
-    counts: dict[str, Any] = await lists.counts(connection)
+
+
+async def _one(call: Call, list_id: str) -> ListAnswer:
+    """A list that is there. A long one takes long to count, and nobody who writes waits for it."""
+    async with call.services.database.read() as connection:
+        row = await lists.get(connection, list_id)
+        assert row is not None  # lists are never deleted
+        counts = await lists.counts(connection, list_id)
     return _answer(call, row, counts.get(list_id, {}))
 
 
