@@ -13,11 +13,13 @@ from channels.outcome import Outcome, RecipientOutcome
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
     """Mails a minute: by road (a relay; the first is tried first), and by the addressee's domain
-    (`*`: any other). What is not named has no limit. `resend`: who may have got a mail, and nobody
-    can tell, is written to again, with the same Message-ID."""
+    (`*`: any other). What is not named has no limit. `first`: the road that is tried first.
+    `resend`: who may have got a mail, and nobody can tell, is written to again, with the same
+    Message-ID."""
 
     roads: Mapping[str, float] = field(default_factory=dict)
     domains: Mapping[str, float] = field(default_factory=dict)
+    first: str = ""
     resend: bool = False
 
 

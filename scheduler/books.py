@@ -17,7 +17,7 @@ from scheduler.clerk import Clerk, Known
 from scheduler.clock import Clock
 from scheduler.decide import SECOND
 from scheduler.gate import Gate
-from scheduler.lanes import domain_of
+from scheduler.lanes import Lane, domain_of
 from scheduler.resting import resting
 from scheduler.store.recipients import Claimed, RecipientState, Settled
 from scheduler.verdicts import Pace
@@ -132,12 +132,11 @@ class Books:
         self._near.pop(contact_id, None)
         self._gone.discard(contact_id)
 
-    def make_way(self, domain: str) -> None:
+    def make_way(self, domain: str, lane: Lane) -> None:
         """A domain was closed: its people get a later turn, so that nobody waits for them."""
         stay: deque[Claimed] = deque()
-        lane = self.gate.lane(domain)
         for one in self._queue:
-            if lane is None or domain_of(one.address) != domain:
+            if domain_of(one.address) != domain:
                 stay.append(one)
             else:
                 self._results.append(_not_begun(one.contact_id, self.gate.after(domain, lane)))
@@ -217,6 +216,7 @@ class Books:
                 look=stale,
             )
         except BaseException:
+            self.gate.lose_turn()
             self._results, self._banned = results + self._results, banned + self._banned
             for code, ids in taken.items():
                 self._taken.setdefault(code, []).extend(ids)

@@ -67,7 +67,7 @@ class Conduct:
 
 class Crowd:
     """Implements `channels.abilities.Crowd` for one connection. `by_email`: they have no other
-    address than the mail that this goes to."""
+    address than the mail that this goes to; `road`: which relay the connection is to."""
 
     def __init__(
         self,
@@ -81,11 +81,12 @@ class Crowd:
         recipient_of: Callable[[Claimed], Recipient],
         by_email: bool,
         key: str,
+        road: Callable[[], str],
     ) -> None:
         self._books, self._logbook, self._conduct = books, logbook, conduct
         self._clock, self._pace, self._rng = clock, pace, rng
         self._recipient_of, self._key = recipient_of, key
-        self._by_email = by_email
+        self._by_email, self._road = by_email, road
         self._open: dict[str, Claimed] = {}
         self._left: set[str] = set()
 
@@ -112,7 +113,7 @@ class Crowd:
         self._logbook.answered(contact_id, RecipientState.ACCEPTED, code)
         self._books.taken(contact_id, code)
         self._conduct.went_well()
-        self._books.gate.went_well(recipient.address)
+        self._books.gate.went_well(recipient.address, self._road)
 
     def answered(self, recipient: Recipient, outcome: RecipientOutcome) -> bool:
         contact_id = recipient.id
@@ -135,7 +136,7 @@ class Crowd:
             self._books.ban(claimed.address, settled)
         if isinstance(outcome, Delivered | Accepted):
             self._conduct.went_well()
-            self._books.gate.went_well(claimed.address)
+            self._books.gate.went_well(claimed.address, self._road)
         elif isinstance(outcome, Unconfirmed):
             self._conduct.lost(outcome)
         if verdict.stop is not None:
@@ -151,10 +152,10 @@ class Crowd:
             return settled  # the road's own trouble, not that of the addressee's domain
         slow = isinstance(outcome, Throttled)
         now = self._clock.micros()
-        lane = self._books.gate.refused_for_now(claimed.address, now, slow=slow)
+        lane = self._books.gate.refused_for_now(claimed.address, now, road=self._road(), slow=slow)
         if lane is None:
             return settled
-        self._books.make_way(domain_of(claimed.address))
+        self._books.make_way(domain_of(claimed.address), lane)
         behind = lane.closed_until + self._pace.defer_us
         return replace(settled, next_at=max(settled.next_at, behind))
 

@@ -2,22 +2,40 @@
 
 Who has to wait gets a later turn of their own, so that nobody else waits for them. A domain that
 answers "slow down", or refuses one mail after the other for now, is closed for a while, longer each
-time, until it takes a mail again.
+time, until it takes a mail again: for the relay that it said so to, since another has another
+address and another standing.
+
+Mailings that share a relay with a limit go by turns: who finds no free slot has the next few
+reserved, behind those of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from channels.streams import Rates
-from scheduler.lanes import Lane, domain_of, turn_at
+from scheduler.decide import SECOND
+from scheduler.lanes import Lane, domain_of, slots_in, turn_at
 from scheduler.retry import backoff
 from scheduler.store import lanes as store
 from scheduler.store.db import Database
 from scheduler.store.recipients import Claimed
 from scheduler.verdicts import Pace
+
+_LONGEST = 320  # characters of a lane's id
+KEPT = 10 * SECOND  # a turn that nobody takes is not kept for longer
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """`count` slots of a relay from `at` to `end`, for this mailing alone."""
+
+    at: int
+    count: int
+    end: int
 
 
 class Gate:
@@ -29,8 +47,9 @@ class Gate:
         self._closed_here: set[str] = set()
         self._in_a_row: dict[str, int] = {}
         self._waiting: dict[str, int] = {}
-        self.road = next(iter(rates.roads), "")
+        self.road = rates.first or next(iter(rates.roads), "")
         self._opens: dict[str, int] = {}
+        self._turns: dict[str, _Turn] = {}
 
     # --- What the books ask, inside their transaction --------------------------------------
 
@@ -62,24 +81,49 @@ class Gate:
         self._lanes = await store.closed(connection, now)
 
     async def width(self, connection: Any, wanted: int, now: int) -> int:
-        """How many the relay lets through now, `wanted` at most."""
+        """How many the relay lets through now, `wanted` at most; without any, this mailing's turn
+        comes at `opens_at`."""
         rate = self._rates.roads.get(self.road)
         if rate is None or not wanted:
             return wanted
+        turn = self._turns.get(self.road)
+        if turn is not None and now < turn.at:
+            return 0
+        if turn is not None and now - turn.at > KEPT:
+            self._turns.pop(self.road)
+            turn = None
         lane_id = _road(self.road)
         lane = (await store.hold(self._database, connection, [lane_id]))[lane_id]
-        free = lane.free(now, rate)
-        self._opens[self.road] = 0 if free else lane.next_at
-        return min(wanted, free)
+        free = lane.free(now, rate) + (0 if turn is None else turn.count)
+        if free:
+            self._opens[self.road] = 0
+            return min(wanted, free)
+        count = min(wanted, slots_in(self._pace.flush_us, rate))
+        at = lane.reserve(now, rate, count)
+        self._turns[self.road] = _Turn(at, count, lane.next_at)
+        self._opens[self.road] = at
+        await store.save(self._database, connection, [lane])
+        return 0
 
     async def passed(self, connection: Any, count: int, now: int) -> None:
         """So many were claimed for this relay."""
         rate = self._rates.roads.get(self.road)
-        if rate is not None and count:
-            lane_id = _road(self.road)
-            lane = (await store.hold(self._database, connection, [lane_id]))[lane_id]
-            lane.take(now, rate, count)
-            await store.save(self._database, connection, [lane])
+        turn = self._turns.pop(self.road, None)
+        own = 0 if turn is None else turn.count
+        if rate is None or count == own:
+            return
+        lane_id = _road(self.road)
+        lane = (await store.hold(self._database, connection, [lane_id]))[lane_id]
+        if turn is not None and count < own:
+            lane.give_back(rate, own - count, turn.end)
+        else:
+            lane.take(now, rate, count - own)
+        await store.save(self._database, connection, [lane])
+
+    def lose_turn(self) -> None:
+        """What was reserved may not be written down."""
+        self._turns.clear()
+        self._opens.clear()
 
     async def sort(
         self, connection: Any, claimed: Sequence[Claimed], now: int
@@ -102,7 +146,7 @@ class Gate:
 
     def _turn(self, domain: str, held: Mapping[str, Lane], now: int) -> int | None:
         """None: now."""
-        shut = self._lanes.get(_to(domain))
+        shut = self._lanes.get(_closing(domain, self.road))
         if shut is not None and shut.closed_until > now:
             return self.after(domain, shut)
         rate = self._rate(domain)
@@ -122,39 +166,39 @@ class Gate:
 
     # --- What the crowd tells --------------------------------------------------------------
 
-    def lane(self, domain: str) -> Lane | None:
-        return self._lanes.get(_to(domain))
-
     def after(self, domain: str, lane: Lane) -> int:
         """A turn behind a closing: one a second or so, not all at once."""
         before = self._waiting.get(domain, 0)
         self._waiting[domain] = before + 1
         return lane.closed_until + before * (self._pace.defer_us // 60)
 
-    def went_well(self, address: str) -> None:
+    def went_well(self, address: str, road: Callable[[], str]) -> None:
         """Cheap while no domain makes trouble."""
         if not self._in_a_row and not self._lanes:
             return
         domain = domain_of(address)
-        self._in_a_row.pop(domain, None)
-        lane = self._lanes.get(_to(domain))
+        name = _closing(domain, road())
+        self._in_a_row.pop(name, None)
+        lane = self._lanes.get(name)
         if lane is not None and lane.strikes:
             lane.strikes = lane.closed_until = 0
             self._waiting.pop(domain, None)
             self._closed_here.add(lane.id)
 
-    def refused_for_now(self, address: str, now: int, *, slow: bool) -> Lane | None:
-        """The lane of this domain when it is closed now. `slow`: we were told to slow down."""
+    def refused_for_now(self, address: str, now: int, *, road: str, slow: bool) -> Lane | None:
+        """The lane of this domain when it is closed now for the relay that said so. `slow`: we were
+        told to slow down."""
         domain = domain_of(address)
-        lane = self._lanes.get(_to(domain))
+        name = _closing(domain, road)
+        lane = self._lanes.get(name)
         if lane is not None and lane.closed_until > now:
             return lane
-        count = self._in_a_row[domain] = self._in_a_row.get(domain, 0) + 1
+        count = self._in_a_row[name] = self._in_a_row.get(name, 0) + 1
         if not slow and count < self._pace.in_a_row:
             return None
-        self._in_a_row.pop(domain)
+        self._in_a_row.pop(name)
         self._waiting.pop(domain, None)
-        lane = lane or Lane(_to(domain))
+        lane = lane or Lane(name)
         lane.strikes += 1
         lane.closed_until = now + backoff(lane.strikes, self._pace.retries, self._rng)
         self._lanes[lane.id] = lane
@@ -164,6 +208,11 @@ class Gate:
 
 def _to(domain: str) -> str:
     return f"to {domain}"
+
+
+def _closing(domain: str, road: str) -> str:
+    """The lane that says whether a domain is closed for a relay."""
+    return f"{_to(domain)} by {road}"[:_LONGEST] if road else _to(domain)
 
 
 def _road(name: str) -> str:

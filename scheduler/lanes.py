@@ -33,6 +33,22 @@ class Lane:
         if count:
             self.next_at = max(self.next_at, now - BURST) + count * _gap(per_minute)
 
+    def reserve(self, now: int, per_minute: float, count: int) -> int:
+        """So many slots behind all that are taken; when the first of them comes."""
+        at = max(self.next_at, now)
+        self.next_at = at + count * _gap(per_minute)
+        return at
+
+    def give_back(self, per_minute: float, count: int, end: int) -> None:
+        """Slots that were reserved until `end` and are not used, unless others stand behind."""
+        if self.next_at == end:
+            self.next_at -= count * _gap(per_minute)
+
+
+def slots_in(duration: int, per_minute: float) -> int:
+    """How many slots such a time holds, one at least."""
+    return max(duration // _gap(per_minute), 1)
+
 
 def _gap(per_minute: float) -> int:
     return max(int(60 * SECOND / per_minute), 1)

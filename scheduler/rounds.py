@@ -97,6 +97,7 @@ class Rounds:
             recipient_of=self._recipient_of,
             by_email=self._by_email,
             key=f"{self._delivery_id}/",
+            road=(lambda: courier.road) if isinstance(courier, OnRoad) else str,
         )
         try:
             while await self._books.more():

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 
 from channels.base import Account
 from channels.outcome import Delivered, Outcome
@@ -169,7 +169,7 @@ async def test_a_domain_that_is_closed_and_a_relay_s_limit_make_no_deadlock(
 
     async def turn(gate: Gate) -> None:
         now = Clock().micros()
-        gate.refused_for_now(reader.address, now, slow=True)
+        gate.refused_for_now(reader.address, now, road=gate.road, slow=True)
         async with bench.database.write() as connection:
             if gate is gates[0]:
                 await gate.write_down(connection)
@@ -186,13 +186,87 @@ async def test_a_domain_that_wants_it_slower_is_closed_and_the_others_go_on(benc
     patient = replace(SOON, connections=1, defer_us=3600 * SECOND, defer_cap_us=7200 * SECOND)
     await bench.run_until(30, delivery, pace=patient)
     assert bench.relay.received == Counter(_at("example.org", 30))
-    lane = await bench.lane("to slow.example")
+    lane = await bench.lane(f"to slow.example by 127.0.0.1:{bench.relay.port}")
     assert lane.strikes == 1
     assert lane.closed_until > Clock().micros()
     tried = await _tried(bench)
     assert 0 < tried < 20
     await bench.run_until(30, delivery, pace=patient)  # a restart does not ask again
     assert await _tried(bench) == tried
+
+
+async def test_a_domain_closed_for_one_relay_is_open_for_another(bench: Bench) -> None:
+    bench.relay.slow = {"slow.example"}
+    delivery = await bench.seed(*_at("slow.example", 20), *_at("example.org", 5))
+    patient = replace(SOON, connections=1, defer_us=3600 * SECOND, defer_cap_us=7200 * SECOND)
+    await bench.run_until(5, delivery, pace=patient)
+    tried = await _tried(bench)
+
+    async def all_due() -> None:
+        async with bench.database.write() as connection:
+            await connection.execute(update(recipients).values(next_at=0))
+
+    await all_due()
+    running = asyncio.create_task(bench.run(delivery, pace=patient))
+    while await _due(bench):
+        assert not running.done(), running.result()
+        await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await _tried(bench) == tried  # the same relay asks nobody there
+    await all_due()
+    other = CountingRelay()
+    await other.start()
+    try:
+        async with asyncio.timeout(60):
+            outcome = await bench.run(delivery, pace=patient, relay={"port": other.port})
+    finally:
+        await other.stop()
+    assert isinstance(outcome, Delivered)
+    assert other.received == Counter(_at("slow.example", 20))
+
+
+async def test_mailings_that_share_a_relay_go_by_turns(database: Database) -> None:
+    """The long one asks right before the short one, each time."""
+    rates = Rates(roads={"relay": 600})  # a slot each tenth of a second
+    pace = replace(SOON, flush_us=SECOND // 10)
+    long, short = (Gate(database, rates, pace, Random(1)) for _ in range(2))
+    passed = {long: 0, short: 0}
+
+    async def ask(gate: Gate, now: int) -> None:
+        if now < gate.opens_at:
+            return
+        async with database.write() as connection:
+            count = await gate.width(connection, 500, now)
+            if count:
+                await gate.passed(connection, count, now)
+        passed[gate] += count
+
+    for tick in range(10):
+        await ask(long, NOW + tick * SECOND // 10)
+    alone = passed[long]
+    assert alone >= 20  # a second's worth at once, then its rate
+    for tick in range(10, 110):
+        now = NOW + tick * SECOND // 10
+        await ask(long, now)
+        await ask(short, now)
+    assert passed[long] - alone + passed[short] in range(97, 103)  # ten seconds, ten a second
+    assert abs(passed[long] - alone - passed[short]) <= 2
+
+
+async def test_a_turn_that_nobody_takes_is_given_back(database: Database) -> None:
+    rates = Rates(roads={"relay": 600})
+    gate = Gate(database, rates, replace(SOON, flush_us=SECOND), Random(1))
+    async with database.write() as connection:
+        await gate.passed(connection, await gate.width(connection, 500, NOW), NOW)
+        assert await gate.width(connection, 500, NOW) == 0
+        at = gate.opens_at
+        assert await gate.width(connection, 500, at - 1) == 0
+        assert await gate.width(connection, 500, at) == 10
+        await gate.passed(connection, 3, at)  # nobody else was due
+        assert await gate.width(connection, 500, at) == 0
+    assert gate.opens_at == at + 3 * SECOND // 10
 
 
 async def test_who_closed_a_domain_comes_after_the_others_there(bench: Bench) -> None:
@@ -221,6 +295,14 @@ async def test_a_closed_domain_opens_by_itself(bench: Bench) -> None:
     bench.relay.slow.clear()
     assert isinstance(await running, Delivered)
     assert bench.relay.received == Counter(_at("slow.example", 20) + _at("example.org", 10))
+
+
+async def _due(bench: Bench) -> int:
+    async with bench.database.read() as connection:
+        statement = select(recipients.c.contact_id).where(
+            recipients.c.state == "pending", recipients.c.next_at == 0
+        )
+        return len((await connection.execute(statement)).all())
 
 
 async def _tried(bench: Bench) -> int:

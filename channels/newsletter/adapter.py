@@ -121,7 +121,10 @@ class Newsletter:
         settings: NewsletterSettings = account.settings
         roads = {one.label: one.per_minute for one in settings.relays if one.per_minute}
         return Rates(
-            roads=roads, domains=settings.domain_limits, resend=settings.uncertain == "resend"
+            roads=roads,
+            domains=settings.domain_limits,
+            first=settings.relays[0].label,
+            resend=settings.uncertain == "resend",
         )
 
     async def probe(self, account: Account[Any]) -> Health:
