@@ -76,12 +76,12 @@ async def test_a_lost_answer_costs_another_click(engine: Engine, api: Api) -> No
 async def test_what_still_waits_goes_out_in_the_new_words(engine: Engine, api: Api) -> None:
     post = await engine.post("facebook", "mastodon", seconds=3600)
     first, second = await engine.rows(post)
-    await put(engine.services, first.id, due_at=0)
+    await put(engine.services, first.id, due_at=1)
     async with engine.worker():
         await engine.settled(post, "delivered", "scheduled")
         said = await ask(api, "POST", f"/posts/{post}/edit", NEW)
         assert sorted(one["fate"] for one in said["deliveries"]) == ["edited", "waiting"]
-        await put(engine.services, second.id, due_at=0)
+        await put(engine.services, second.id, due_at=1)
         await engine.settled(post, "delivered", "delivered")
     for platform in ("facebook", "mastodon"):
         (text,) = engine.ledger(platform)
@@ -245,13 +245,13 @@ async def test_words_for_one_channel_go_out_where_it_still_waits(engine: Engine,
     post = await engine.post("facebook", "bluesky", seconds=3600, variants=VARIANTS)
     names = {account: channel for channel, account in engine.accounts.items()}
     first, second = sorted(await engine.rows(post), key=lambda row: names[row.account_id])[::-1]
-    await put(engine.services, first.id, due_at=0)
+    await put(engine.services, first.id, due_at=1)
     async with engine.worker():
         await engine.settled(post, "delivered", "scheduled")
         words = {"variants": {"bluesky": {"body": "Bluer."}}}
         said = await ask(api, "POST", f"/posts/{post}/edit", words)
         assert [one["fate"] for one in said["deliveries"]] == ["waiting"]
-        await put(engine.services, second.id, due_at=0)
+        await put(engine.services, second.id, due_at=1)
         await engine.settled(post, "delivered", "delivered")
     assert "Bluer." in engine.ledger("bluesky")[0]
     assert "For you." in engine.ledger("facebook")[0]
@@ -265,7 +265,7 @@ async def test_what_only_waits_is_corrected_by_the_same_word(engine: Engine, api
     assert [(one["channel"], one["fate"]) for one in said["deliveries"]] == [("bluesky", "waiting")]
     assert said["complete"] is True
     for row in await engine.rows(post):
-        await put(engine.services, row.id, due_at=0)
+        await put(engine.services, row.id, due_at=1)
     async with engine.worker():
         await engine.settled(post, "delivered", "delivered")
     assert "Blue" in engine.ledger("bluesky")[0]
@@ -283,7 +283,7 @@ async def test_words_for_one_channel_of_a_scheduled_post_change(engine: Engine, 
     assert "facebook" in problem["errors"][0]["remedy"]
     assert (await ask(api, "GET", f"/posts/{post}"))["version"] == 2
     for row in await engine.rows(post):
-        await put(engine.services, row.id, due_at=0)
+        await put(engine.services, row.id, due_at=1)
     async with engine.worker():
         await engine.settled(post, "delivered", "delivered")
     assert "Only on Tuesday." in engine.ledger("facebook")[0]

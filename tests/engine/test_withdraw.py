@@ -184,7 +184,7 @@ async def test_an_archived_account_is_out_of_reach_unless_it_needs_no_credential
 async def test_a_comment_that_waits_goes_with_its_post(engine: Engine, api: Api) -> None:
     post = await engine.post("facebook", first_comment="Book a table.", seconds=3600)
     own, comment = sorted(await engine.rows(post), key=lambda row: row.part != "post")
-    await put(engine.services, own.id, due_at=0)
+    await put(engine.services, own.id, due_at=1)
     async with engine.worker():
         await engine.until(post, lambda rows: any(r.state == "delivered" for r in rows))
         await put(engine.services, comment.id, state="scheduled", due_at=2**50)
