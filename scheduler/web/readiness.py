@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from typing_extensions import TypedDict
 
+from scheduler.ending import within
 from scheduler.services import Services
 from scheduler.store.faults import StoreError
 from scheduler.store.migrate import pending
 from scheduler.store.workers import last_heartbeat
+
+ANSWER_WITHIN = 3.0
 
 
 class Check(TypedDict):
@@ -28,20 +33,31 @@ class Readiness(TypedDict):
 
 async def look(services: Services) -> Readiness:
     """Look at everything once."""
-    checks = [await _database(services)]
-    if checks[0]["ok"]:
-        checks.append(await _worker(services))
+    looks = [_from_database(services)]
     if services.settings.has_redis:
-        checks.append(await _redis(services))
+        looks.append(_from_redis(services))
+    checks = [check for some in await asyncio.gather(*looks) for check in some]
     ready = all(check["ok"] for check in checks if check["needed"])
     return {"ready": ready, "checks": checks}
 
 
-async def _database(services: Services) -> Check:
+async def _from_database(services: Services) -> list[Check]:
+    """What only it can tell; one that hangs must not keep others from the answer."""
+    found: list[Check] = []
+
+    async def ask() -> None:
+        database = await _database(services)
+        found.extend([database, await _worker(services)] if database["ok"] else [database])
+
     try:
-        missing = await pending(services.database)
-    except (StoreError, OSError) as error:
-        return _check("database", ok=False, detail=f"does not answer ({type(error).__name__})")
+        await within(ANSWER_WITHIN, ask())
+    except (StoreError, OSError) as error:  # a timeout is one, too
+        return [_check("database", ok=False, detail=f"does not answer ({type(error).__name__})")]
+    return found
+
+
+async def _database(services: Services) -> Check:
+    missing = await pending(services.database)
     if missing:
         return _check("database", ok=False, detail="its schema is old: run `estafette migrate`")
     return _check("database", ok=True)
@@ -59,14 +75,14 @@ async def _worker(services: Services) -> Check:
     return _check("worker", ok=True)
 
 
-async def _redis(services: Services) -> Check:
+async def _from_redis(services: Services) -> list[Check]:
     from scheduler.lookout import unwell
 
     why = await unwell(services.settings.redis_url, services.settings)
     if why:
         detail = f"does not answer ({why}); publishing goes on from SQL alone"
-        return _check("redis", ok=False, needed=False, detail=detail)
-    return _check("redis", ok=True, needed=False)
+        return [_check("redis", ok=False, needed=False, detail=detail)]
+    return [_check("redis", ok=True, needed=False)]
 
 
 def _check(name: str, *, ok: bool, needed: bool = True, detail: str = "") -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from io import BytesIO
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import insert, update
 
 from scheduler.services import Services
 from scheduler.store.tables import workers
+from scheduler.web import readiness
 from tests.web.conftest import Client
 from tests.web.support import ask, post
 
@@ -126,6 +128,21 @@ async def test_who_was_heard_in_the_future_makes_nobody_ready(
     async with services.database.write() as connection:
         await connection.execute(insert(workers), {**row, "id": "v", "heartbeat_at": now})
     assert (await client.get("/readyz")).status == 200
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("table", ["alembic_version", "workers"])
+async def test_a_database_that_hangs_is_said_not_to_answer(
+    client: Client, services: Services, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    monkeypatch.setattr(readiness, "ANSWER_WITHIN", 0.3)
+    async with services.database.write() as connection:
+        await connection.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        async with asyncio.timeout(10):
+            answer = await client.get("/readyz")
+            said = await answer.json()
+    assert (answer.status, said["ready"]) == (503, False)
+    assert "does not answer" in said["checks"][0]["detail"]
 
 
 async def test_metrics_count_requests_by_route(client: Client, blog: str) -> None:
