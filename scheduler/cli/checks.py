@@ -82,8 +82,8 @@ async def copies(settings: Settings, opened: Database) -> Check:
     return Check(name, Grade.OK, f"{detail}, {len(there)} kept")
 
 
-async def database(opened: Database) -> Check:
-    """It answers, at this release's schema."""
+async def database(opened: Database, *, away: Grade = Grade.ERROR) -> Check:
+    """It answers, at this release's schema. `away`: what it is when it does not answer."""
     name = "PostgreSQL" if opened.is_postgresql else "SQLite"
     try:
         async with asyncio.timeout(_ANSWER_WITHIN):
@@ -93,7 +93,7 @@ async def database(opened: Database) -> Check:
         if words is None:
             raise
         remedy = "start it, or correct ESTAFETTE_DATABASE_URL"
-        return Check("database", Grade.ERROR, f"{name}: {words}", remedy)
+        return Check("database", away, f"{name}: {words}", remedy)
     if waiting:
         return Check(
             "database", Grade.ERROR, f"{name}: migrations wait: {', '.join(waiting)}",

@@ -140,6 +140,16 @@ def test_a_restore_has_what_came_due_looked_for_before_it_is_sent(tmp_path: Path
     assert found == {"past": "unconfirmed", "future": "scheduled"}
 
 
+def test_no_worker_is_ill_because_its_database_is_away(tmp_path: Path) -> None:
+    """Who restarts what fails this check would kill workers that keep what they still have to
+    write, and let them wait for longer and longer before they start again."""
+    away = {"ESTAFETTE_DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1:1/none"}
+    told = estafette("doctor", "--quick", "--role", "worker", "--json", data_dir=tmp_path, **away)
+    (check,) = json.loads(told.stdout)
+    assert (told.returncode, check["grade"]) == (0, "warning")
+    assert estafette("doctor", "--quick", data_dir=tmp_path, **away).returncode == 1
+
+
 def test_doctor_names_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     before = estafette("doctor", "--quick", "--json", data_dir=tmp_path)
     assert before.returncode == 1, before.stderr
