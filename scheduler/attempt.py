@@ -32,7 +32,7 @@ class Armed:
 
     `article`: the delivery whose article its words name and which does not stand yet, None if there
     is none; waited for until `patience_until` (microseconds). `version`: of the post, as its
-    message was made.
+    message was made. `probing`: its account is on probation after failures, as the last look saw.
     """
 
     delivery: Delivery
@@ -44,6 +44,7 @@ class Armed:
     article: str | None = None
     patience_until: int = 0
     version: int = 0
+    probing: bool = False
 
     @property
     def token(self) -> str:

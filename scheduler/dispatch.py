@@ -7,7 +7,7 @@ SQL alone; a doorbell tick only makes it look sooner.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from random import Random
 
@@ -24,7 +24,8 @@ from scheduler.deliveries import Delivery
 from scheduler.ending import end, lasting, within
 from scheduler.firing import Firing
 from scheduler.pace import Pace
-from scheduler.store import claims
+from scheduler.sharing import Sharing
+from scheduler.store import claims, workers
 from scheduler.store.db import Database
 
 log = structlog.get_logger()
@@ -52,6 +53,7 @@ class Dispatcher:
         completer: Completer,
         mover: Callable[[Delivery, Move], Awaitable[None]],
         pace: Pace,
+        sharing: Sharing,
         rng: Random,
         ring: Callable[[int], Awaitable[None]],
     ) -> None:
@@ -63,9 +65,10 @@ class Dispatcher:
         self._mover = mover
         self._pace = pace
         self._rng = rng
+        self.sharing = sharing
         self.firing = Firing(
             database=database, clock=clock, armer=armer, sender=sender, completer=completer,
-            pace=pace, wake=self.wake,
+            pace=pace, sharing=sharing, wake=self.wake,
         )  # fmt: skip
         self._bell = asyncio.Event()
         self._stopping = False
@@ -78,6 +81,11 @@ class Dispatcher:
     def wake(self) -> None:
         """Look at SQL now (a tick, or a post accepted in this process)."""
         self._bell.set()
+
+    def shared(self) -> None:
+        """Places were dealt out anew: what others have to send goes back to them."""
+        self._give(self.firing.shared())
+        self.wake()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -106,6 +114,7 @@ class Dispatcher:
         self._bell.set()
         await self._last_stretch(min(LAST_STRETCH, grace / 2))
         self.firing.stop()
+        await self._leave()
         rounds = self._rounds()
         if rounds:  # what a round has in hand is neither in the heap nor in a lane
             _, hung = await asyncio.wait(rounds, timeout=_until(ends_at))
@@ -130,13 +139,23 @@ class Dispatcher:
             pause = min(self._pace.sweep_interval, left)
             await asyncio.wait(rounds, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
 
+    async def _leave(self) -> None:
+        """Others may have our places from now on, however long takes what is under way here."""
+        if not self.firing.in_flight:
+            return
+        try:
+            await within(MOMENT, workers.leave(self._database, self._armer.worker))
+        except Exception:  # the database is away: silence says it later
+            log.exception("leaving.failed")
+            metrics.DB_ERRORS.labels("leaving").inc()
+
     def _rounds(self) -> list[asyncio.Task[None]]:
         """Those that have not ended."""
         return [one for one in (self._arming, self._firing) if one is not None and not one.done()]
 
     async def _return(self, some: Sequence[Armed], seconds: float) -> None:
         """Give these back, and whatever else has not left and is in nobody's hands."""
-        self._returns += [(armed.delivery.id, armed.token) for armed in some]
+        self._give(some)
         try:
             await within(seconds, self._give_back())
         except Exception:  # the database is away: the leases end by themselves
@@ -145,6 +164,9 @@ class Dispatcher:
             return
         if some:
             await self._ring(self._clock.micros())
+
+    def _give(self, some: Iterable[Armed]) -> None:
+        self._returns += [(armed.delivery.id, armed.token) for armed in some]
 
     async def _give_back(self) -> None:
         """What is ours and certainly did not leave is everyone's again."""
@@ -181,11 +203,12 @@ class Dispatcher:
         if limit <= 0 or self._stopping:
             return False
         horizon = self._clock.micros() + int(self._pace.arm_ahead * SECOND)
-        batch = await self._armer.arm(horizon, limit, crowded(self.firing.waiting(), MAX_ARMED))
+        without = crowded(self.firing.waiting(), MAX_ARMED, self.sharing.lacking)
+        batch = await self._armer.arm(horizon, limit, without)
         if batch is None:
             return False
         metrics.CLAIMS.inc(len(batch.armed))
-        self.firing.add(batch.armed)
+        self._add(batch.armed)
         more = True
         for delivery, cause in batch.moved:
             try:
@@ -195,6 +218,16 @@ class Dispatcher:
                 self._returns.append((delivery.id, delivery.token or ""))
                 more = False  # not at once: it may fail again
         return more
+
+    def _add(self, batch: Iterable[Armed]) -> None:
+        """To be fired here, but for what is others': its account was not known for that."""
+        for armed in batch:
+            member = armed.member
+            most = self.sharing.most(member.max_concurrent, member.failures)
+            if self.sharing.has_place(member.id, most):
+                self.firing.add([armed])
+            else:
+                self._give([armed])
 
     async def _renew_loop(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ from scheduler.recurring import Recurring
 from scheduler.renewal import Renewer
 from scheduler.returned import DAY
 from scheduler.settings import Settings
-from scheduler.store import absences, claims, rescue
+from scheduler.store import absences, claims, rescue, roster, workers
 from scheduler.store import duties as store
 from scheduler.store.db import Database
 from scheduler.teller import Teller
@@ -92,20 +92,28 @@ class Duties:
     forsaken: Forsaken
 
     async def heartbeat(self) -> None:
-        """Say that this worker lives, and learn how many others do."""
+        """Say that this worker lives, and learn who else does."""
         await _forever("heartbeat", self.settings.heartbeat_interval, self.beat)
 
     async def beat(self) -> None:
         """One sign of life. Needed before the first claim: who was never heard of counts as dead,
         and the leader would give its claims back."""
-        now = self.clock.micros()
+        now, said = self.clock.micros(), self.clock.monotonic()
         await claims.heartbeat(
             self.database, worker=self.worker, host=socket.gethostname(), pid=os.getpid(),
             started_at=now, now=now,
         )  # fmt: skip
-        dead_after = int(self.settings.worker_dead_after * SECOND)
-        alive = await claims.alive(self.database, now=now, within_us=dead_after)
-        self.dispatcher.firing.workers_alive = max(1, alive)
+        signs = await workers.signs(self.database, now - DAY)
+        sharing = self.dispatcher.sharing
+        if sharing.hear(signs, now=now, said=said):
+            log.info("workers.heard", workers=sharing.workers, settled=sharing.settled)
+        narrow: Iterable[tuple[str, int, int]] = ()
+        if sharing.workers > 1:
+            narrow = await roster.narrow(
+                self.database, places=sharing.workers, failures=self.settings.breaker_failures
+            )
+        sharing.pass_over(narrow)
+        self.dispatcher.shared()
 
     async def sweep(self) -> None:
         """The leader's rounds."""

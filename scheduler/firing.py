@@ -24,6 +24,7 @@ from scheduler.decide import SECOND
 from scheduler.ending import end, within
 from scheduler.pace import Pace
 from scheduler.resting import RESTING
+from scheduler.sharing import Sharing
 from scheduler.store import claims
 from scheduler.store.completions import mark_sending
 from scheduler.store.db import Database
@@ -57,9 +58,11 @@ class Firing:
         sender: Sender,
         completer: Completer,
         pace: Pace,
+        sharing: Sharing,
         wake: Callable[[], None],
     ) -> None:
         self._wake = wake
+        self._sharing = sharing
         self._database = database
         self._look = open_look(database)
         self._clock = clock
@@ -74,7 +77,6 @@ class Firing:
         self._timer = asyncio.Event()
         self._ending = self._stopping = False
         self._pump_waits = False
-        self.workers_alive = 1
 
     @property
     def load(self) -> int:
@@ -119,15 +121,34 @@ class Firing:
     def take_back(self, until: int = 0) -> list[Armed]:
         """What has not left, taken out. With `until`, only what others had better send: what is due
         later; broadcasts, which run long; and what has no room now, unless we are alone."""
-        back: list[tuple[int, int, Armed]] = []
+        back = self._take_out(
+            lambda due, armed: due > until or armed.member.channel.capabilities.addressed
+        )
+        alone = until and self._sharing.workers == 1
+        return back if alone else back + self._lanes.clear()
+
+    def shared(self) -> list[Armed]:
+        """Places were dealt out anew: what waits for an account of which we have none, taken out;
+        the rest may have room now."""
+        lacking = self._sharing.lacking
+        self._pump_soon()
+        if not lacking:
+            return []
+        back = self._take_out(lambda _, armed: armed.member.id in lacking)
+        return back + self._lanes.give_up(lacking)
+
+    def _take_out(self, goes: Callable[[int, Armed], bool]) -> list[Armed]:
+        """Those that wait for their time (given in microseconds) and are to go."""
         kept: list[tuple[int, int, Armed]] = []
+        back: list[Armed] = []
         for one in self._heap:
-            stays = one[0] <= until and not one[2].member.channel.capabilities.addressed
-            (kept if stays else back).append(one)
+            if goes(one[0], one[2]):
+                back.append(one[2])
+            else:
+                kept.append(one)
         heapq.heapify(kept)
         self._heap = kept
-        alone = until and self.workers_alive == 1
-        return [armed for _, _, armed in back] + ([] if alone else self._lanes.clear())
+        return back
 
     async def finish(self, seconds: float) -> None:
         """Wait so long for the sends under way; those still there are cancelled."""
@@ -187,16 +208,19 @@ class Firing:
         now = self._clock.micros()
         tracing.record_all("last look", begun, now, (armed.delivery for armed in due))
         put_back: list[tuple[Armed, Seen]] = []
-        expired: list[Armed] = []
+        given_up: list[Armed] = []
         linkless: list[Armed] = []
         for armed in due:
             found = seen.get(armed.delivery.id)
             if found is None or found.token != armed.token:
                 continue  # cancelled, moved, or taken over
+            most = self._sharing.most(found.max_concurrent, found.failures)
             if found.paused_until > now:
                 put_back.append((armed, found))
             elif armed.lease_until - now < self._pace.send_timeout * SECOND or armed.too_late(now):
-                expired.append(armed)  # whoever claims it next sees what becomes of it
+                given_up.append(armed)  # whoever claims it next sees what becomes of it
+            elif not self._sharing.has_place(armed.member.id, most):
+                given_up.append(armed)  # another worker's to send
             elif armed.article is not None and not articles[armed.article].stands:
                 if articles[armed.article].coming and now < armed.patience_until:
                     self._push(armed, at=now + ARTICLE_LOOK)
@@ -204,20 +228,21 @@ class Firing:
                     linkless.append(armed)
             else:
                 armed.looked_at = now
-                self._lanes.add(armed)
+                armed.probing = self._sharing.on_probation(found.failures)
+                self._lanes.add(armed, most)
         self._pump()
-        if put_back or expired or linkless:
+        if put_back or given_up or linkless:
             try:
-                await self._put_off(put_back, expired, linkless)
+                await self._put_off(put_back, given_up, linkless)
             except Exception:  # only these: the others may be under way by now
                 log.exception("putting-off.failed")
                 metrics.DB_ERRORS.labels("putting-off").inc()
-                self._later([armed for armed, _ in put_back] + expired + linkless)
+                self._later([armed for armed, _ in put_back] + given_up + linkless)
 
     async def _put_off(
         self,
         put_back: Sequence[tuple[Armed, Seen]],
-        expired: Sequence[Armed],
+        given_up: Sequence[Armed],
         linkless: Sequence[Armed],
     ) -> None:
         if put_back:
@@ -227,8 +252,8 @@ class Firing:
         if linkless:
             await self._armer.drop_links([armed.delivery for armed in linkless])
             self._wake()
-        if expired:
-            fences = [(armed.delivery.id, armed.token) for armed in expired]
+        if given_up:
+            fences = [(armed.delivery.id, armed.token) for armed in given_up]
             async with self._database.write() as connection:
                 await claims.release(connection, fences, now=self._clock.micros())
 
@@ -239,7 +264,7 @@ class Firing:
     def _pump(self) -> None:
         """Start sends while there is room."""
         self._pump_waits = False
-        if self._stopping:
+        if self._stopping or self._sharing.stale(self._clock.monotonic()):
             return
         if self._ending:
             self._timer.set()  # this may be the last of what waits
@@ -252,15 +277,8 @@ class Firing:
             else:
                 self._start(lane, armed)
 
-    def _room(self, armed: Armed) -> int:
-        """How many sends at once this account takes from this worker; one while it is on probation
-        after failures (half-open)."""
-        if self._on_probation(armed):
-            return 1
-        return max(1, armed.member.max_concurrent // self.workers_alive)
-
-    def _on_probation(self, armed: Armed) -> bool:
-        return armed.member.failures >= self._pace.breaker_failures
+    def _room(self, lane: Lane) -> int:
+        return self._sharing.places(lane.account_id, lane.most)
 
     def _start(self, lane: Lane, armed: Armed) -> None:
         task = asyncio.get_running_loop().create_task(self._send(lane, armed))
@@ -297,7 +315,7 @@ class Firing:
                 return
             attempted = await self._sender.attempt(armed)
             self._completer.add(attempted)
-            if self._on_probation(armed):
+            if armed.probing:
                 # What it came to decides about those behind it: they look again once it is written.
                 await self._completer.drained()
                 lane.look_after = self._clock.micros()

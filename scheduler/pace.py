@@ -14,4 +14,3 @@ class Pace:
     lease_us: int
     send_timeout: float
     concurrency: int
-    breaker_failures: int

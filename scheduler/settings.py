@@ -134,7 +134,7 @@ class Settings(BaseSettings):
     )
     grace: float = Field(25.0, ge=0, le=300, description="On SIGTERM, to finish what is in flight.")
     heartbeat_interval: float = Field(2.0, gt=0, le=30, description="Between signs of life.")
-    worker_dead_after: float = Field(10.0, gt=1, le=300, description="Silence that means dead.")
+    worker_dead_after: float = Field(10.0, gt=1, le=300, description="Longer silence means dead.")
     max_tries: int = Field(6, ge=1, le=50, description="Attempts charged before giving up.")
     retry_base: float = Field(5.0, gt=0, description="First backoff, before jitter.")
     retry_cap: float = Field(900.0, gt=0, description="Longest backoff.")
@@ -246,6 +246,11 @@ class Settings(BaseSettings):
     def _coherent(self) -> Settings:
         if self.send_timeout >= self.lease:
             raise ValueError("send_timeout must be shorter than lease: a send may not outlive it")
+        if self.heartbeat_interval >= self.worker_dead_after:
+            raise ValueError(
+                "heartbeat_interval must be shorter than worker_dead_after: between two signs of"
+                " life a worker would count as dead"
+            )
         if self.redis_sentinel and not self.has_redis:
             raise ValueError(
                 "redis_sentinel needs redis_url, which says how to log in to the servers that"

@@ -45,6 +45,7 @@ from scheduler.rendering import Renderer
 from scheduler.retry import RetryPolicy
 from scheduler.services import Services
 from scheduler.settings import Settings
+from scheduler.sharing import Sharing
 from scheduler.store import claims
 from scheduler.takeover import take_over
 from scheduler.unwritable import Patience, hold_undecided
@@ -98,6 +99,9 @@ class Worker:
             completer=self._completer,
             mover=self._move,
             pace=_pace(settings),
+            sharing=Sharing(
+                self.id, silence=settings.worker_dead_after, failures=settings.breaker_failures
+            ),
             rng=rng,
             ring=services.doorbell.ring,
         )
@@ -238,7 +242,6 @@ def _pace(settings: Settings) -> Pace:
         lease_us=int(settings.lease * SECOND),
         send_timeout=settings.send_timeout,
         concurrency=settings.worker_concurrency,
-        breaker_failures=settings.breaker_failures,
     )
 
 

@@ -22,6 +22,7 @@ from channels.local import local_url
 from channels.sandbox.faults import Fault, FaultName, Faults
 from channels.sandbox.front import command, front_page
 from channels.sandbox.ledger import Ledger
+from channels.sandbox.rush import Rush
 
 # Each module defines `SANDBOX`, its practice platform's class.
 SANDBOXES: Mapping[str, str] = {
@@ -140,6 +141,7 @@ class PracticeServer:
         sandboxes: Mapping[str, str] = SANDBOXES,
     ) -> None:
         self.ledger = ledger
+        self.rush = Rush()
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
@@ -168,7 +170,7 @@ class PracticeServer:
         await self._stop()
 
     async def _start(self) -> None:
-        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app = web.Application(client_max_size=64 * 1024 * 1024, middlewares=[self.rush.count])
         for name, platform in self.platforms.items():
             self._started.append(platform)
             await platform.start(self._host)

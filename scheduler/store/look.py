@@ -17,7 +17,7 @@ from scheduler.store.db import Connection, Database
 from scheduler.store.tables import accounts, deliveries
 
 _BUSY = 0.2
-_FIELDS = "d.id, d.token, a.paused_until, a.pause_reason"
+_FIELDS = "d.id, d.token, a.paused_until, a.pause_reason, a.max_concurrent, a.failures"
 _SQLITE = (
     f"SELECT {_FIELDS} FROM deliveries d JOIN accounts a ON a.id = d.account_id"  # noqa: S608 -- constants only
     " WHERE d.id IN (SELECT value FROM json_each(?)) AND d.state IN ('armed', 'sending')"
@@ -25,11 +25,14 @@ _SQLITE = (
 
 
 class Seen(NamedTuple):
-    """What stands in SQL of one armed delivery. `paused_until` 0: its account is not paused."""
+    """What stands in SQL of one armed delivery, and of its account. `paused_until` 0: it is not
+    paused."""
 
     token: str | None
     paused_until: int
     pause_reason: str
+    max_concurrent: int
+    failures: int
 
 
 class Look(Protocol):
@@ -72,7 +75,8 @@ class _PostgresLook:
 
     _STATEMENT = (
         select(
-            deliveries.c.id, deliveries.c.token, accounts.c.paused_until, accounts.c.pause_reason
+            *(deliveries.c.id, deliveries.c.token, accounts.c.paused_until),
+            *(accounts.c.pause_reason, accounts.c.max_concurrent, accounts.c.failures),
         )
         .join(accounts, accounts.c.id == deliveries.c.account_id)
         .where(
@@ -102,4 +106,7 @@ class _PostgresLook:
 
 
 def _seen(rows: Iterable[Any]) -> dict[str, Seen]:
-    return {row[0]: Seen(row[1], row[2] or 0, row[3]) for row in rows}
+    return {
+        id_: Seen(token, until or 0, why, most, failures)
+        for id_, token, until, why, most, failures in rows
+    }

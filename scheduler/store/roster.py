@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import RowMapping, select, text, update
+from sqlalchemy import RowMapping, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from channels.outcome import HealthStatus
@@ -46,6 +46,18 @@ async def anyone(database: Database) -> bool:
     statement = select(accounts.c.id).where(accounts.c.archived_at.is_(None)).limit(1)
     async with database.read() as connection:
         return (await connection.execute(statement)).first() is not None
+
+
+async def narrow(
+    database: Database, *, places: int, failures: int
+) -> Sequence[tuple[str, int, int]]:
+    """Accounts that take fewer requests at once than `places`, or had as many failures in a row:
+    id, `max_concurrent`, `failures`."""
+    statement = select(accounts.c.id, accounts.c.max_concurrent, accounts.c.failures).where(
+        or_(accounts.c.max_concurrent < places, accounts.c.failures >= failures)
+    )
+    async with database.read() as connection:
+        return [(row[0], row[1], row[2]) for row in await connection.execute(statement)]
 
 
 async def apply_signs(

@@ -112,7 +112,7 @@ async def test_another_worker_sends_what_has_no_room_here(
         behind = await engine.post("facebook")
         await engine.settled(behind, "armed")
         async with engine.worker():
-            await _until(lambda: worker.dispatcher.firing.workers_alive == 2)
+            await _until(lambda: worker.dispatcher.sharing.workers == 2)
             async with _stopping(worker) as stop:
                 (row,) = await engine.settled(behind, "delivered")
                 assert worker.dispatcher.firing.in_flight == 1

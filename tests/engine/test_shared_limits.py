@@ -68,7 +68,7 @@ async def test_workers_share_an_accounts_requests_at_once(
         await _limit(engine, max_concurrent=4)
         async with engine.worker() as one, engine.worker() as two:
             firings = one.dispatcher.firing, two.dispatcher.firing
-            await _until(lambda: all(firing.workers_alive == 2 for firing in firings))
+            await _until(lambda: all(each.dispatcher.sharing.workers == 2 for each in (one, two)))
             stuck = []
             for number in range(16):
                 stuck.append(await engine.post("facebook", title=f"Post {number}"))
