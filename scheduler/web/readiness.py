@@ -12,7 +12,7 @@ from scheduler.store.faults import StoreError
 from scheduler.store.migrate import pending
 from scheduler.store.workers import last_heartbeat
 
-ANSWER_WITHIN = 3.0
+ANSWER_WITHIN = 5.0
 
 
 class Check(TypedDict):
