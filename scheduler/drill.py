@@ -134,8 +134,8 @@ class Drill:
             "held": sum(line["road"] == "held" for line in run.lines),
             "lines": run.lines,
             "digests": [
-                self._digest(everyone[target], slot, filled_rows(rows, told, slot), lost)
-                for (target, slot), rows in sorted(run.gathered.items(), key=lambda one: one[0][1])
+                self._digest(everyone[to], slot, filled_rows(rows, told, slot), lost)
+                for (to, slot), rows in sorted(run.gathered.items(), key=lambda one: one[0][1])
             ],
             "reach": _reach(account_id, run.takers, audiences, everyone),
         }
@@ -159,13 +159,13 @@ class Drill:
                 line |= {"road": "covered", "to": survey.everyone[account_id].account.name}
                 run.takers.add(account_id)
             case Taken(account_id, digest):
-                target = survey.everyone[account_id]
+                fallback = survey.everyone[account_id]
                 at = found.slot if digest else max(survey.now, delivery.due_at)
                 line |= {
                     "road": "digest" if digest else "at-once",
-                    "to": target.account.name,
+                    "to": fallback.account.name,
                     "at": stamp(at),
-                    "words": _excerpt(target, found),
+                    "words": _excerpt(fallback, found),
                 }
                 run.takers.add(account_id)
                 self._place(run, account_id, at, found, digest=digest)
@@ -185,22 +185,22 @@ class Drill:
         run.gathered.setdefault((account_id, at), []).append(found.row)
 
     def _digest(
-        self, target: Member, slot: int, rows: list[Mapping[Any, Any]], lost: Member
+        self, fallback: Member, slot: int, rows: list[Mapping[Any, Any]], lost: Member
     ) -> DrillDigest:
-        able = target.channel.capabilities
+        able = fallback.channel.capabilities
         words = Reroute(from_channel=lost.channel.channel, from_name=lost.account.name)
         title, content = digest_words(
             rows,
             name=lost.account.name,
             note=reroute_note(words, language_of(rows)),
             room=Room(
-                channel=target.channel.channel,
+                channel=fallback.channel.channel,
                 text_limit=able.text_limit,
                 max_images=able.max_images,
             ),
         )
         return {
-            "to": target.account.name,
+            "to": fallback.account.name,
             "at": stamp(slot),
             "title": title,
             "body": content["body"],
@@ -208,8 +208,8 @@ class Drill:
         }
 
 
-def _excerpt(target: Member, found: Found) -> str:
-    message = target.channel.render(found.post, target.account)
+def _excerpt(fallback: Member, found: Found) -> str:
+    message = fallback.channel.render(found.post, fallback.account)
     return shorten(message.text or message.title, EXCERPT)
 
 

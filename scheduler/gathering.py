@@ -36,21 +36,21 @@ class Gatherer:
         connection: Connection,
         parent: Delivery,
         *,
-        target: Member,
+        fallback: Member,
         origin: Member | None,
         route: Route,
         slot: int,
     ) -> Delivery:
-        """The digest that says what `parent` would have said, on `target`, at `slot` or, when
+        """The digest that says what `parent` would have said, on `fallback`, at `slot` or, when
         that one has left, on a day after."""
-        await digests.lock_account(connection, target.id)
-        digest = await digests.at_slot(connection, target.id, digests.DIGEST, slot)
+        await digests.lock_account(connection, fallback.id)
+        digest = await digests.at_slot(connection, fallback.id, digests.DIGEST, slot)
         while digest is not None and not takes_more(digest):
             slot = slot_after(slot + 1, self.zone, route.digest_hour, route.day_us)
-            digest = await digests.at_slot(connection, target.id, digests.DIGEST, slot)
+            digest = await digests.at_slot(connection, fallback.id, digests.DIGEST, slot)
         if digest is None:
             new = NewDigest(
-                account_id=target.id,
+                account_id=fallback.id,
                 kind=digests.DIGEST,
                 part=Part.DIGEST,
                 slot=slot,
@@ -61,10 +61,10 @@ class Gatherer:
                 content={},
             )
             await digests.create(connection, new, self.now)
-            digest = await digests.at_slot(connection, target.id, digests.DIGEST, slot)
+            digest = await digests.at_slot(connection, fallback.id, digests.DIGEST, slot)
             assert digest is not None  # it was just created
         await digests.add_items(connection, digest.id, [parent], self.now)
-        await self._write(connection, digest, target, origin, route.note)
+        await self._write(connection, digest, fallback, origin, route.note)
         return digest
 
     async def leave(
@@ -103,13 +103,13 @@ class Gatherer:
         self, connection: Connection, digest: Delivery, everyone: Mapping[str, Member]
     ) -> None:
         """Say anew what it gathers: something of it reads otherwise now."""
-        target = everyone.get(digest.account_id)
+        fallback = everyone.get(digest.account_id)
         parents = await digests.parents_of(connection, digest.id)
-        if target is None or not parents:
+        if fallback is None or not parents:
             return
         meant_for = parents[0].account_id
         route = await reroutes.route_of(connection, meant_for)
-        await self._write(connection, digest, target, everyone.get(meant_for), route.note)
+        await self._write(connection, digest, fallback, everyone.get(meant_for), route.note)
         if digest.state is State.ARMED:  # it was armed with the old words
             await desk.hand_back(connection, digest.id, now=self.now)
 
@@ -117,7 +117,7 @@ class Gatherer:
         self,
         connection: Connection,
         digest: Delivery,
-        target: Member,
+        fallback: Member,
         origin: Member | None,
         note: str,
     ) -> None:
@@ -130,13 +130,13 @@ class Gatherer:
             from_name="" if origin is None else origin.account.name,
             note=note,
         )
-        able = target.channel.capabilities
+        able = fallback.channel.capabilities
         title, content = digest_words(
             rows,
-            name=come_from.from_name or target.account.name,
+            name=come_from.from_name or fallback.account.name,
             note=reroute_note(come_from, language_of(rows)),
             room=Room(
-                channel=target.channel.channel,
+                channel=fallback.channel.channel,
                 text_limit=able.text_limit,
                 max_images=able.max_images,
             ),

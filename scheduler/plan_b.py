@@ -151,18 +151,18 @@ class PlanB:
     ) -> dict[str, object]:
         """The child, or a place in the day's digest; what the event says of it."""
         assert isinstance(found.choice, Taken)
-        target = survey.everyone[found.choice.account_id]
-        metrics.REROUTED.labels(target.channel.channel).inc()
+        fallback = survey.everyone[found.choice.account_id]
+        metrics.REROUTED.labels(fallback.channel.channel).inc()
         if found.choice.account_id in found.route.last_resort:
-            await self._tell_last_resort(connection, parent, target, survey.now)
+            await self._tell_last_resort(connection, parent, fallback, survey.now)
         if not found.choice.digest:
             child = await reroutes.add_child(
-                connection, parent, target.id, now=survey.now, cause=f"rerouted: {move.cause}",
+                connection, parent, fallback.id, now=survey.now, cause=f"rerouted: {move.cause}",
                 trace=tracing.here(),
             )  # fmt: skip
             return {"child_id": child}
         digest = await Gatherer(zone=self.zone, now=survey.now).gather(
-            connection, parent, target=target, origin=found.origin, route=found.route,
+            connection, parent, fallback=fallback, origin=found.origin, route=found.route,
             slot=found.slot,
         )  # fmt: skip
         return {"digest_id": digest.id}
@@ -204,7 +204,7 @@ class PlanB:
         )  # fmt: skip
 
     async def _tell_last_resort(
-        self, connection: Connection, parent: Delivery, target: Member, now: int
+        self, connection: Connection, parent: Delivery, fallback: Member, now: int
     ) -> None:
         """One alert for the account, not one a post: its roads are all closed."""
         await raise_alert(
@@ -216,7 +216,7 @@ class PlanB:
             data={
                 "account_id": parent.account_id,
                 "post_id": parent.post_id,
-                "cause": f"every other road is closed; readers find it on {target.account.name}",
+                "cause": f"every other road is closed; readers find it on {fallback.account.name}",
                 "action": "reopen one of its fallbacks, or write it another plan B",
             },
             now=now,

@@ -83,12 +83,12 @@ class StandIns:
             waits = busy and due_at < now + PATIENCE
             due_at = now + PATIENCE if waits else due_at
             for account_id in route.fallbacks:
-                target = everyone.get(account_id)
-                if target is None or not _can_write(target):
+                fallback = everyone.get(account_id)
+                if fallback is None or not _can_write(fallback):
                     continue
-                name = target.account.name
+                name = fallback.account.name
                 count = await self._hand_over(
-                    connection, delivery, target, route, due_at, now, waits=waits
+                    connection, delivery, fallback, route, due_at, now, waits=waits
                 )
                 if count:
                     rerouted[name] = rerouted.get(name, 0) + count
@@ -119,7 +119,7 @@ class StandIns:
         self,
         connection: Connection,
         delivery: Delivery,
-        target: Member,
+        fallback: Member,
         route: Route,
         due_at: int,
         now: int,
@@ -127,21 +127,21 @@ class StandIns:
         waits: bool,
     ) -> int:
         """Give this account those it may write to; how many."""
-        by_email = target.channel.capabilities.address == "email"
-        if not await store.reachable(connection, delivery, target.id, by_email=by_email, now=now):
+        by_email = fallback.channel.capabilities.address == "email"
+        if not await store.reachable(connection, delivery, fallback.id, by_email=by_email, now=now):
             return 0
-        child = await store.stand_in_of(connection, delivery.post_id, target.id)
+        child = await store.stand_in_of(connection, delivery.post_id, fallback.id)
         if child is not None and (child.state is not State.SCHEDULED or child.attempt):
             return 0  # it has begun: who joins now would be overlooked
         if child is None:
             begin, end = week_of(due_at, self.zone, route.day_us)
-            mails = await reroutes.mails_between(connection, target.id, begin, end)
+            mails = await reroutes.mails_between(connection, fallback.id, begin, end)
             if by_email and mails >= route.weekly_mails:
                 return 0
             child_id = await reroutes.add_child(
                 connection,
                 delivery,
-                target.id,
+                fallback.id,
                 now=now,
                 cause=WAITS if waits else _FOR,
                 part=Part.STAND_IN,
@@ -151,7 +151,7 @@ class StandIns:
         else:
             child_id = child.id
         return await store.hand_over(
-            self.database, connection, delivery, child_id, target.id, by_email=by_email, now=now
+            self.database, connection, delivery, child_id, fallback.id, by_email=by_email, now=now
         )
 
 
@@ -161,9 +161,9 @@ def _has_addresses(page: Member) -> bool:
     return able.addressed and able.address == "account"
 
 
-def _can_write(target: Member) -> bool:
-    able = target.channel.capabilities.addressed
-    return able and target.status not in BROKEN and target.paused_until < FOREVER
+def _can_write(fallback: Member) -> bool:
+    able = fallback.channel.capabilities.addressed
+    return able and fallback.status not in BROKEN and fallback.paused_until < FOREVER
 
 
 def _due_at(route: Route, kind: Kind, delivery: Delivery, now: int, zone: str) -> int:

@@ -29,7 +29,7 @@ from scheduler.web.headlines import headlined
 from scheduler.web.readiness import look
 from scheduler.withdrawal import Fate, Withdrawal
 
-_STUCK = (State.HELD, State.FAILED, State.UNCONFIRMED)
+_UNDECIDED = (State.HELD, State.FAILED, State.UNCONFIRMED)
 _SHOWN = 50
 _TREND = 30
 _WEEK = timedelta(days=7)
@@ -41,7 +41,7 @@ async def overview(services: Services, language: str) -> Shown:
     now = services.clock.micros()
     async with services.database.read() as connection:
         connected = await accounts.listed(connection)
-        stuck = await _stuck(connection)
+        undecided = await _undecided(connection)
         planned = await headlined(
             connection,
             await posts.page(
@@ -65,7 +65,7 @@ async def overview(services: Services, language: str) -> Shown:
     return {
         "checks": [check for check in readiness["checks"] if not check["ok"]],
         "alerts": _alerts(told, {row["id"]: row["name"] for row in connected}, language),
-        "stuck": stuck,
+        "undecided": undecided,
         "days": _by_day([row for row in waiting if row["due_at"] <= horizon], services),
         "later": [row for row in waiting if row["due_at"] > horizon],
         "past": _with_legs(past, legs),
@@ -166,10 +166,10 @@ def _abilities(services: Services, connected: Sequence[Mapping[Any, Any]]) -> Sh
     }
 
 
-async def _stuck(connection: Connection) -> list[Shown]:
+async def _undecided(connection: Connection) -> list[Shown]:
     rows = [
         row
-        for state in _STUCK
+        for state in _UNDECIDED
         for row in await posts.delivery_page(
             connection, state=state, account=None, after=None, limit=_SHOWN
         )

@@ -1,4 +1,4 @@
-"""The pages for people: signing in; what is planned, published, stuck and connected; a post, a
+"""The pages for people: signing in; what is planned, published, undecided and connected; a post, a
 rehearsal, the basket."""
 
 from __future__ import annotations
