@@ -27,15 +27,15 @@ class Standing(Clock):
 
 
 @pytest.fixture
-def clock(engine: Engine) -> Standing:
+def standing(engine: Engine) -> Standing:
     return Standing(engine.services.clock.micros())
 
 
 @pytest.fixture
-def scales(engine: Engine, clock: Standing) -> Scales:
+def scales(engine: Engine, standing: Standing) -> Scales:
     ours = scales_of(engine.services)
     return Scales(
-        database=ours.database, roster=ours.roster, clock=clock, media_dir=ours.media_dir,
+        database=ours.database, roster=ours.roster, clock=standing, media_dir=ours.media_dir,
         zone=ours.zone,
     )  # fmt: skip
 
@@ -58,9 +58,9 @@ async def counted(engine: Engine, scales: Scales) -> int:
 
 
 async def test_what_was_counted_is_gone_on_from(
-    engine: Engine, scales: Scales, clock: Standing
+    engine: Engine, scales: Scales, standing: Standing
 ) -> None:
-    begun = clock.at
+    begun = standing.at
     await carry(engine, begun - PERIOD - DAY)  # too long ago
     await carry(engine, begun - PERIOD + DAY // 2)  # too long ago a day from now
     await carry(engine, begun - RECENT - DAY)
@@ -71,15 +71,15 @@ async def test_what_was_counted_is_gone_on_from(
     await carry(engine, begun - DAY)
     await carry(engine, begun + DAY // 2)
     assert await counted(engine, scales) == 5
-    clock.at = begun + DAY
+    standing.at = begun + DAY
     assert await counted(engine, scales) == 4
 
 
 async def test_what_was_settled_long_after_its_time_counts_with_the_next_count(
-    engine: Engine, scales: Scales, clock: Standing
+    engine: Engine, scales: Scales, standing: Standing
 ) -> None:
     await scales.keep()
-    await carry(engine, clock.at - RECENT - DAY)
+    await carry(engine, standing.at - RECENT - DAY)
     assert await counted(engine, scales) == 0
     await scales.keep()
     assert await counted(engine, scales) == 1
@@ -87,9 +87,9 @@ async def test_what_was_settled_long_after_its_time_counts_with_the_next_count(
 
 @pytest.mark.parametrize("moved", [KEPT + 1, -1])
 async def test_an_old_count_or_one_of_the_future_is_not_gone_on_from(
-    engine: Engine, scales: Scales, clock: Standing, moved: int
+    engine: Engine, scales: Scales, standing: Standing, moved: int
 ) -> None:
     await scales.keep()
-    await carry(engine, clock.at - RECENT - DAY)
-    clock.at += moved
+    await carry(engine, standing.at - RECENT - DAY)
+    standing.at += moved
     assert await counted(engine, scales) == 1
