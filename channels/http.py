@@ -112,9 +112,9 @@ class Reply:
         """The body as JSON, or None when it is not JSON (HTML, empty, cut)."""
         try:
             data = _parsed(self.body)
-        except ValueError:
+            return _storable(data) if _ODD.search(self.body) else data
+        except (ValueError, RecursionError):  # brackets in brackets in brackets
             return None
-        return _storable(data) if _ODD.search(self.body) else data
 
     @property
     def text(self) -> str:

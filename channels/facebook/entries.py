@@ -10,7 +10,7 @@ def entries_of(raw_body: bytes, page_id: str) -> list[dict[str, Any]]:
     """The entries about one page, in the order given; none when the body is malformed."""
     try:
         body = json.loads(raw_body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     if not isinstance(body, dict) or body.get("object") != "page":
         return []

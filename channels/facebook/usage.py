@@ -62,7 +62,7 @@ def _parsed(value: str | None) -> Mapping[str, Any]:
         return {}
     try:
         data = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
 

@@ -31,6 +31,7 @@ def test_json_is_storable(sent: str, read: object) -> None:
         (b"<html>", None),
         (b'{"a": ', None),
         (b'{"a": "\xff"}', None),
+        (b"[" * 100_000, None),
     ],
 )
 def test_json_in_every_encoding_that_it_may_have(sent: bytes, read: object) -> None:

@@ -113,6 +113,7 @@ BUSINESS = "X-Business-Use-Case-Usage"
         ),
         ({BUSINESS: '{"1":[{"estimated_time_to_regain_access":NaN}]}'}, None),
         ({BUSINESS: "not json"}, None),
+        ({"X-App-Usage": "[" * 5000}, None),
         ({BUSINESS: "[]"}, None),
         ({BUSINESS: '{"1":{"call_count":100}}'}, None),
         ({BUSINESS: '{"1":[{"call_count":"100"}, 7]}'}, None),
