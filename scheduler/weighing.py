@@ -41,7 +41,7 @@ class Scales:
         """The basket as it is."""
         now = self.clock.micros()
         async with self.database.read() as connection:
-            counted = await store.last_counted(connection)
+            counted = await store.last_counted(connection, now)
             if counted is None or not fits(counted, now):
                 counted = await self._count(connection, now)
             delivered = await self._brought_up(connection, counted, now)

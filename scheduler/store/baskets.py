@@ -78,9 +78,12 @@ async def keep(
         )
 
 
-async def last_counted(connection: Connection) -> Carried | None:
-    """What was counted for the last report; None before the first."""
-    statement = select(baskets.c.report).order_by(baskets.c.day.desc()).limit(1)
+async def last_counted(connection: Connection, now: int) -> Carried | None:
+    """What was counted for the last report; None before the first. One from the future stays for
+    long where clocks were put back."""
+    statement = (
+        select(baskets.c.report).where(baskets.c.at <= now).order_by(baskets.c.day.desc()).limit(1)
+    )
     report = (await connection.execute(statement)).scalar_one_or_none()
     return None if report is None or "carried" not in report else Carried(**report["carried"])
 

@@ -124,7 +124,7 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
         "events last": lambda: events.last(database),
         "agenda": reading(agenda.planned, since=now, until=now + 30 * DAY, limit=500),
         "basket, a week": reading(baskets.carried, now - 7 * DAY, 2 * now),
-        "basket, counted": reading(baskets.last_counted),
+        "basket, counted": reading(baskets.last_counted, now),
         "basket, trend": reading(baskets.history, 365),
         "basket, waiting": reading(baskets.waiting, 500),
         "foresight": reading(foresight.due_after, account, now + DAY),

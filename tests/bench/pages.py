@@ -22,6 +22,7 @@ import uvloop
 from aiohttp import web
 from sqlalchemy import event
 
+from scheduler.care import scales_of
 from scheduler.services import Services
 from scheduler.store import tokens
 from scheduler.store.db import Database
@@ -101,6 +102,7 @@ async def fill(services: Services, settings: dict[str, Any], args: argparse.Name
     await Filler(database, ids[0], now).fill(
         readers=args.readers, alerts=200_000, campaigns=20_000, articles=20_000
     )
+    await scales_of(services).keep()  # as a worker does every ten minutes
     await settled(database)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from scheduler.clock import moment
 from scheduler.store.db import Connection, Database
 
 DAY = 86_400_000_000
@@ -173,10 +174,11 @@ class Filler:
         return f"'{head * 8}-0000-7000-8000-' || printf('%012x', {number})"
 
     def _day(self) -> str:
-        """The date of the n-th day back from the first of 2027."""
+        """The date of the n-th day before today."""
+        yesterday = f"{moment(self._now - DAY):%Y-%m-%d}"
         if self._database.is_postgresql:
-            return "to_char(date '2027-01-01' - n.i::int, 'YYYY-MM-DD')"
-        return "date('2027-01-01', '-' || n.i || ' days')"
+            return f"to_char(date '{yesterday}' - n.i::int, 'YYYY-MM-DD')"
+        return f"date('{yesterday}', '-' || n.i || ' days')"
 
     def _blob(self) -> str:
         return "''::bytea" if self._database.is_postgresql else "x''"

@@ -93,3 +93,14 @@ async def test_an_old_count_or_one_of_the_future_is_not_gone_on_from(
     await carry(engine, standing.at - RECENT - DAY)
     standing.at += moved
     assert await counted(engine, scales) == 1
+
+
+async def test_a_count_of_the_future_hides_none_that_is_good(
+    engine: Engine, scales: Scales, standing: Standing
+) -> None:
+    standing.at += 30 * DAY
+    await scales.keep()
+    standing.at -= 30 * DAY
+    await scales.keep()
+    await carry(engine, standing.at - RECENT - DAY)
+    assert await counted(engine, scales) == 0  # it went on from the second
