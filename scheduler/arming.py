@@ -105,7 +105,8 @@ class Armer:
         )
         if not claimed:
             return None
-        claimed.sort(key=lambda delivery: (delivery.due_at, delivery.id))
+        # Those put off to the same moment, the end of a pause, keep the order of their own times.
+        claimed.sort(key=lambda delivery: (delivery.due_at, delivery.planned_at, delivery.id))
         batch = await self._prepare(claimed)
         tracing.record_all("claim", now, self.clock.micros(), (a.delivery for a in batch.armed))
         if batch.changes:

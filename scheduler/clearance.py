@@ -55,7 +55,8 @@ class Clearance:
         self, batch: Batch, delivery: Delivery, member: Member, row: Mapping[str, Any], now: int
     ) -> bool:
         """Whether the delivery may not go now; what becomes of it is in the batch."""
-        if member.paused_until > now:
+        # It is claimed ahead of its time: what counts is whether the pause is over by then.
+        if member.paused_until > max(now, delivery.due_at):
             self.pause(batch, delivery, member.paused_until, member.pause_reason, now)
             return True
         return self._late(batch, delivery, row, now)
@@ -68,9 +69,8 @@ class Clearance:
             return
         cause = f"its account cannot be opened: {why}"
         kind = "" if delivery.cause == cause else "delivery.deferred"
-        self.change(
-            batch, delivery, kind, State.SCHEDULED, now, due_at=now + _WAIT_FOR_KEY, cause=cause
-        )
+        again = max(now, delivery.due_at) + _WAIT_FOR_KEY
+        self.change(batch, delivery, kind, State.SCHEDULED, now, due_at=again, cause=cause)
 
     def _late(self, batch: Batch, delivery: Delivery, row: Mapping[str, Any], now: int) -> bool:
         """Whether its time has passed, as its late policy has it."""
@@ -93,14 +93,12 @@ class Clearance:
         cause = f"account paused: {PAUSES.get(why, why)}"
         deadline = delivery.deadline_at or delivery.planned_at + self.late.default_deadline_us
         if until < FOREVER:
-            # Keeps the order among those put off to the same moment.
-            due_at = until + delivery.due_at % SECOND
-            if due_at > deadline and delivery.part is Part.POST:
+            if until > deadline and delivery.part is Part.POST:
                 batch.moved.append((delivery, f"would miss its deadline: {cause}"))
                 return
             self.change(
                 batch, delivery, "delivery.deferred", State.SCHEDULED, now,
-                due_at=due_at, cause=cause,
+                due_at=until, cause=cause,
             )  # fmt: skip
             return
         self.change(
@@ -130,7 +128,9 @@ class Clearance:
             self.change(batch, delivery, "delivery.cancelled", State.CANCELLED, now,
                          cause="the post that it comments on did not go out here")  # fmt: skip
         else:
-            self.change(batch, delivery, "", State.SCHEDULED, now, due_at=now + _WAIT_FOR_POST,
+            # From its own time on: as it is claimed ahead of that, it would be claimed at once.
+            again = max(now, delivery.due_at) + _WAIT_FOR_POST
+            self.change(batch, delivery, "", State.SCHEDULED, now, due_at=again,
                          cause="waits for its post")  # fmt: skip
         return True
 

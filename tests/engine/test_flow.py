@@ -109,6 +109,18 @@ async def test_a_first_comment_follows_its_post_and_never_repeats_it(engine: Eng
     assert len(engine.ledger("facebook")) == 2
 
 
+async def test_a_first_comment_waits_for_its_post_without_hurry(engine: Engine) -> None:
+    engine.fault("facebook", FaultName.SLOW, times=1, seconds=1.5)
+    async with engine.worker():
+        post = await engine.post("facebook", seconds=2, first_comment="Opening hours below")
+        rows = await engine.settled(post, "delivered", "delivered")
+    (main,) = [row for row in rows if row.part == "post"]
+    (comment,) = [row for row in rows if row.part == "first-comment"]
+    assert comment.first_sent_at >= main.finished_at
+    waited = comment.first_sent_at - rows[0].created_at
+    assert comment.attempt <= 3 + waited / 1_000_000  # claimed every two seconds or so
+
+
 async def test_a_worker_is_known_to_live_before_it_claims(engine: Engine) -> None:
     async with engine.worker() as worker, engine.services.database.read() as connection:
         assert worker.id in (await connection.execute(select(workers.c.id))).scalars().all()

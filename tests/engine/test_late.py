@@ -7,7 +7,7 @@ import pytest
 
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.server import PracticeServer
-from scheduler.clock import micros
+from scheduler.clock import micros, moment
 from scheduler.settings import Settings
 from scheduler.store.tables import accounts, deliveries
 from tests.engine.conftest import PATIENCE, Engine, opened
@@ -135,6 +135,30 @@ async def test_a_pause_beyond_its_deadline_has_a_post_take_another_road_at_once(
         rows = await engine.settled(post, "rerouted", "delivered")
     assert "would miss its deadline: account paused" in rows[0].cause
     assert engine.ledger("facebook") == []
+
+
+async def test_what_waited_for_the_end_of_a_pause_goes_out_in_its_order(engine: Engine) -> None:
+    """By the times that its owner gave, whichever post was written first."""
+    second = 1_000_000
+    whole = (engine.services.clock.micros() // second + 1) * second
+    async with engine.services.database.write() as connection:
+        await connection.execute(
+            accounts.update()
+            .where(accounts.c.id == engine.accounts["facebook"])
+            .values(
+                paused_until=whole + 4 * second,
+                pause_reason="throttled",
+                updated_at=accounts.c.updated_at + 1,
+            )
+        )
+    at = {n: moment(whole + n * second // 4).isoformat() for n in (7, 4, 2)}
+    posts = {n: await engine.post("facebook", title=f"{n}", at=at[n]) for n in at}
+    async with engine.worker():
+        rows = {n: (await engine.settled(posts[n], "delivered"))[0] for n in posts}
+    assert sorted(rows, key=lambda n: rows[n].first_sent_at) == [2, 4, 7]
+    assert min(row.first_sent_at for row in rows.values()) >= whole + 4 * second
+    # Armed ahead of the end of the pause, not claimed and put off again and again until then.
+    assert {row.attempt for row in rows.values()} == {2}
 
 
 async def test_so_does_what_was_armed_before_the_pause(engine: Engine) -> None:
