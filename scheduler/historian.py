@@ -16,7 +16,7 @@ from scheduler.store.db import Database
 
 log = structlog.get_logger()
 
-BATCH = 500  # attempts, or answers, a transaction: some twenty milliseconds
+BATCH = 500  # attempts, or answers, a transaction: tens of milliseconds
 REST = 0.1  # seconds between two, for others who write
 KEYS_KEPT = 30 * DAY
 
