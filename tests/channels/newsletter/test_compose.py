@@ -320,3 +320,22 @@ def test_who_unsubscribes_by_mail_writes_to_where_we_read_it() -> None:
     assert leaves_at().startswith(f"{settings().from_address}?")
     own = leaves_at(returns=box, unsubscribe_mailto="stop@example.org")
     assert own.startswith("stop@example.org?")
+
+
+def test_a_long_word_and_a_table_stay_within_a_phone_s_width() -> None:
+    words = (
+        f"{'Donau' * 30}\n\n| a | b |\n|--|--|\n| {'x' * 90} | 2 |\n\n```\n{'code ' * 40}\n```\n"
+    )
+    page = adapter().render(post(title="Haut" * 30, body=words), account()).html
+    sheets = re.findall(r'<table class="(?:outer|sheet)"[^>]*>', page)
+    assert len(sheets) == 2
+    assert all("table-layout: fixed" in sheet for sheet in sheets)
+    main, table, code = (
+        re.search(f"<{tag}[^>]*>", page) for tag in ('td class="main"', "table style", "pre")
+    )
+    assert main is not None
+    assert "overflow-wrap: anywhere" in main[0]
+    assert table is not None
+    assert "overflow-x: auto" in table[0]
+    assert code is not None
+    assert "white-space: pre-wrap" in code[0]
