@@ -58,6 +58,17 @@ class Books:
         self._more = asyncio.Event()
         self.amiss = False
         self.stop: Outcome | None = None
+        self.ended = asyncio.Event()
+
+    def end(self, why: Outcome) -> None:
+        """Have the run end with what is under way; wakes whoever waits for `ended`."""
+        self.stop = self.stop or why
+        self.ended.set()
+        self._more.set()
+
+    def over(self) -> bool:
+        """Whether the run has to end."""
+        return self.stop is not None
 
     @property
     def waiting(self) -> int:

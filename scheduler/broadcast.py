@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -19,7 +20,7 @@ from typing import Any
 import structlog
 
 from channels.base import Account, Broadcasts
-from channels.outcome import Delivered, Outcome, Unavailable
+from channels.outcome import Delivered, Outcome, Throttled, Unavailable
 from channels.posts import Message
 from channels.streams import Paces, Rates
 from scheduler.addressing import Addressing
@@ -33,6 +34,7 @@ from scheduler.decide import SECOND
 from scheduler.deliveries import Delivery
 from scheduler.gate import Gate
 from scheduler.inheritance import inherit
+from scheduler.leaving import LEAVING, let_go
 from scheduler.logbook import Logbook, forget
 from scheduler.resting import resting
 from scheduler.roster import Member
@@ -41,7 +43,6 @@ from scheduler.selection import choose_all
 from scheduler.services import Services
 from scheduler.stand_in import StandIns
 from scheduler.store import recipients as store
-from scheduler.store.completions import give_back
 from scheduler.store.db import Database
 from scheduler.store.recipients import RecipientState
 from scheduler.verdicts import Pace, conclusion
@@ -49,6 +50,7 @@ from scheduler.verdicts import Pace, conclusion
 log = structlog.get_logger()
 
 LONGEST_NAP = 5.0
+_STOPPED = "its worker stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ class Broadcaster:
         """Delivered when everyone is accounted for; else why the rest has to wait. Cancelled, it
         gives the delivery back: another worker goes on at once."""
         run = _Run(self, delivery, message, account, channel)
+        told = asyncio.create_task(run.heed(LEAVING.get()))
         cut_off = False
         try:
             return await run.through()
@@ -86,6 +89,7 @@ class Broadcaster:
             cut_off = True
             raise
         finally:
+            told.cancel()
             await asyncio.shield(run.leave(cut_off=cut_off))
 
 
@@ -155,15 +159,18 @@ class _Run:
 
     # --- The whole run ---------------------------------------------------------------------
 
+    async def heed(self, leaving: asyncio.Event | None) -> None:
+        """End the run when its worker stops: whoever goes on knows by then who got their mail."""
+        if leaving is not None:
+            await leaving.wait()
+            self._books.end(Throttled(reason=_STOPPED, ours=True))
+
     async def through(self) -> Outcome:
-        if not await self._begin():
-            assert self._books.stop is not None
-            return self._books.stop
-        down = 0
-        while True:
+        down, begun = 0, await self._begin()
+        while begun and not self._books.over():
             fault = await self._rounds.write()
-            if self._books.stop is not None:
-                return self._books.stop
+            if self._books.over():
+                break
             async with self._database.read() as connection:
                 counts = await store.tally(connection, self._delivery.id)
                 due = await store.next_due(connection, self._delivery.id)
@@ -177,6 +184,8 @@ class _Run:
                 return fault
             down = down + 1 if fault is not None else 0
             await self._nap(due, down)
+        assert self._books.stop is not None
+        return self._books.stop
 
     @property
     def _give_up_at(self) -> int:
@@ -188,25 +197,27 @@ class _Run:
         wait = (due - self._clock.micros()) / SECOND
         if down:
             wait = max(wait, min(0.5 * 2 ** min(down, 10), 60.0))
-        with resting():
-            await asyncio.sleep(min(max(wait, 0.0), LONGEST_NAP if not down else 60.0))
+        with resting(), suppress(TimeoutError):
+            async with asyncio.timeout(min(max(wait, 0.0), LONGEST_NAP if not down else 60.0)):
+                await self._books.ended.wait()
 
     async def _begin(self) -> bool:
         """Choose who gets it, and settle what an earlier run left in doubt."""
-        self._books.stop = await choose_all(
+        why = await choose_all(
             self._clerk,
             self._clock,
             self._delivery,
             account_id=self._account.id,
             by_email=self._by_email,
             at_once=self._pace.selection,
+            told=lambda: self._books.stop,
         )
-        if self._books.stop is not None:
-            return False
         now = self._clock.micros()
         async with self._database.write() as connection:
-            self._books.stop = await self._clerk.stop(connection, now)
-            if self._books.stop is not None:
+            why = why or await self._clerk.stop(connection, now)
+            if why is not None:
+                self._books.end(why)
+            if self._books.over():
                 return False
             strays = await inherit(
                 connection,
@@ -247,7 +258,7 @@ class _Run:
         rest is for whoever comes next, unless our logbook alone knows of some."""
         self._conduct.settle_refusals()
         if cut_off:
-            self._books.stop = Unavailable(reason="its worker stopped")
+            self._books.stop = Unavailable(reason=_STOPPED)
         try:
             await self._books.close_round()
         except Exception:
@@ -255,12 +266,4 @@ class _Run:
             self._books.amiss = True
         self._logbook.close(settled=not self._books.amiss)
         if cut_off and not self._books.amiss:
-            await self._give_back()
-
-    async def _give_back(self) -> None:
-        now = self._clock.micros()
-        try:
-            async with self._database.write() as connection:
-                await give_back(connection, self._delivery.id, self._token, now=now)
-        except Exception:  # the lease ends by itself
-            log.exception("broadcast.not-given-back", delivery=self._delivery.id)
+            await let_go(self._database, self._clock, self._delivery)

@@ -112,6 +112,7 @@ class Dispatcher:
         ends_at = asyncio.get_running_loop().time() + grace
         self._stopping = True
         self._bell.set()
+        self.firing.leave()
         await self._last_stretch(min(LAST_STRETCH, grace / 2))
         self.firing.stop()
         await self._leave()

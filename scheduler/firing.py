@@ -22,6 +22,7 @@ from scheduler.clock import Clock
 from scheduler.completion import Completer
 from scheduler.decide import SECOND
 from scheduler.ending import end, within
+from scheduler.leaving import LEAVING, let_go
 from scheduler.pace import Pace
 from scheduler.resting import RESTING
 from scheduler.sharing import Sharing
@@ -75,6 +76,7 @@ class Firing:
         self._lanes = Lanes(pace.concurrency)
         self._sends: dict[asyncio.Task[None], Armed] = {}
         self._timer = asyncio.Event()
+        self._leaving = asyncio.Event()
         self._ending = self._stopping = False
         self._pump_waits = False
 
@@ -107,6 +109,10 @@ class Firing:
     async def warm_up(self) -> None:
         """The first look connects: not at a due time. Errors: the driver's own."""
         await self._look.seen([])
+
+    def leave(self) -> None:
+        """Have broadcasts end with the mails that are under way; none begins any more."""
+        self._leaving.set()
 
     def end(self) -> None:
         """`run` returns once nothing waits."""
@@ -298,7 +304,11 @@ class Firing:
             asyncio.get_running_loop().call_soon(self._pump)
 
     async def _send(self, lane: Lane, armed: Armed) -> None:
+        addressed = armed.member.channel.capabilities.addressed
         try:
+            if addressed and self._leaving.is_set():
+                self._later([armed])  # where whoever gives back finds it
+                return
             if self._clock.micros() - armed.looked_at > LOOK_HOLDS:
                 log.warning("look.again", delivery=armed.delivery.id)
                 self._later([armed])  # we were frozen since: it may be another's by now
@@ -309,7 +319,6 @@ class Firing:
                 log.exception("journal.failed", delivery=armed.delivery.id)
                 self._later([armed])
                 return
-            addressed = armed.member.channel.capabilities.addressed
             if addressed and not await self._begins(armed, lane):
                 self._sender.journal.settled(armed.delivery.id, armed.delivery.attempt)
                 return
@@ -325,11 +334,15 @@ class Firing:
     async def _begins(self, armed: Armed, lane: Lane) -> bool:
         """A broadcast runs long and knows its recipients one by one: say that it has begun."""
         RESTING.set(partial(lane.resting, self._pump_soon))
+        LEAVING.set(self._leaving)
         try:
             async with self._database.write() as connection:
                 return await mark_sending(
                     connection, armed.delivery.id, armed.token, now=self._clock.micros()
                 )
+        except asyncio.CancelledError:  # perhaps it was committed
+            await asyncio.shield(let_go(self._database, self._clock, armed.delivery))
+            raise
         except Exception:  # nothing has left: it is tried again
             log.exception("beginning.failed", delivery=armed.delivery.id)
             metrics.DB_ERRORS.labels("beginning").inc()

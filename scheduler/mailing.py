@@ -6,6 +6,7 @@ who agreed to that.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from scheduler.audience.tracking import Kind
 from scheduler.broadcast import broadcaster
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
+from scheduler.leaving import let_go
 from scheduler.roster import Member
 from scheduler.services import Services
 from scheduler.store import mailings
@@ -45,7 +47,11 @@ class Mailing:
     ) -> Outcome:
         """Run one claimed delivery, as `Broadcaster` does."""
         try:
-            prepared = await self._prepared(delivery, message, member, channel)
+            try:
+                prepared = await self._prepared(delivery, message, member, channel)
+            except asyncio.CancelledError:  # nobody was chosen, and no mail has left
+                await asyncio.shield(let_go(self.database, self.clock, delivery))
+                raise
             return await self.broadcast(delivery, prepared, member, channel)
         except LostSegmentError as error:
             return Rejected(

@@ -16,6 +16,7 @@ from channels.streams import OnRoad, Streams
 from scheduler.books import Books
 from scheduler.clock import Clock
 from scheduler.crowd import Conduct, Crowd, one_by_one
+from scheduler.ending import end
 from scheduler.logbook import Logbook
 from scheduler.store.recipients import Claimed
 from scheduler.verdicts import Pace
@@ -53,16 +54,29 @@ class Rounds:
         """Write to everyone who is due; the fault when the road failed before the end."""
         fault = None
         if await self._books.open_round():
-            first = await self._channel.open(self._message, self._account)
+            first = await self._opened()
             if isinstance(first, Outcome):
                 fault = first
                 if not isinstance(first, Unavailable):
                     self._books.stop = first
-            else:
+            elif first is not None:
                 fault = await self._write_on(first)
         self._conduct.settle_refusals()
         await self._books.close_round()
         return fault
+
+    async def _opened(self) -> Courier | Outcome | None:
+        """A connection, or why there is none; None when the run was told to end meanwhile: nobody
+        waits then for a relay that hangs."""
+        opening = asyncio.ensure_future(self._channel.open(self._message, self._account))
+        told = asyncio.ensure_future(self._books.ended.wait())
+        try:
+            await asyncio.wait([opening, told], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not opening.done():
+                await end([opening])
+            told.cancel()
+        return None if opening.cancelled() else opening.result()
 
     async def _write_on(self, first: Courier) -> Outcome | None:
         """Write over several connections at once; the first fault of any."""
@@ -80,10 +94,8 @@ class Rounds:
 
     async def _more_couriers(self, wanted: int) -> list[Courier]:
         """Further connections; a relay that allows fewer gets fewer."""
-        opened = await asyncio.gather(
-            *(self._channel.open(self._message, self._account) for _ in range(wanted - 1))
-        )
-        return [courier for courier in opened if not isinstance(courier, Outcome)]
+        opened = await asyncio.gather(*(self._opened() for _ in range(wanted - 1)))
+        return [one for one in opened if one is not None and not isinstance(one, Outcome)]
 
     async def _carry(self, courier: Courier) -> Outcome | None:
         """Write to one recipient after the other on one connection; its fault, if it failed."""

@@ -26,10 +26,12 @@ async def choose_all(
     account_id: str,
     by_email: bool,
     at_once: int,
+    told: Callable[[], Outcome | None] = lambda: None,
     rest: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> Outcome | None:
     """Choose everyone, `at_once` in a transaction and others' between some of them, going on where
-    an earlier run stopped; why the run has to end, None when everyone is chosen."""
+    an earlier run stopped; why the run has to end, None when everyone is chosen. `told`: why it
+    has to by its worker."""
     database = clerk.database
     held, steps = 0.0, 0
     while True:
@@ -38,7 +40,7 @@ async def choose_all(
             began = time.monotonic()
             now = clock.micros()
             await hold_post(database, connection, delivery.post_id)
-            stop = await clerk.stop(connection, now)
+            stop = told() or await clerk.stop(connection, now)
             if stop is not None:
                 return stop
             if await choose(

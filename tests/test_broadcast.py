@@ -29,6 +29,7 @@ from scheduler.broadcast import Broadcaster
 from scheduler.clock import Clock
 from scheduler.deliveries import Delivery
 from scheduler.ending import end
+from scheduler.leaving import LEAVING
 from scheduler.logbook import Logbook
 from scheduler.store import recipients as store
 from scheduler.store.audience_tables import contacts, memberships, recipients, suppressions
@@ -322,6 +323,49 @@ async def test_a_run_that_is_cut_off_is_gone_on_with_at_once(rig: Rig) -> None:
     await _cut_off(rig, run)
     await _gone_on_with(rig, delivery)
     assert rig.received == Counter(_addresses(30))
+
+
+class _Hanging(Newsletter):
+    """A newsletter whose relay says nothing when it is called."""
+
+    def __init__(self, inner: Newsletter) -> None:
+        self._inner, self.called = inner, asyncio.Event()
+
+    async def open(self, message: Message, account: Account[Any]) -> Courier | Outcome:
+        self.called.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("when", ["before it begins", "while its relay hangs", "while it naps"])
+async def test_a_run_that_is_told_to_end_is_gone_on_with_by_another(rig: Rig, when: str) -> None:
+    delivery = await rig.seed(*_addresses(12))
+    leaving = asyncio.Event()
+    LEAVING.set(leaving)
+    channel, pace = _Hanging(rig.channel), replace(SOON, defer_us=3600_000_000)
+    if when == "before it begins":
+        leaving.set()
+    elif when == "while it naps":
+        rig.relay.faults.add(Fault(FaultName.SERVER_ERROR, times=1))
+    run = asyncio.create_task(rig.run(delivery, pace, None if "naps" in when else channel))
+    async with asyncio.timeout(20):
+        if when == "while its relay hangs":
+            await channel.called.wait()
+        while "naps" in when and rig.received.total() < 11:  # noqa: ASYNC110 -- a practice relay
+            await asyncio.sleep(0.01)
+        leaving.set()
+        outcome = await run
+    assert isinstance(outcome, Throttled)
+    assert outcome.ours
+    assert "sending" not in (await states(rig.database)).values()
+    assert list(rig.logbooks.iterdir()) == []
+
+    LEAVING.set(None)
+    await take_over(rig.database, "token-2")
+    async with rig.database.write() as connection:
+        await connection.execute(update(recipients).values(next_at=0))
+    assert isinstance(await rig.run(replace(delivery, token="token-2")), Delivered)
+    assert rig.received == Counter(_addresses(12))
 
 
 async def test_a_run_whose_relay_hangs_is_gone_on_with_at_once(rig: Rig) -> None:

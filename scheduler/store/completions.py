@@ -56,13 +56,14 @@ async def mark_sending(
 
 
 async def give_back(connection: AsyncConnection, delivery_id: str, token: str, *, now: int) -> None:
-    """A broadcast that was cut off is everyone's again: it knows its recipients one by one."""
+    """A broadcast that was cut off, begun or not, is everyone's again: it knows its recipients one
+    by one."""
     await connection.execute(
         update(deliveries)
         .where(
             deliveries.c.id == delivery_id,
             deliveries.c.token == token,
-            deliveries.c.state == "sending",
+            deliveries.c.state.in_(("armed", "sending")),
         )
         .values(state="scheduled", token=None, worker=None, lease_until=None, updated_at=now)
     )

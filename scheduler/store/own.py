@@ -30,6 +30,7 @@ class OwnSqlite:
         self._path = make_url(database.url).database or ""
         self._thread = ThreadPoolExecutor(1, name)
         self._connection: sqlite3.Connection | None = None
+        self._closed = False
 
     async def write(self, work: Callable[[Execute], T]) -> T:
         """What `work` does, in the thread, with a transaction around it; durable on return.
@@ -61,6 +62,10 @@ class OwnSqlite:
         return done
 
     async def close(self) -> None:
+        """Its thread, too: nothing is written after it. Closing again is nothing."""
+        if self._closed:
+            return
+        self._closed = True
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)

@@ -32,7 +32,7 @@ BEYOND = 10
 
 @asynccontextmanager
 async def working(
-    data_dir: Path, redis_url: str, database_url: str, **more: str
+    data_dir: Path, redis_url: str, database_url: str, *, grace: int = GRACE, **more: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A worker that has begun its work on this database and this Redis."""
     database = Database(database_url)
@@ -41,7 +41,7 @@ async def working(
         sys.executable, "-m", "scheduler", "worker", cwd=ROOT,
         env=environment(
             data_dir, REDIS_URL=redis_url, ESTAFETTE_DATABASE_URL=database_url,
-            ESTAFETTE_GRACE=str(GRACE), ESTAFETTE_LOG_FORMAT="json", **more,
+            ESTAFETTE_GRACE=str(grace), ESTAFETTE_LOG_FORMAT="json", **more,
         ),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip

@@ -18,6 +18,12 @@ async def test_a_post_reaches_its_channels(engine: Engine) -> None:
     assert len(engine.ledger("linkedin")) == 1
 
 
+async def test_what_takes_posts_in_can_be_closed_again(engine: Engine) -> None:
+    await engine.post("facebook")
+    for _ in range(2):
+        await engine.services.intake.close()
+
+
 async def test_waits_for_its_time_and_fires_then(engine: Engine) -> None:
     async with engine.worker():
         post = await engine.post("facebook", seconds=1.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,12 +11,13 @@ from aiohttp.test_utils import TestClient
 from sqlalchemy import insert, select, update
 
 from channels.sandbox.server import PracticeServer
-from scheduler.mailing import mailing
+from scheduler import firing
+from scheduler.mailing import Mailing, mailing
 from scheduler.settings import Settings
 from scheduler.store.audience_tables import contacts, letters, lists, memberships
 from scheduler.store.tables import deliveries
 from scheduler.worker import Worker
-from tests.engine.conftest import Engine, opened
+from tests.engine.conftest import PATIENCE, Engine, opened
 from tests.web.support import ask
 
 Api = TestClient[Any, Any]
@@ -135,3 +137,31 @@ async def test_the_page_asks_in_the_reader_s_language(engine: Engine, api: Api) 
     async with api.get(f"/posts/{post}/withdraw", headers=french) as answer:
         asks = await answer.text()
     assert "sa page dans les archives le serait ; ce qui est envoyé à chacun reste" in asks
+
+
+@pytest.mark.parametrize("moment", ["saying that it begins", "making its page"])
+async def test_a_mailing_cut_off_before_its_run_is_everyones_at_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    reached = asyncio.Event()
+
+    async def hangs(*_args: Any, **_how: Any) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    if moment == "making its page":
+        monkeypatch.setattr(Mailing, "_prepared", hangs)
+    else:
+        monkeypatch.setattr(firing, "mark_sending", hangs)
+    post = await engine.post("newsletter")
+    services = engine.services
+    async with Worker(services, redis_url=None, broadcast=mailing(services)).running() as worker:
+        await asyncio.wait_for(reached.wait(), PATIENCE)
+        await worker.dispatcher.stop(0)
+        (row,) = await engine.rows(post)
+    assert (row.state, row.token, row.lease_until) == ("scheduled", None, None)
+    monkeypatch.undo()
+    async with Worker(services, redis_url=None, broadcast=mailing(services)).running():
+        await engine.settled(post, "delivered")
+    (mail,) = engine.practice.ledger.entries("newsletter")
+    assert mail.payload["recipient"] == "ann@example.org"

@@ -138,6 +138,15 @@ async def test_a_group_that_fails_leaves_nothing_and_the_next_is_written(
     assert await outcomes.write([ended], NOW) == {"delivery"}
 
 
+async def test_closing_again_is_nothing(database: Database, outcomes: Outcomes) -> None:
+    await outcomes.close()
+    await outcomes.close()
+    used = open_outcomes(database)
+    await used.write([_ended(await _armed(database))], NOW)
+    await used.close()
+    await used.close()
+
+
 @only_postgresql
 async def test_a_takeover_that_commits_while_the_group_waits_for_it_wins(
     database: Database, outcomes: Outcomes

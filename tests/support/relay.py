@@ -17,9 +17,11 @@ class CountingRelay:
     in `slow` a 450. A mail counts when its final dot was read, before it is answered; `last_at`:
     when the last one did (monotonic); `came`: set at each. After `silent_after` mails none is
     answered any more, nor what follows it. With `keep_ids`, `message_ids` says under which each
-    recipient got theirs."""
+    recipient got theirs. Each answer takes `slow_by` seconds."""
 
-    def __init__(self, *, refuse: float = 0.0, seed: int = 1, keep_ids: bool = False) -> None:
+    def __init__(
+        self, *, refuse: float = 0.0, seed: int = 1, keep_ids: bool = False, slow_by: float = 0.0
+    ) -> None:
         self.received: Counter[str] = Counter()
         self.refuse = refuse
         self.slow: set[str] = set()
@@ -29,6 +31,7 @@ class CountingRelay:
         self.came = asyncio.Event()
         self.silent_after: int | None = None
         self.keep_ids = keep_ids
+        self.slow_by = slow_by
         self.message_ids: dict[str, list[str]] = {}
         self._server: asyncio.Server | None = None
 
@@ -71,8 +74,13 @@ class _Session(asyncio.Protocol):
             self._data = rest
             answers.append(self._body(head) if self._in_body else self._command(head.decode()))
         assert self._transport is not None
-        if not self._silent:
-            self._transport.write("".join(answers).encode())
+        if self._silent:
+            return
+        said = "".join(answers).encode()
+        if self._relay.slow_by:
+            asyncio.get_running_loop().call_later(self._relay.slow_by, self._transport.write, said)
+        else:
+            self._transport.write(said)
 
     def _body(self, mail: bytes) -> str:
         self._in_body = False
