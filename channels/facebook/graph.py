@@ -52,7 +52,8 @@ class GraphSettings(ChannelSettings):
 
     @cached_property
     def road(self) -> Road:
-        """What every call of this page needs."""
+        """What every call of this page needs. `model_copy` would take it along unchanged: settings
+        are read anew instead."""
         return _road(self)
 
 
