@@ -59,11 +59,11 @@ class Armer:
 
     async def warm_up(self) -> None:
         """What first rounds pay for: load the adapters, have the claim prepared (of what was due
-        in 1970: nothing)."""
+        before 1970: nothing)."""
         await self.roster.warm_up()
         now = self.clock.micros()
         await claims.claim_due(
-            self.database, horizon=0, worker=self.worker, token="", lease_until=now, now=now,
+            self.database, horizon=-1, worker=self.worker, token="", lease_until=now, now=now,
             limit=1,
         )  # fmt: skip
 

@@ -130,7 +130,8 @@ async def test_a_pause_beyond_its_deadline_has_a_post_take_another_road_at_once(
     engine.fault("facebook", FaultName.THROTTLED, times=1, seconds=7200)
     deadline = engine.services.clock.now() + timedelta(hours=1)
     async with engine.worker():
-        await engine.until(await engine.post("facebook"), lambda rows: rows[0].attempt == 1)
+        refused = await engine.post("facebook")
+        await engine.until(refused, lambda r: r[0].attempt == 1 and r[0].state == "scheduled")
         post = await engine.post("facebook", deadline=deadline.isoformat())
         rows = await engine.settled(post, "rerouted", "delivered")
     assert "would miss its deadline: account paused" in rows[0].cause

@@ -187,7 +187,7 @@ async def test_a_comment_that_waits_goes_with_its_post(engine: Engine, api: Api)
     await put(engine.services, own.id, due_at=1)
     async with engine.worker():
         await engine.until(post, lambda rows: any(r.state == "delivered" for r in rows))
-        await put(engine.services, comment.id, state="scheduled", due_at=2**50)
+        await put(engine.services, comment.id, state="scheduled", due_at=2**53)
     await ask(api, "POST", f"/deliveries/{own.id}/withdraw")
     assert sorted(row.state for row in await engine.rows(post)) == ["cancelled", "delivered"]
 
