@@ -2,6 +2,10 @@
 
 Nobody skipped, nobody written to twice, at most one uncertain recipient per open connection and
 kill. `python -m tests.chaos.newsletter --help`.
+
+The relay answers slowly, so that the mailing is not over before its kills are: with the default 50
+it takes some minutes on each database. A mailing that ends before fails the run: give it more
+readers (`--count`) or a slower relay (`--slow`).
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ import asyncio
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -31,6 +37,7 @@ from scheduler.store.recipients import UNCHOSEN
 from scheduler.verdicts import Pace
 from tests.support.audience import ACCOUNT, DELIVERY, seed, states, take_over
 from tests.support.relay import CountingRelay
+from tests.support.servers import postgres_server
 
 FAILED = 1
 
@@ -133,11 +140,23 @@ def judged(
     return wrong
 
 
-async def chaos(options: argparse.Namespace, directory: Path) -> int:
+@contextmanager
+def _store(kind: str, directory: Path) -> Iterator[str]:
+    """The URL of an empty database that survives kills."""
+    if kind == "sqlite":
+        yield f"sqlite+aiosqlite:///{directory / 'chaos.db'}"
+        return
+    with postgres_server(directory, durable=True) as server:
+        server.run("CREATE DATABASE chaos")
+        yield server.url("chaos")
+
+
+async def chaos(options: argparse.Namespace, directory: Path, url: str) -> int:
     again = options.uncertain == "resend"
-    relay = CountingRelay(refuse=options.refuse, seed=options.seed, keep_ids=again)
+    relay = CountingRelay(
+        refuse=options.refuse, seed=options.seed, keep_ids=again, slow_by=options.slow
+    )
     await relay.start()
-    url = f"sqlite+aiosqlite:///{directory / 'chaos.db'}"
     database = Database(url)
     await migrate(database)
     readers = [{"id": f"c{n}", "email": f"r{n}@example.org"} for n in range(options.count)]
@@ -150,6 +169,8 @@ async def chaos(options: argparse.Namespace, directory: Path) -> int:
         early += UNCHOSEN in await states(database)
         sys.stdout.write(f"\r{kills} kills, {relay.received.total():,} mails")
         sys.stdout.flush()
+    short = options.kills - kills
+    relay.slow_by = 0.0
     if not done and not await _life(arguments, None):
         sys.stdout.write("\nthe last worker did not finish\n")
         return FAILED
@@ -158,6 +179,8 @@ async def chaos(options: argparse.Namespace, directory: Path) -> int:
     await relay.stop()
     expected = {reader["email"] for reader in readers}
     wrong = judged(expected, relay, books, kills=kills, connections=options.connections)
+    if short:
+        wrong.append(f"it was over {short} kills too early: more readers, or a slower relay")
     sys.stdout.write(
         f"\n{len(expected):,} selected, {kills} kills ({early} while they were chosen): "
         f"{dict(books)}, "
@@ -176,17 +199,26 @@ def main() -> None:
         _, _, url, directory, port, connections, uncertain = sys.argv
         asyncio.run(carry_on(url, Path(directory), int(port), int(connections), uncertain))
         return
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000, help="recipients")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--connections", type=int, default=10)
+    parser.add_argument("--slow", type=float, default=0.05, help="seconds before each answer")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
     parser.add_argument("--refuse", type=float, default=0.0, help="share of 4xx, 0 to 1")
-    parser.add_argument("--longest", type=float, default=0.5, help="seconds before a kill")
+    parser.add_argument("--longest", type=float, default=1.5, help="seconds before a kill")
     parser.add_argument("--uncertain", choices=("hold", "resend"), default="hold")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
-        sys.exit(asyncio.run(chaos(options, Path(directory))))
+    failed = 0
+    for kind in options.database or ["sqlite", "postgresql"]:
+        sys.stdout.write(f"{kind}: seed {options.seed}\n")
+        with (
+            tempfile.TemporaryDirectory(prefix="e-", dir="/tmp") as name,
+            _store(kind, Path(name)) as url,
+        ):
+            failed |= asyncio.run(chaos(options, Path(name), url))
+    sys.exit(failed)
 
 
 if __name__ == "__main__":
