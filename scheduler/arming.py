@@ -36,9 +36,7 @@ from scheduler.store.roster import reserve_slots
 log = structlog.get_logger()
 
 _YIELD_EVERY = 4
-_SPREAD = "spread out"
-# Their slots are already reserved: spacing them again would put them off for ever.
-_SPACED = frozenset({_SPREAD, LATE_ARTICLE})
+SPREAD = "spread out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +247,7 @@ class Armer:
             gap = members[delivery.account_id].gap_us
             if now - delivery.planned_at > self.clearance.late.late_after_us:
                 gap = max(gap, self.catch_up_gap_us)
-            if gap and delivery.cause not in _SPACED:
+            if gap and not _has_slot(delivery, gap, now):
                 spaced.setdefault((delivery.account_id, gap), []).append(delivery)
             else:
                 times[delivery.id] = delivery.due_at
@@ -263,7 +261,15 @@ class Armer:
                 fire_at = max(at + place * gap, delivery.due_at)
                 if fire_at > now + self.lease_us // 2:
                     self.clearance.change(batch, delivery, "", State.SCHEDULED, now,
-                                          due_at=fire_at, cause=_SPREAD)  # fmt: skip
+                                          due_at=fire_at, cause=SPREAD)  # fmt: skip
                 else:
                     times[delivery.id] = fire_at
         return times
+
+
+def _has_slot(delivery: Delivery, gap: int, now: int) -> bool:
+    """Whether its slot is already reserved: spacing it again would put it off for ever. A slot that
+    passed is none any more: after an outage all of them would leave at once."""
+    if delivery.cause == SPREAD:
+        return delivery.due_at >= now - gap - SECOND
+    return delivery.cause == LATE_ARTICLE

@@ -11,8 +11,10 @@ from sqlalchemy import select, update
 
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.server import PracticeServer
+from scheduler.arming import SPREAD
+from scheduler.decide import SECOND
 from scheduler.settings import Settings
-from scheduler.store.tables import accounts, attempts
+from scheduler.store.tables import accounts, attempts, deliveries
 from tests.engine.conftest import PATIENCE, Engine, opened
 
 GAP_MS = 300
@@ -54,6 +56,20 @@ async def test_workers_keep_an_accounts_gaps_together(engine: Engine) -> None:
     assert min(gaps) >= GAP_MS * 1000 // 2
     assert sent[-1] - sent[0] >= (len(sent) - 2) * GAP_MS * 1000
     assert len({row.worker for row in await _attempts(engine)}) == 2
+
+
+async def test_slots_that_passed_while_nobody_was_there_are_spaced_anew(engine: Engine) -> None:
+    await _limit(engine, gap_ms=GAP_MS)
+    posts = [await engine.post("facebook", title=f"Post {n}") for n in range(6)]
+    async with engine.services.database.write() as connection:
+        long_ago = -60 * SECOND
+        await connection.execute(
+            update(deliveries).values(cause=SPREAD, due_at=deliveries.c.due_at + long_ago)
+        )
+    async with engine.worker(), engine.worker():
+        rows = [(await engine.settled(post, "delivered"))[0] for post in posts]
+    sent = sorted(row.first_sent_at for row in rows)
+    assert sent[-1] - sent[0] >= (len(sent) - 2) * GAP_MS * 1000
 
 
 async def test_workers_share_an_accounts_requests_at_once(
