@@ -70,7 +70,7 @@ class Armer:
     ) -> Batch | None:
         """One claim of up to `limit` rows due by `horizon`, prepared; None when nothing is due but
         of those who have their share."""
-        if not await claims.any_due(self.database, horizon, crowded):
+        if not await claims.any_due(self.database, horizon, crowded, now=self.clock.micros()):
             return None
         token = str(uuid_utils.uuid7())
         try:
@@ -148,6 +148,8 @@ class Armer:
             ((d.post_id, d.account_id) for d in claimed if d.part is Part.FIRST_COMMENT),
         )
         told = await campaigns.of_posts(self.database, rows.values())
+        late = self.clock.micros() - self.clearance.late.late_after_us
+        begun = await store.begun_of(self.database, (d.id for d in claimed if d.planned_at < late))
         batch = Batch()
         ready: list[tuple[Delivery, str | None]] = []
         now = self.clock.micros()
@@ -155,7 +157,8 @@ class Armer:
             row = rows[delivery.post_id]
             main: Any = mains.get((delivery.post_id, delivery.account_id))
             try:
-                if self._cleared(batch, delivery, members.get(delivery.account_id), row, main, now):
+                member, some = members.get(delivery.account_id), delivery.id in begun
+                if self._cleared(batch, delivery, member, row, main, now, begun=some):
                     comments = delivery.part is Part.FIRST_COMMENT
                     ready.append((delivery, main.remote_id if comments else None))
             except Exception as error:  # one that is odd keeps none of the others waiting
@@ -199,13 +202,15 @@ class Armer:
         row: Mapping[str, Any],
         main: Any,
         now: int,
+        *,
+        begun: bool,
     ) -> bool:
         """Whether it may go; else what becomes of it is in the batch."""
         if member is None:
             why = self.roster.closed(delivery.account_id)
             self.clearance.closed(batch, delivery, row, why, now)
             return False
-        if self.clearance.refuses(batch, delivery, member, row, now):
+        if self.clearance.refuses(batch, delivery, member, row, now, begun=begun):
             return False
         comments = delivery.part is Part.FIRST_COMMENT
         return not (comments and self.clearance.comment_waits(batch, delivery, main, now))

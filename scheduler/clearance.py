@@ -52,29 +52,39 @@ class Clearance:
     worker: str
 
     def refuses(
-        self, batch: Batch, delivery: Delivery, member: Member, row: Mapping[str, Any], now: int
+        self,
+        batch: Batch,
+        delivery: Delivery,
+        member: Member,
+        row: Mapping[str, Any],
+        now: int,
+        *,
+        begun: bool = False,
     ) -> bool:
-        """Whether the delivery may not go now; what becomes of it is in the batch."""
+        """Whether the delivery may not go now; what becomes of it is in the batch. `begun`: some of
+        its readers have it."""
         # It is claimed ahead of its time: what counts is whether the pause is over by then.
         if member.paused_until > max(now, delivery.due_at):
             self.pause(batch, delivery, member.paused_until, member.pause_reason, now)
             return True
-        return self._late(batch, delivery, row, now)
+        return self._late(batch, delivery, row, now, begun=begun)
 
     def closed(
         self, batch: Batch, delivery: Delivery, row: Mapping[str, Any], why: str, now: int
     ) -> None:
         """Wait until its account can be opened again; whoever probes it tells its owner."""
-        if self._late(batch, delivery, row, now):
+        if self._late(batch, delivery, row, now, begun=False):
             return
         cause = f"its account cannot be opened: {why}"
         kind = "" if delivery.cause == cause else "delivery.deferred"
         again = max(now, delivery.due_at) + _WAIT_FOR_KEY
         self.change(batch, delivery, kind, State.SCHEDULED, now, due_at=again, cause=cause)
 
-    def _late(self, batch: Batch, delivery: Delivery, row: Mapping[str, Any], now: int) -> bool:
+    def _late(
+        self, batch: Batch, delivery: Delivery, row: Mapping[str, Any], now: int, *, begun: bool
+    ) -> bool:
         """Whether its time has passed, as its late policy has it."""
-        verdict = judge(delivery, LatePolicy(row["late_policy"]), now, self.late)
+        verdict = judge(delivery, LatePolicy(row["late_policy"]), now, self.late, begun=begun)
         if verdict is Lateness.DROP:
             self.change(
                 batch, delivery, "delivery.failed", State.FAILED, now,

@@ -26,11 +26,14 @@ class LateRules:
     default_deadline_us: int
 
 
-def judge(delivery: Delivery, policy: LatePolicy, now: int, rules: LateRules) -> Lateness:
-    """Compare with the planned time, which retries and pauses do not move."""
+def judge(
+    delivery: Delivery, policy: LatePolicy, now: int, rules: LateRules, *, begun: bool = False
+) -> Lateness:
+    """Compare with the planned time, which retries and pauses do not move. `begun`: a mailing that
+    was cut off, which is late only past its deadline, as some of its readers have it."""
     deadline = delivery.deadline_at or delivery.planned_at + rules.default_deadline_us
     late = now - delivery.planned_at
-    if now <= deadline and late <= rules.late_after_us:
+    if now <= deadline and (begun or late <= rules.late_after_us):
         return Lateness.SEND
     if policy is LatePolicy.DROP:
         return Lateness.DROP

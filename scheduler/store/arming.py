@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from channels.posts import Part
 from scheduler.deliveries import State
+from scheduler.store.audience_tables import recipients
 from scheduler.store.claims import CHUNK
 from scheduler.store.db import Database
+from scheduler.store.recipients import RecipientState
 from scheduler.store.tables import accounts, deliveries, posts, routes
 
 
@@ -41,6 +43,20 @@ async def origins_of(database: Database, ids: Iterable[str]) -> dict[str, Any]:
     )
     async with database.read() as connection:
         return {row.id: row for row in await connection.execute(statement)}
+
+
+async def begun_of(database: Database, ids: Iterable[str]) -> set[str]:
+    """Of these deliveries, the mailings that some of their readers have."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return set()
+    reached = exists().where(
+        recipients.c.delivery_id == deliveries.c.id,
+        recipients.c.state.in_((RecipientState.ACCEPTED, RecipientState.UNCERTAIN)),
+    )
+    statement = select(deliveries.c.id).where(deliveries.c.id.in_(wanted), reached)
+    async with database.read() as connection:
+        return set((await connection.execute(statement)).scalars())
 
 
 async def mains_of(database: Database, pairs: Iterable[tuple[str, str]]) -> dict[Any, Any]:

@@ -96,9 +96,8 @@ async def claim_due(
 ) -> list[Delivery]:
     """Arm up to `limit` scheduled deliveries due by `horizon`, earliest first; committed on
     return, so that intent is durable before anything leaves."""
-    due = (
-        _due(database, horizon, crowded).order_by(deliveries.c.due_at, deliveries.c.id).limit(limit)
-    )
+    some = _due(database, horizon, crowded, now)
+    due = some.order_by(deliveries.c.due_at, deliveries.c.id).limit(limit)
     if database.is_postgresql:
         due = due.with_for_update(skip_locked=True)
     statement = (
@@ -119,15 +118,20 @@ async def claim_due(
     return [to_delivery(row) for row in rows]
 
 
-async def any_due(database: Database, horizon: int, crowded: Crowded = NOBODY) -> bool:
+async def any_due(database: Database, horizon: int, crowded: Crowded = NOBODY, *, now: int) -> bool:
     """Whether a claim would find something: a read, so that idle workers take no write lock."""
-    statement = _due(database, horizon, crowded).order_by(deliveries.c.due_at).limit(1)
+    statement = _due(database, horizon, crowded, now).order_by(deliveries.c.due_at).limit(1)
     async with database.read() as connection:
         return (await connection.execute(statement)).first() is not None
 
 
-def _due(database: Database, horizon: int, crowded: Crowded) -> Select[tuple[str]]:
-    due = select(deliveries.c.id).where(SCHEDULED, deliveries.c.due_at <= horizon)
+def _due(database: Database, horizon: int, crowded: Crowded, now: int) -> Select[tuple[str]]:
+    due = select(deliveries.c.id).where(
+        SCHEDULED,
+        deliveries.c.due_at <= horizon,
+        # Its post is not there before its time: claimed ahead, it could only be put off.
+        or_(deliveries.c.part != Part.FIRST_COMMENT, deliveries.c.due_at <= now),
+    )
     if crowded.accounts:
         due = due.where(deliveries.c.account_id.not_in(database.each(crowded.accounts)))
     if crowded.adapters:

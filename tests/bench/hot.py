@@ -95,7 +95,7 @@ def hot(database: Database, account: str, now: int) -> dict[str, Query]:
         )
 
     return {
-        "due look": lambda: claims.any_due(database, now + 5_000_000),
+        "due look": lambda: claims.any_due(database, now + 5_000_000, now=now),
         "sweep": sweep,
         "looks": due_looks,
         "queue depth": lambda: claims.depth(database),

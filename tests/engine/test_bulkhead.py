@@ -96,7 +96,7 @@ async def test_who_has_its_share_is_not_claimed(
             (claims.Crowded(adapters=["facebook"]), False),
             (claims.Crowded(accounts=["another"], adapters=["linkedin"]), True),
         ):
-            assert await claims.any_due(database, now, crowded) is due
+            assert await claims.any_due(database, now, crowded, now=now) is due
             claimed = await claims.claim_due(
                 database, horizon=now, worker="w", token="t", lease_until=now, now=now,
                 crowded=crowded,

@@ -125,6 +125,7 @@ async def test_a_first_comment_waits_for_its_post_without_hurry(engine: Engine) 
     assert comment.first_sent_at >= main.finished_at
     waited = comment.first_sent_at - rows[0].created_at
     assert comment.attempt <= 3 + waited / 1_000_000  # claimed every two seconds or so
+    assert comment.due_at <= main.finished_at + 3_000_000  # put off once more at most
 
 
 async def test_a_worker_is_known_to_live_before_it_claims(engine: Engine) -> None:

@@ -19,6 +19,7 @@ from scheduler.web.api.accounts import set_paused, set_resumed
 from scheduler.worker import Worker
 from tests.engine.conftest import Engine, opened
 from tests.support.relay import CountingRelay
+from tests.web.support import put
 
 SLOW = [f"r{number}@slow.example" for number in range(4)]
 QUICK = [f"r{number}@example.org" for number in range(30)]
@@ -201,6 +202,27 @@ async def test_a_mailing_that_a_stopping_worker_cuts_off_goes_on_elsewhere_at_on
             (second,) = await mails.engine.settled(post, "sending")
         assert second.worker != first.worker
         assert max(mails.relay.received.values()) == 1
+
+
+@pytest.mark.parametrize("policy", ["drop", "ask"])
+async def test_a_mailing_that_has_begun_is_not_late(
+    settings: Settings, practice: PracticeServer, policy: str
+) -> None:
+    hasty = settings.model_copy(update={"grace": 0.1, "lease": 600, "send_timeout": 100})
+    async with mails_of(hasty, practice) as mails:
+        readers = QUICK[:20]
+        await mails.newsletter("news", readers, per_minute=600)
+        post = await mails.engine.post("news", late_policy=policy)
+        async with mails.worker():
+            await mails.relay.until(3)
+        begun = mails.relay.received.total()
+        (row,) = await mails.engine.rows(post)
+        assert (row.state, begun < len(readers)) == ("scheduled", True)
+        an_hour_ago = row.planned_at - 3_600_000_000
+        await put(mails.engine.services, row.id, planned_at=an_hour_ago, due_at=an_hour_ago)
+        async with mails.worker():
+            await mails.engine.settled(post, "delivered")
+        assert mails.relay.received == dict.fromkeys(readers, 1)
 
 
 async def test_a_mailing_whose_account_a_person_pauses_goes_on_when_they_resume_it(

@@ -209,7 +209,7 @@ async def test_what_is_to_be_tried_again_later_is_not_claimed_before(database: D
         )
         return len(found)
 
-    assert not await claims.any_due(database, NOW + 59 * SECOND)
+    assert not await claims.any_due(database, NOW + 59 * SECOND, now=NOW)
     assert await claimed(NOW + 59 * SECOND) == 0
     assert await claimed(NOW + 60 * SECOND) == 1
 
