@@ -7,8 +7,6 @@ not paused.
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -31,6 +29,7 @@ from scheduler.store.completions import mark_sending
 from scheduler.store.db import Database
 from scheduler.store.look import Seen, open_look
 from scheduler.store.pointers import articles_now
+from scheduler.timer import Timer
 
 log = structlog.get_logger()
 
@@ -39,7 +38,6 @@ LOOK_AT_ONCE = 500
 LOOK_HOLDS = SECOND
 # So long a send's task may take to begin: what is about to be too old then looks again at once.
 TO_BEGIN = SECOND // 5
-LONGEST_SLEEP = 0.25
 DB_PAUSE = 0.25
 # In timeouts of a send: an adapter that hears no cancellation keeps its lease no longer.
 _OVERDUE = 2
@@ -71,11 +69,9 @@ class Firing:
         self._sender = sender
         self._completer = completer
         self._pace = pace
-        self._heap: list[tuple[int, int, Armed]] = []
-        self._order = itertools.count()
+        self._timer = Timer(clock)
         self._lanes = Lanes(pace.concurrency)
         self._sends: dict[asyncio.Task[None], Armed] = {}
-        self._timer = asyncio.Event()
         self._leaving = asyncio.Event()
         self._ending = self._stopping = False
         self._pump_waits = False
@@ -83,7 +79,7 @@ class Firing:
     @property
     def load(self) -> int:
         """Deliveries armed and not yet sent."""
-        return len(self._heap) + len(self._lanes)
+        return len(self._timer) + len(self._lanes)
 
     @property
     def in_flight(self) -> int:
@@ -103,8 +99,8 @@ class Firing:
     def add(self, some: Iterable[Armed], *, at: int | None = None) -> None:
         """Fire these at their times, or then."""
         for armed in some:
-            self._push(armed, at=at)
-        self._timer.set()
+            self._timer.push(armed, at=at)
+        self._timer.wake()
 
     async def warm_up(self) -> None:
         """The first look connects: not at a due time. Errors: the driver's own."""
@@ -117,17 +113,17 @@ class Firing:
     def end(self) -> None:
         """`run` returns once nothing waits."""
         self._ending = True
-        self._timer.set()
+        self._timer.wake()
 
     def stop(self) -> None:
         """Start nothing more; `run` returns."""
         self._stopping = True
-        self._timer.set()
+        self._timer.wake()
 
     def take_back(self, until: int = 0) -> list[Armed]:
         """What has not left, taken out. With `until`, only what others had better send: what is due
         later; broadcasts, which run long; and what has no room now, unless we are alone."""
-        back = self._take_out(
+        back = self._timer.take_out(
             lambda due, armed: due > until or armed.member.channel.capabilities.addressed
         )
         alone = until and self._sharing.workers == 1
@@ -140,21 +136,8 @@ class Firing:
         self._pump_soon()
         if not lacking:
             return []
-        back = self._take_out(lambda _, armed: armed.member.id in lacking)
+        back = self._timer.take_out(lambda _, armed: armed.member.id in lacking)
         return back + self._lanes.give_up(lacking)
-
-    def _take_out(self, goes: Callable[[int, Armed], bool]) -> list[Armed]:
-        """Those that wait for their time (given in microseconds) and are to go."""
-        kept: list[tuple[int, int, Armed]] = []
-        back: list[Armed] = []
-        for one in self._heap:
-            if goes(one[0], one[2]):
-                back.append(one[2])
-            else:
-                kept.append(one)
-        heapq.heapify(kept)
-        self._heap = kept
-        return back
 
     async def finish(self, seconds: float) -> None:
         """Wait so long for the sends under way; those still there are cancelled."""
@@ -168,15 +151,11 @@ class Firing:
 
     def waiting(self) -> list[Armed]:
         """Armed and not yet sent."""
-        return [*(armed for _, _, armed in self._heap), *self._lanes.waiting()]
-
-    def _push(self, armed: Armed, *, at: int | None = None) -> None:
-        due = armed.fire_at if at is None else at
-        heapq.heappush(self._heap, (due, next(self._order), armed))
+        return [*self._timer, *self._lanes.waiting()]
 
     async def run(self) -> None:
         while not self._stopping and (self.load or not self._ending):
-            due = self._due()
+            due = self._timer.due(LOOK_AT_ONCE)
             if due:
                 try:
                     await self._fire(due)
@@ -184,27 +163,10 @@ class Firing:
                     log.exception("last-look.failed")
                     metrics.DB_ERRORS.labels("last-look").inc()
                     for armed in due:
-                        self._push(armed)
+                        self._timer.push(armed)
                     await asyncio.sleep(DB_PAUSE)
                 continue
-            await self._sleep()
-
-    def _due(self) -> list[Armed]:
-        now = self._clock.micros()
-        due: list[Armed] = []
-        while self._heap and self._heap[0][0] <= now and len(due) < LOOK_AT_ONCE:
-            due.append(heapq.heappop(self._heap)[2])
-        return due
-
-    async def _sleep(self) -> None:
-        """Until the next is due, something was armed, or a quarter second (the clock may step)."""
-        self._timer.clear()
-        wait = LONGEST_SLEEP
-        if self._heap:
-            wait = min(wait, max((self._heap[0][0] - self._clock.micros()) / 1e6, 0))
-        timer = asyncio.get_running_loop().call_later(wait, self._timer.set)
-        await self._timer.wait()
-        timer.cancel()
+            await self._timer.sleep()
 
     async def _fire(self, due: Sequence[Armed]) -> None:
         """The last look, then into the lanes."""
@@ -229,7 +191,7 @@ class Firing:
                 given_up.append(armed)  # another worker's to send
             elif armed.article is not None and not articles[armed.article].stands:
                 if articles[armed.article].coming and now < armed.patience_until:
-                    self._push(armed, at=now + ARTICLE_LOOK)
+                    self._timer.push(armed, at=now + ARTICLE_LOOK)
                 else:
                     linkless.append(armed)
             else:
@@ -273,13 +235,13 @@ class Firing:
         if self._stopping or self._sharing.stale(self._clock.monotonic()):
             return
         if self._ending:
-            self._timer.set()  # this may be the last of what waits
+            self._timer.wake()  # this may be the last of what waits
         now = self._clock.micros()
         for lane, armed in self._lanes.take(self._room):
             if armed.looked_at < max(now - LOOK_HOLDS + TO_BEGIN, lane.look_after):
                 lane.ended()
-                self._push(armed)
-                self._timer.set()
+                self._timer.push(armed)
+                self._timer.wake()
             else:
                 self._start(lane, armed)
 

@@ -22,7 +22,7 @@ from scheduler.clock import Clock
 from scheduler.settings import Settings
 from scheduler.store import accounts as account_store
 from scheduler.store import claims
-from scheduler.store.tables import accounts, attempts
+from scheduler.store.tables import accounts, attempts, deliveries
 from scheduler.worker import Worker
 from tests.engine.conftest import PATIENCE, Engine, opened
 
@@ -96,9 +96,15 @@ async def test_all_places_are_used(quick: Settings, practice: PracticeServer) ->
     hasty = quick.model_copy(update={"grace": 0})
     async with opened(hasty, practice) as engine:
         await _set(engine, max_concurrent=5)
-        async with _workers(engine, 3):
+        async with _workers(engine, 3) as workers:
             for number in range(30):
-                await engine.post("facebook", title=f"Post {number}", seconds=2)
+                await engine.post("facebook", title=f"Post {number}", seconds=3600)
+            # All at once, so that no worker has claimed them before the others look.
+            soon = engine.services.clock.micros() + 2_000_000
+            async with engine.services.database.write() as connection:
+                await connection.execute(update(deliveries).values(due_at=soon, planned_at=soon))
+            for worker in workers:
+                worker.dispatcher.wake()
             await _until(lambda: hang.seen == 5)  # two, two and one
             elsewhere = await engine.post("linkedin")
             await engine.settled(elsewhere, "delivered")
