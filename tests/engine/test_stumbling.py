@@ -19,6 +19,7 @@ from scheduler.firing import Firing
 from scheduler.reconcile import Reconciler
 from scheduler.settings import Settings
 from scheduler.store import completions
+from scheduler.timer import Timer
 from scheduler.worker import Worker
 from tests.engine.conftest import PATIENCE, Engine, opened
 
@@ -42,7 +43,7 @@ def _stumble(
 @pytest.mark.parametrize("error", [MemoryError, asyncio.CancelledError])
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(Firing, "_due"), (Firing, "_fire"), (Dispatcher, "_arm"), (Completer, "_write"),
+    [(Timer, "due"), (Firing, "_fire"), (Dispatcher, "_arm"), (Completer, "_write"),
      (Reconciler, "begin")],
 )  # fmt: skip
 async def test_a_loop_that_stumbles_goes_on(
