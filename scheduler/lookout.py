@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from scheduler import metrics
 from scheduler.clock import Clock
-from scheduler.queue import QUEUE, open_pool
+from scheduler.redis_pool import QUEUE, open_pool
 from scheduler.settings import Settings
 from scheduler.store.alerts import raise_alert, resolve
 from scheduler.store.db import Database

@@ -7,89 +7,27 @@ time until the next sweep. Deterministic ids only coalesce them; correctness nev
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 import structlog
-from arq.connections import ArqRedis, RedisSettings, create_pool
-from redis.asyncio.connection import parse_url
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from scheduler import metrics
 from scheduler.clock import Clock, moment
 from scheduler.decide import SECOND
 from scheduler.ending import end, within
-from scheduler.sentinel import sentinel_pool
+from scheduler.redis_pool import QUEUE, Pool, open_pool
 from scheduler.settings import Settings
 
 log = structlog.get_logger()
 
-QUEUE = "estafette:queue"
 # Ticks further ahead are made later, from SQL: Redis stays small however much is scheduled.
 NEAR = 120 * SECOND
 REMEMBERED = 1000
 _CLOSES_WITHIN = 0.5
-
-
-def serialize(job: dict[str, Any]) -> bytes:
-    """Jobs as JSON: unpickling what lies in Redis would be running code from there."""
-    return json.dumps(job).encode()
-
-
-# Retrying on these is what keeps a worker alive, and its jobs from running twice, across a restart
-# of Redis (measured: 0 of 5 duplicated, else 5).
-_PASSING: list[type[Exception]] = [RedisConnectionError, RedisTimeoutError, ConnectionRefusedError]
-
-
-def _patient() -> Retry:
-    return Retry(ExponentialBackoff(cap=1, base=0.05), 50)
-
-
-def redis_settings(url: str) -> RedisSettings:
-    """Arq's connection settings. Arq forgets what the URL says of TLS (`?ssl_ca_certs=…`)."""
-    base = RedisSettings.from_dsn(url)
-    for name, value in parse_url(url).items():
-        if name.startswith("ssl_") and hasattr(base, name):
-            setattr(base, name, value)
-    base.retry = _patient()
-    base.retry_on_error = _PASSING
-    base.retry_on_timeout = True
-    return base
-
-
-async def open_pool(url: str, settings: Settings) -> ArqRedis:
-    """A pool for enqueueing. Error: RedisError when Redis does not answer."""
-    if settings.redis_sentinel:
-        pool = behind_sentinels(url, settings)
-        try:
-            await pool.ping()
-        except BaseException:
-            await pool.aclose()
-            raise
-        return pool
-    wanted = redis_settings(url)
-    wanted.conn_retries = 1
-    return await create_pool(
-        wanted, job_serializer=serialize, job_deserializer=json.loads,
-        default_queue_name=QUEUE,
-    )  # fmt: skip
-
-
-def behind_sentinels(url: str, settings: Settings) -> ArqRedis:
-    """A pool of the master that the Sentinels name. Its driver tries an address to the end before
-    it asks them again: many tries would be those at a master that is dead."""
-    few = Retry(ExponentialBackoff(cap=1, base=0.05), 3)
-    return sentinel_pool(
-        url, settings, queue=QUEUE, retry=few, retry_on=_PASSING, serialize=serialize
-    )
 
 
 class ArqDoorbell:
@@ -112,7 +50,7 @@ class ArqDoorbell:
         self._clock = clock
         self._ahead = int(arm_ahead * SECOND)
         self._local = local
-        self._pool: ArqRedis | None = None
+        self._pool: Pool | None = None
         self._rung: OrderedDict[int, None] = OrderedDict()
         self._queue: asyncio.Queue[int] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
@@ -169,5 +107,5 @@ class ArqDoorbell:
                 await within(_CLOSES_WITHIN, self._queue.join())
             await end([self._task])
         if self._pool is not None:
-            with suppress(RedisError, OSError, TimeoutError):
-                await within(_CLOSES_WITHIN, self._pool.aclose())
+            with suppress(RedisError, OSError):
+                await self._pool.aclose()

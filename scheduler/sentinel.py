@@ -6,10 +6,8 @@ worker ends at a failover: the pool is ours.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from arq.connections import ArqRedis
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
@@ -19,27 +17,14 @@ from scheduler.settings import Settings
 TIMEOUT = 2.0  # seconds, of a Sentinel or a server that is gone without a word
 
 
-class _Led(ArqRedis):
-    """Closes its pool and the connections to the Sentinels with itself."""
-
-    async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: ARG002, FBT001 -- as it is declared
-        await super().aclose(close_connection_pool=True)
-        pool = self.connection_pool
-        assert isinstance(pool, SentinelConnectionPool)
-        for one in pool.sentinel_manager.sentinels:
-            await one.aclose()
-
-
 def sentinel_pool(
     url: str,
     settings: Settings,
     *,
-    queue: str,
     retry: Retry,
     retry_on: list[type[Exception]],
-    serialize: Any,
-) -> ArqRedis:
-    """A pool of the master that the Sentinels of `settings` name; it connects when first used.
+) -> SentinelConnectionPool:
+    """Connections to the master that the Sentinels of `settings` name, made when first used.
     `url` says how to log in there, and whether by TLS (rediss); its host is not used."""
     login: dict[str, Any] = dict(parse_url(url))
     by_tls = login.pop("connection_class", None) is SSLConnection
@@ -52,7 +37,7 @@ def sentinel_pool(
         [_address(part) for part in settings.redis_sentinel.split(",")],
         sentinel_kwargs={**waits, "password": password or None, "ssl": by_tls, **tls},
     )
-    pool: SentinelConnectionPool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
+    return SentinelConnectionPool(  # type: ignore[no-untyped-call]
         settings.redis_sentinel_master,
         sentinel,
         ssl=by_tls,
@@ -61,9 +46,6 @@ def sentinel_pool(
         retry_on_timeout=True,
         **waits,
         **login,
-    )
-    return _Led(
-        pool, job_serializer=serialize, job_deserializer=json.loads, default_queue_name=queue
     )
 
 

@@ -16,14 +16,13 @@ from redis.exceptions import RedisError
 
 from scheduler import metrics
 from scheduler.dispatch import Dispatcher
-from scheduler.ending import end, within
-from scheduler.queue import QUEUE, behind_sentinels, redis_settings, serialize
+from scheduler.ending import end
+from scheduler.redis_pool import QUEUE, Pool, pool_of, serialize
 from scheduler.settings import Settings
 
 log = structlog.get_logger()
 
 _REST = 1.0
-_CLOSES_WITHIN = 0.5
 
 
 async def tick(context: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
@@ -42,17 +41,13 @@ class Ticks:
         self._settings = settings
         self._dispatcher = dispatcher
 
-    def _redis(self) -> dict[str, Any]:
-        if self._settings.redis_sentinel:
-            return {"redis_pool": behind_sentinels(self._url, self._settings)}
-        return {"redis_settings": redis_settings(self._url)}
-
     async def run(self) -> None:
         """Until cancelled. Arq's loop ends when Redis does; the dispatcher goes on meanwhile."""
         while True:
+            pool = pool_of(self._url, self._settings)
             worker = Worker(
                 self.functions,
-                **self._redis(),
+                redis_pool=pool,
                 queue_name=QUEUE,
                 ctx={"dispatcher": self._dispatcher},
                 poll_delay=0.05,
@@ -74,15 +69,13 @@ class Ticks:
             except Exception:  # whatever lies in Redis: it must not deafen this worker for good
                 log.exception("ticks.failed", going_on="from SQL alone")
             finally:
-                await _end(worker)
+                await _end(worker, pool)
             await asyncio.sleep(_REST)
 
 
-async def _end(worker: Worker) -> None:
+async def _end(worker: Worker, pool: Pool) -> None:
     """Leave nothing of arq's worker behind. Its own closing would write to Redis first: with all
     retries where Redis is gone, and for ever where it hangs."""
     await end([task for task in (worker.main_task, *worker.tasks.values()) if task is not None])
-    pool = worker._pool  # noqa: SLF001 -- the property raises when there is none
-    if pool is not None:
-        with suppress(RedisError, OSError, TimeoutError):
-            await within(_CLOSES_WITHIN, pool.aclose(close_connection_pool=True))
+    with suppress(RedisError, OSError):
+        await pool.aclose()

@@ -117,7 +117,7 @@ async def redis(settings: Settings) -> Check:
 async def _redis_at(settings: Settings) -> Check:
     from redis.exceptions import RedisError
 
-    from scheduler.queue import open_pool
+    from scheduler.redis_pool import open_pool
 
     try:
         async with (

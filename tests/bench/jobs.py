@@ -14,7 +14,7 @@ import aiohttp
 from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker
 
-from scheduler.queue import serialize
+from scheduler.redis_pool import serialize
 from tests.bench.support import Payloads
 from tests.support.servers import redis_server
 

@@ -16,7 +16,7 @@ import pytest
 from redis.asyncio import Redis
 
 from scheduler.limits import FOREVER
-from scheduler.queue import QUEUE
+from scheduler.redis_pool import QUEUE
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
 from scheduler.store.workers import heard_from

@@ -4,9 +4,7 @@ as before once Redis is back, without anybody's doing."""
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -14,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from channels.sandbox.server import PracticeServer
-from scheduler import lookout, queue, ticks
+from scheduler import lookout, redis_pool
 from scheduler.clock import Clock
 from scheduler.queue import ArqDoorbell
 from scheduler.settings import Settings
@@ -43,15 +41,7 @@ async def test_nothing_waits_for_redis_and_it_is_told(
     home.mkdir(exist_ok=True)
     url = f"unix://{home / 'redis.sock'}"
     with_redis = settings.model_copy(update={"redis_url": url})
-    hurried: dict[str, Any] = {"retry": Retry(NoBackoff(), 1), "conn_retries": 1}
-    for module in (ticks, queue):
-        monkeypatch.setattr(
-            module,
-            "redis_settings",
-            lambda url, made=queue.redis_settings: replace(
-                made(url), conn_retry_delay=0, **hurried
-            ),
-        )
+    monkeypatch.setattr(redis_pool, "_patience", lambda: Retry(NoBackoff(), 1))
     monkeypatch.setattr(lookout, "EVERY", 0.1)
     bell = ArqDoorbell(url, with_redis, Clock(), arm_ahead=with_redis.arm_ahead)
     async with opened(with_redis, practice, doorbell=bell) as engine:

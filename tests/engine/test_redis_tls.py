@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis.exceptions import RedisError
 
-from scheduler.queue import open_pool
+from scheduler.redis_pool import open_pool
 from scheduler.settings import Settings
 from tests.support.certificates import own_certificate
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,11 +14,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from structlog.testing import capture_logs
 
-from scheduler import queue, ticks
+from scheduler import queue, redis_pool, ticks
 from scheduler.clock import Clock
 from scheduler.dispatch import Dispatcher
 from scheduler.ending import end
-from scheduler.queue import QUEUE, ArqDoorbell, redis_settings
+from scheduler.queue import ArqDoorbell
+from scheduler.redis_pool import QUEUE
 from scheduler.settings import Settings
 from tests.support.servers import redis_server
 
@@ -35,14 +35,7 @@ async def test_hears_the_bell_again_once_redis_is_back(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Else it takes a minute to find out that Redis is gone.
-    hurried: dict[str, Any] = {
-        "retry": Retry(NoBackoff(), 1),
-        "conn_retries": 1,
-        "conn_retry_delay": 0,
-    }
-    monkeypatch.setattr(
-        ticks, "redis_settings", lambda url: replace(redis_settings(url), **hurried)
-    )
+    monkeypatch.setattr(redis_pool, "_patience", lambda: Retry(NoBackoff(), 1))
     settings = Settings(redis_url=f"unix://{home / 'redis.sock'}")
     rung = asyncio.Event()
     dispatcher = cast("Dispatcher", SimpleNamespace(wake=rung.set))
@@ -106,7 +99,7 @@ async def test_a_bell_that_stumbles_rings_again(
     with redis_server(home) as url:
         settings = Settings(redis_url=url)
         bell = ArqDoorbell(url, settings, Clock(), arm_ahead=settings.arm_ahead)
-        opened, tried = queue.open_pool, []
+        opened, tried = redis_pool.open_pool, []
 
         async def stumbles_once(*how: Any) -> Any:
             tried.append(how)
