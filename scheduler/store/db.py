@@ -7,8 +7,9 @@ import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import ARRAY, String, Text, any_, bindparam, cast, event, func, literal, select
 from sqlalchemy.engine import ExceptionContext
@@ -36,6 +37,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = url
         self.is_postgresql = url.startswith("postgresql")
+        self._lines: WeakSet[Any] = WeakSet()
         self._insert = _insert_of(is_postgresql=self.is_postgresql)
         options: dict[str, Any] = (
             {
@@ -63,6 +65,7 @@ class Database:
         )
         if self.is_postgresql:
             for engine in (self._writing, self._reading):
+                event.listen(engine.sync_engine, "connect", self._remember)
                 event.listen(engine.sync_engine, "connect", silence.notice)
                 event.listen(engine.sync_engine, "handle_error", silence.leave_replicas)
         else:
@@ -104,9 +107,17 @@ class Database:
         return list(texts) if self.is_postgresql else json.dumps(list(texts))
 
     async def close(self) -> None:
-        """Without waiting long for a server that hangs: its connections end with the process."""
-        with suppress(TimeoutError):
+        """SQLite's threads are waited for; a server that hangs is not, its connections are cut."""
+        if not self.is_postgresql:
+            return await self._dispose()
+        try:
             await within(_CLOSES_WITHIN, self._dispose())
+        except TimeoutError:
+            for line in self._lines:
+                line.terminate()
+
+    def _remember(self, connection: Any, _record: object) -> None:
+        self._lines.add(connection.driver_connection)
 
     async def _dispose(self) -> None:
         await self._writing.dispose()

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 import aiosqlite
+from aiosqlite import core
 
 # One statement and its parameters: its rows.
 Say = Callable[[str, Sequence[Any]], list[Any]]
 T = TypeVar("T")
+_STOP: Any = core._STOP_RUNNING_SENTINEL  # noqa: SLF001 -- what ends its thread
 
 
 class Cursor:
@@ -54,6 +58,12 @@ class Connection(aiosqlite.Connection):
 
     _stopped = False
     _end: asyncio.Future[Any] | None = None
+    _tx: Any
+
+    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connector, iter_chunk_size=64)
+        # A daemon: as SQLAlchemy makes those of connections that it opens itself.
+        self._thread = threading.Thread(target=_serve, args=(self._tx,), daemon=True)
 
     def stop(self) -> asyncio.Future[Any] | None:
         """Once: the thread ends with the first, and a second would be waited for in vain."""
@@ -61,6 +71,7 @@ class Connection(aiosqlite.Connection):
             return None
         self._stopped = True
         self._end = super().stop()
+        self._tx.put_nowait((None, lambda: _STOP))  # when the first could not be answered
         return self._end
 
     async def _connect(self) -> aiosqlite.Connection:
@@ -108,6 +119,14 @@ class Connection(aiosqlite.Connection):
 
 def connect(database: str, **options: Any) -> Connection:
     """As `aiosqlite.connect`, for SQLAlchemy's `async_creator_fn`."""
-    connection = Connection(lambda: sqlite3.connect(database, **options), iter_chunk_size=64)
-    connection._thread.daemon = True  # noqa: SLF001 -- as SQLAlchemy does for connections it makes
-    return connection
+    return Connection(lambda: sqlite3.connect(database, **options))
+
+
+def _serve(tx: Any) -> None:
+    """As aiosqlite's thread, which answers into a loop: when that is closed, nobody waits for the
+    answer, and what comes after it, closing above all, has to be done all the same."""
+    ended = False
+    while not ended:
+        with suppress(RuntimeError):
+            core._connection_worker_thread(tx)  # noqa: SLF001 -- the only way to be there when it fails
+            ended = True

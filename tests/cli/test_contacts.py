@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def data_dir(tmp_path: Path) -> Path:
     """A migrated installation with one list."""
     directory = tmp_path / "data"
     estafette("migrate", data_dir=directory)
-    with sqlite3.connect(directory / "estafette.db") as database:
+    with closing(sqlite3.connect(directory / "estafette.db")) as database, database:
         database.execute(
             "INSERT INTO lists (id, name, language, created_at) VALUES (?, 'Letter', 'fr', 1)",
             [LIST],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pyrage
@@ -15,7 +16,7 @@ from tests.support.command import estafette
 
 def _installation(directory: Path) -> Path:
     estafette("migrate", data_dir=directory)
-    with sqlite3.connect(directory / "estafette.db") as database:
+    with closing(sqlite3.connect(directory / "estafette.db")) as database, database:
         database.execute(
             "INSERT INTO contacts (id, email, attributes, tags, created_at, updated_at)"
             " VALUES ('c1', 'ann@x.org', '{}', '[]', 1, 1)"

@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -147,7 +147,7 @@ async def test_a_busy_practice_port_is_one_sentence(data_dir: Path) -> None:
 
 async def test_a_migration_that_fails_is_one_sentence(data_dir: Path) -> None:
     """It is a process of its own that migrates; what stops it is said by this one."""
-    with sqlite3.connect(data_dir / "estafette.db") as damaged:
+    with closing(sqlite3.connect(data_dir / "estafette.db")) as damaged, damaged:
         damaged.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
         damaged.execute("INSERT INTO alembic_version VALUES ('0005')")
     damaged.close()

@@ -7,7 +7,7 @@ import os
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +155,7 @@ async def test_a_worker_frozen_between_look_and_send_looks_again(
             return
         frozen = True
         clock.ahead_us += 60 * SECOND
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("UPDATE deliveries SET token = 'another', lease_until = 1 << 60")
         connection.close()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event, insert, select, text, update
 from sqlalchemy.engine import make_url
 
-from scheduler.store import faults
+from scheduler.store import db, faults
 from scheduler.store.db import Database
 from scheduler.store.tables import workers
 from tests.support.room import room_for
@@ -37,7 +38,7 @@ async def test_a_commit_that_finds_no_room_gives_the_lock_back(sqlite_url: str) 
         async with database.write() as connection:
             await connection.execute(insert(workers), _many(1))
     assert faults.away(caught.value)
-    with sqlite3.connect(path, timeout=0) as other:
+    with closing(sqlite3.connect(path, timeout=0)) as other, other:
         other.execute("BEGIN IMMEDIATE")
     other.close()
     async with asyncio.timeout(10), database.write() as connection:
@@ -74,7 +75,7 @@ async def test_a_write_that_is_cancelled_in_a_statement_leaves_no_lock(
     # Kept, as a log keeps it: what it refers to is not collected.
     (cancelled,) = await asyncio.gather(task, return_exceptions=True)
     assert isinstance(cancelled, asyncio.CancelledError)
-    with sqlite3.connect(path, timeout=2) as other:
+    with closing(sqlite3.connect(path, timeout=2)) as other, other:
         other.execute("BEGIN IMMEDIATE")
     other.close()
     async with asyncio.timeout(10), database.write() as connection:
@@ -140,3 +141,16 @@ async def test_a_database_that_is_not_there_passes(tmp_path: Path) -> None:
         database = Database(url)
         assert faults.passing(await _refused(database, "SELECT 1"))
         await database.close()
+
+
+async def test_closing_cuts_what_does_not_end_in_time(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "_CLOSES_WITHIN", 0)
+    database = Database(postgres_url)
+    async with database.write(), database.write(), database.read():
+        pass
+    assert len(database._lines) == 3
+    lines = list(database._lines)
+    await database.close()
+    assert all(line.is_closed() for line in lines)

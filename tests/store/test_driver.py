@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from scheduler.store import driver
+from scheduler.store import db, driver
 from scheduler.store.audience_tables import contacts
 from scheduler.store.db import Database
 from scheduler.store.migrate import migrate
@@ -102,3 +102,40 @@ async def test_closing_waits_for_no_thread_that_has_ended() -> None:
     busy.set()
     await asyncio.wait([at_work, closing], timeout=10)
     assert closing.done()
+
+
+def test_the_thread_outlives_a_loop_that_closes_while_it_works() -> None:
+    busy = threading.Event()
+    kept: list[driver.Connection] = []
+
+    async def leave_it_working() -> None:
+        connection = driver.connect(":memory:")
+        kept.append(connection)
+        await connection
+        run: Any = connection._execute
+        working = asyncio.create_task(run(busy.wait))
+        await asyncio.sleep(0)
+        working.cancel()
+        connection.stop()
+
+    asyncio.run(leave_it_working())
+    busy.set()
+    kept[0]._thread.join(30)
+    assert not kept[0]._thread.is_alive()
+    with pytest.raises(ValueError, match="no active connection"):
+        _ = kept[0]._conn
+
+
+async def test_closing_waits_for_a_slow_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else SQLite's thread goes on beside whoever opens, copies or removes the file next."""
+    monkeypatch.setattr(db, "_CLOSES_WITHIN", 0)
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'd.db'}")
+    before = set(threading.enumerate())
+    async with database.write() as connection:
+        await connection.execute(text("CREATE TABLE a (b)"))
+    (ours,) = set(threading.enumerate()) - before
+    await database.close()
+    ours.join(30)
+    assert not ours.is_alive()
