@@ -12,10 +12,10 @@ What this keeps to while workers come and go:
   given a sign of life since, and so know of it. Until then, one heartbeat, those use what they
   had: an account may get so many more at once as the even part of one worker, and an account that
   has fewer places than there are workers gets none more.
-- One that leaves says so; one that is killed is missed after `worker_dead_after`. Whoever notices
-  takes over its part: parts of those who stay only grow, so that it does not matter who notices
-  first. What the one that left had under way may still be on its way then: so many more at once,
-  for no longer than a send takes.
+- One that leaves says so; one that is killed is missed after `worker_dead_after`, or when one
+  that starts on its machine has taken over what it left. Whoever notices takes over its part: parts
+  of those who stay only grow, so that it does not matter who notices first. What the one that left
+  had under way may still be on its way then: so many more at once, for no longer than a send takes.
 - One that gave no sign of life for so long that others may have missed it starts nothing until it
   has; then it joins anew.
 - Until they notice, the places of a dead worker are nobody's. What is due to an account that had

@@ -132,8 +132,8 @@ class Worker:
         Begins once this worker has looked for what is due: who stops another may count on it.
         """
         await self.dispatcher.warm_up()
-        await self._duties.beat()
         await self._take_over_own_dead()
+        await self._duties.beat()
         loops = [
             asyncio.create_task(lasting(work))
             for work in (

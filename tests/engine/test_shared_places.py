@@ -216,6 +216,23 @@ async def test_the_places_of_a_killed_worker_pass_on(
         assert (await _senders(engine))[-1] == stays.id
 
 
+async def test_whoever_starts_where_a_worker_was_killed_says_that_it_is_dead(
+    quick: Settings, practice: PracticeServer, tmp_path: Path
+) -> None:
+    """Else one that is killed and started again and again keeps the places of many dead."""
+    patient = quick.model_copy(update={"worker_dead_after": 300})
+    async with opened(patient, practice) as engine, engine.worker() as stays:
+        async with _process(patient, tmp_path / "other") as other:
+            await _until(lambda: _knows(stays, 2))
+            theirs = await _another_s(engine, stays)
+            other.kill()
+            await other.wait()
+        async with _process(patient, tmp_path / "other"):
+            post = await engine.post(theirs, title="After its end")
+            await engine.settled(post, "delivered")
+            await _until(lambda: _knows(stays, 2))
+
+
 async def test_a_worker_that_stops_hands_on_its_places_while_it_still_sends(
     quick: Settings, practice: PracticeServer
 ) -> None:
