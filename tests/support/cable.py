@@ -31,6 +31,8 @@ class Cable:
     def go_dead(self) -> None:
         """Everything that is open now, for good: the kernel drops what comes in, unacknowledged."""
         for end in self._ends:
+            if end.transport.is_closing():
+                continue
             end.transport.pause_reading()  # type: ignore[attr-defined]
             line = end.get_extra_info("socket")
             if line.family == socket.AF_INET:
