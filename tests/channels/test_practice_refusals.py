@@ -101,7 +101,7 @@ PUT = {
     "rkey": "3lbnlzq2yhs2a",
     "record": RECORD,
 }
-BLUESKY_TOKEN = {"Authorization": f"Bearer {bluesky.token()}"}
+BLUESKY_TOKEN = {"Authorization": f"Bearer {bluesky.token(lasts=86_400)}"}
 BLUESKY = Sent("/bluesky/xrpc/com.atproto.repo.putRecord", BLUESKY_TOKEN, PUT)
 BLOB = Sent(
     "/bluesky/xrpc/com.atproto.repo.uploadBlob", {**BLUESKY_TOKEN, "Content-Type": "image/png"},
@@ -304,7 +304,7 @@ REFUSED: Mapping[str, list[Case]] = {
         Case("excerpt", {"body": _article(custom_excerpt="x" * 301)}, 422, "300"),
         Case("status", {"body": _article(status="live")}, 422, "status"),
         Case("tags", {"body": _article(tags=["News"])}, 422, "Tags"),
-        Case("age", {"headers": ghost_key(lasts=600)}, 401, "maxAge"),
+        Case("age", {"headers": ghost_key(lasts=86_400)}, 401, "maxAge"),
         Case("key", {"headers": ghost_key(key="0" * 24)}, 401, "UNKNOWN_ADMIN_API_KEY"),
     ],
     "ghost-image": [
