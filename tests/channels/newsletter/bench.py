@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from channels.outcome import HealthStatus, Throttled
 from channels.sandbox.faults import FaultName
-from channels.sandbox.server import PracticeAccount
 from tests.channels.conformance import Bench, Outcomes
 
 _SMTP = "an SMTP server greets first; test_smtp spoils its answers"
@@ -33,10 +32,6 @@ class NewsletterBench(Bench):
         FaultName.SERVER_ERROR: HealthStatus.HEALTHY,
     }
     speaks_first: ClassVar[bool] = False
-
-    def settings(self, practice: PracticeAccount | None) -> Mapping[str, Any]:
-        assert practice is not None
-        return {**practice.settings, "timeout": 2}
 
     def elsewhere(self, settings: Mapping[str, Any], base: str, port: int) -> Mapping[str, Any]:
         relays = [{**relay, "port": port} for relay in settings["relays"]]

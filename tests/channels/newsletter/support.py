@@ -29,7 +29,6 @@ def settings(**changes: Any) -> NewsletterSettings:
         "list_id": "lettre.librairie.example.org",
         "publisher": "Librairie des Quais\n12 quai des Brumes, 44000 Nantes",
         "relays": [{"host": "127.0.0.1", "port": 2525, "tls": "none"}],
-        "timeout": 5,
     }
     return NewsletterSettings.model_validate({**fields, **changes})
 
@@ -72,7 +71,7 @@ async def practice() -> AsyncIterator[tuple[PracticeRelay, Account[NewsletterSet
             Account(
                 id="acc-1",
                 name=connected.name,
-                settings=NewsletterSettings.model_validate({**connected.settings, "timeout": 5}),
+                settings=NewsletterSettings.model_validate(connected.settings),
             ),
         )
     finally:

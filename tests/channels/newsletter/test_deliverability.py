@@ -13,7 +13,7 @@ from channels.base import Account
 from channels.inspection import Advice, Grade
 from channels.newsletter.adapter import Newsletter
 from channels.newsletter.compose import Letter
-from channels.newsletter.deliverability import letter, providers, spf
+from channels.newsletter.deliverability import letter, providers, relay, spf
 from channels.newsletter.deliverability.dns import DnsError, Resolver, split
 from channels.newsletter.deliverability.inspect import Inspection
 from channels.newsletter.deliverability.signing import next_step
@@ -27,6 +27,7 @@ from tests.channels.newsletter.support import NOW, account, adapter, post, pract
 from tests.support.dns import NameServer, Zone, reverse, text
 
 DOMAIN = "librairie.example.org"
+PATIENCE = 60.0  # seconds
 UNSUBSCRIBE = f"https://{DOMAIN}/u/abc"
 KEY = new_key()
 OURS = Dkim(selector="s1", domain=DOMAIN, private_key=SecretStr(KEY))
@@ -41,6 +42,15 @@ WELL: Zone = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy answers late, and is not silent."""
+    defaults = Resolver.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "patience", PATIENCE)
+    monkeypatch.setattr(relay, "PATIENCE", PATIENCE)
+
+
 @pytest.fixture
 async def names() -> AsyncIterator[NameServer]:
     async with NameServer(WELL) as server:
@@ -48,7 +58,11 @@ async def names() -> AsyncIterator[NameServer]:
 
 
 async def look(
-    names: NameServer, language: str = "en", unsubscribe_url: str = UNSUBSCRIBE, **changes: Any
+    names: NameServer,
+    language: str = "en",
+    unsubscribe_url: str = UNSUBSCRIBE,
+    patience: float = PATIENCE,
+    **changes: Any,
 ) -> dict[str, Advice]:
     """What is found about a newsletter at the practice relay, by code."""
     async with practice() as (_, there):
@@ -56,7 +70,7 @@ async def look(
         changed = {"relays": relays, "dkim": _plain(OURS), **changes}
         found = await Inspection(
             account=account(**changed),
-            resolver=Resolver(names.address, patience=0.3),
+            resolver=Resolver(names.address, patience=patience),
             now=NOW,
             unsubscribe_url=unsubscribe_url,
             language=language,
@@ -126,7 +140,7 @@ async def test_a_policy_is_found_above_and_fails_when_nothing_is_aligned(names: 
 
 async def test_dns_that_is_silent_is_not_taken_for_an_answer(names: NameServer) -> None:
     names.silent = {DOMAIN, RECORD.name}
-    found = await look(names)
+    found = await look(names, patience=0.3)
     assert found["dns-silent"].grade is Grade.WARNING
     assert not {"spf-missing", "dkim-unpublished", "dmarc-unaligned"} & found.keys()
     with pytest.raises(DnsError):

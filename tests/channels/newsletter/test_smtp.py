@@ -19,6 +19,7 @@ from tests.support.certificates import own_certificate
 from .support import account, adapter, post, reader
 
 MAIL = b"Subject: x\r\n\r\n.a line that starts with a dot\r\n..two\r\n"
+PATIENCE = 60.0  # seconds
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
@@ -90,9 +91,9 @@ async def talking(talk: Talk) -> AsyncIterator[int]:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _server(port: int, tls: str = "none", ca: Path | None = None, timeout: float = 5.0) -> Server:
+def _server(port: int, tls: str = "none", ca: Path | None = None) -> Server:
     context = None if tls == "none" else ssl.create_default_context(cafile=ca)
-    return Server("127.0.0.1", port, tls, context, "us.example.org", timeout)
+    return Server("127.0.0.1", port, tls, context, "us.example.org", PATIENCE)
 
 
 async def _mail(connection: Connection) -> tuple[Stage, int]:
@@ -180,6 +181,11 @@ class Script:
         self.lines: list[str] = []
         self.writes = 0
 
+    def heard(self, word: str) -> None:
+        """The first word of each line, of a mail's too, when it was answered."""
+        if word == ".":
+            self.answers.update(self.then)
+
     async def talk(self, read: asyncio.StreamReader, write: asyncio.StreamWriter) -> None:
         write.write(b"220 script\r\n")
         data, body = b"", False
@@ -190,6 +196,7 @@ class Script:
             for line in lines:
                 word = "." if body and line == b"." else line.split(b" ")[0].decode()
                 if body and word != ".":
+                    self.heard(word)
                     continue
                 self.lines.append(line.decode())
                 answer = self.answers.get(word, "250 OK")
@@ -198,12 +205,29 @@ class Script:
                     write.transport.abort()
                     return
                 write.write(answer.encode() + b"\r\n")
-                if word == ".":
-                    self.answers.update(self.then)
+                self.heard(word)
                 if word == "QUIT":
                     write.close()
                     return
         write.close()
+
+
+class Silent(Script):
+    """From the word `after` on nothing more will come of it, and the time to wait for that is over
+    at once: the loop's clock is put forward."""
+
+    def __init__(
+        self, answers: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, after: str
+    ) -> None:
+        super().__init__(answers)
+        self._monkeypatch = monkeypatch
+        self._after = after
+
+    def heard(self, word: str) -> None:
+        if word == self._after:
+            loop = asyncio.get_running_loop()
+            now = loop.time
+            self._monkeypatch.setattr(loop, "time", lambda: now() + PATIENCE)
 
 
 async def test_a_refused_reader_with_a_willing_data_gets_the_lone_dot() -> None:
@@ -271,10 +295,11 @@ async def test_a_large_mail_cut_before_its_end_was_certainly_not_taken() -> None
         assert not lost.value.dot_sent
 
 
-async def test_silence_after_the_dot_is_a_lost_answer() -> None:
-    script = Script({"DATA": "354 go", ".": "250-never\r\n250-ends"})
+async def test_silence_after_the_dot_is_a_lost_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = {"DATA": "354 go", ".": "250-never\r\n250-ends"}
+    script = Silent(never, monkeypatch, after=".")
     async with talking(script.talk) as port:
-        connection = await connect(_server(port, timeout=0.2))
+        connection = await connect(_server(port))
         with pytest.raises(LostError, match="no answer") as lost:
             await _mail(connection)
         assert lost.value.dot_sent

@@ -15,7 +15,17 @@ from channels.newsletter.smtp import LostError, RefusedError, connect
 from channels.outcome import AccessLost, Delivered, Unavailable
 
 from .support import account, adapter, post, reader
-from .test_smtp import MAIL, Keeper, Script, _mail, _server, aiosmtpd_server, certificate, talking
+from .test_smtp import (
+    MAIL,
+    PATIENCE,
+    Keeper,
+    Script,
+    _mail,
+    _server,
+    aiosmtpd_server,
+    certificate,
+    talking,
+)
 
 __all__ = ["certificate"]  # a fixture
 
@@ -41,7 +51,7 @@ async def test_a_certificate_for_another_host_is_refused(certificate: Path, tls:
     async with aiosmtpd_server(Keeper(), certificate, tls) as port:
         server = _server(port, tls, certificate)
         with pytest.raises(LostError, match="certificate verify failed"):
-            await connect(type(server)("localhost", port, tls, server.context, "us", 5.0))
+            await connect(type(server)("localhost", port, tls, server.context, "us", PATIENCE))
 
 
 async def test_a_port_in_the_clear_is_no_encrypted_one(certificate: Path) -> None:

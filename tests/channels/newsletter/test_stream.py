@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,7 @@ from channels.outcome import (
 from channels.streams import Streams
 
 from .support import account, adapter, post, reader
-from .test_smtp import Script, talking
+from .test_smtp import Script, Silent, talking
 
 GO = {"DATA": "354 go", ".": "250 2.0.0 kept"}
 
@@ -93,10 +92,10 @@ class Sessions:
 
 
 @asynccontextmanager
-async def _streaming(server: Sessions, **settings: Any) -> AsyncIterator[MailCourier]:
+async def _streaming(server: Sessions) -> AsyncIterator[MailCourier]:
     async with talking(server.talk) as port:
         relay = {"host": "127.0.0.1", "port": port, "tls": "none"}
-        ours = account(relays=[relay], **{"timeout": 2, **settings})
+        ours = account(relays=[relay])
         courier = await adapter().open(adapter().render(post(), ours), ours)
         assert isinstance(courier, MailCourier)
         assert isinstance(courier, Streams)
@@ -104,8 +103,8 @@ async def _streaming(server: Sessions, **settings: Any) -> AsyncIterator[MailCou
         await courier.close()
 
 
-async def _stream(server: Sessions, crowd: Readers, **settings: Any) -> Outcome | None:
-    async with _streaming(server, **settings) as courier:
+async def _stream(server: Sessions, crowd: Readers) -> Outcome | None:
+    async with _streaming(server) as courier:
         return await courier.stream(crowd)
 
 
@@ -204,10 +203,10 @@ async def test_a_fault_of_ours_is_told_once() -> None:
     assert isinstance(outcome, AccessLost)
 
 
-async def test_silence_behind_the_dot_is_a_doubt() -> None:
+async def test_silence_behind_the_dot_is_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     crowd = Readers("a")
-    server = Sessions(Script({**GO, ".": "250-never\r\n250-ends"}))
-    assert await _stream(server, crowd, timeout=0.3) is None
+    never = Silent({**GO, ".": "250-never\r\n250-ends"}, monkeypatch, after=".")
+    assert await _stream(Sessions(never), crowd) is None
     (outcome,) = crowd.told["a"]
     assert isinstance(outcome, Unconfirmed)
     assert "no answer" in outcome.detail
@@ -217,7 +216,7 @@ async def test_a_large_mail_arrives_whole_and_the_next_behind_it() -> None:
     script = Script(GO)
     crowd = Readers("a", "b")
     async with talking(script.talk) as port:
-        ours = account(relays=[{"host": "127.0.0.1", "port": port, "tls": "none"}], timeout=10)
+        ours = account(relays=[{"host": "127.0.0.1", "port": port, "tls": "none"}])
         large = post(body="Nous rouvrons mardi. " * 150_000)
         courier = await adapter().open(adapter().render(large, ours), ours)
         assert isinstance(courier, MailCourier)
@@ -226,8 +225,12 @@ async def test_a_large_mail_arrives_whole_and_the_next_behind_it() -> None:
     assert crowd.heard == {"a": "2.0.0", "b": "2.0.0"}
 
 
-async def test_words_out_of_turn_end_the_session_and_nobody_is_lost() -> None:
-    server = Sessions(Script({**GO, "MAIL": "250 OK\r\n250 OK\r\n250 OK\r\n250 OK"}), Script(GO))
+async def test_words_out_of_turn_end_the_session_and_nobody_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    much = {**GO, "MAIL": "250 OK\r\n250 OK\r\n250 OK\r\n250 OK"}
+    # What we say next is part of a mail to it.
+    server = Sessions(Silent(much, monkeypatch, after="RSET"), Script(GO))
     crowd = Readers("a", "b")
     assert await _stream(server, crowd) is None
     assert set(crowd.told) == {"a", "b"}
