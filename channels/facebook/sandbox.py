@@ -44,6 +44,7 @@ class FacebookSandbox(GraphSandbox):
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(ledger)
         self._pictures = Pictures()
+        self.processing_seconds = PROCESSING_SECONDS
 
     def accounts(self, base_url: str) -> Sequence[PracticeAccount]:
         return [
@@ -129,7 +130,7 @@ class FacebookSandbox(GraphSandbox):
             "link": "",
             "photos": [],
             "video": {"id": video, "url": address, "title": call.values.get("title", "")},
-            "ready_at": time.time() + PROCESSING_SECONDS,
+            "ready_at": time.time() + self.processing_seconds,
         }
         self._write_post(page, text, payload)
         return {"id": video}

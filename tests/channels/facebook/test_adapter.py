@@ -162,6 +162,7 @@ async def test_a_picture_whose_file_is_gone_stops_the_post(
 async def test_a_video_is_accepted_and_never_proven_absent_while_it_is_processed(
     adapter: FacebookAdapter, account: Account[Any], platform: FacebookSandbox
 ) -> None:
+    platform.processing_seconds = 3600
     video = Media(id="v", content_type="video/mp4", url="https://cafe.example/tour.mp4")
     message = replace(HELLO, title="A tour", media=(video,))
     outcome = await adapter.send(message, account, key="k")
