@@ -21,6 +21,7 @@ import pytest
 import redis
 import structlog
 
+from channels import http
 from channels.sandbox.ledger import Ledger
 from channels.sandbox.server import PracticeServer
 from scheduler.store.db import Database
@@ -33,6 +34,7 @@ keep_in_memory()
 # A busy machine is no counterexample.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+http.CONNECT_TIMEOUT = 60.0
 
 _numbers = itertools.count(1)
 # Files in memory are copied faster than they are read and written page by page; on disks not.
