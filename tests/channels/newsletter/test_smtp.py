@@ -50,6 +50,15 @@ class Keeper:
         return AuthResult(success=right, handled=False)
 
 
+async def hung_up() -> None:
+    """Wait until nothing that this loop opened or took is connected any more: what still was when
+    it ends would be told as left open. With TLS both sides say goodbye."""
+    loop: Any = asyncio.get_running_loop()
+    async with asyncio.timeout(PATIENCE):
+        while any(one._sock is not None for one in loop._transports.values()):  # noqa: ASYNC110 -- the loop tells nobody
+            await asyncio.sleep(0.001)
+
+
 @asynccontextmanager
 async def aiosmtpd_server(
     keeper: Keeper, certificate: Path, tls: str, **options: Any
@@ -75,6 +84,7 @@ async def aiosmtpd_server(
     )
     async with server:
         yield server.sockets[0].getsockname()[1]
+        await hung_up()
 
 
 @asynccontextmanager
@@ -89,6 +99,7 @@ async def talking(talk: Talk) -> AsyncIterator[int]:
     async with server:
         yield server.sockets[0].getsockname()[1]
     await asyncio.gather(*tasks, return_exceptions=True)
+    await hung_up()
 
 
 def _server(port: int, tls: str = "none", ca: Path | None = None) -> Server:
