@@ -14,6 +14,7 @@ from contextlib import suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, ClassVar, cast
+from weakref import WeakSet
 
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -167,6 +168,7 @@ class PracticeRelay(Sandbox):
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(ledger)
         self._server: asyncio.Server | None = None
+        self._sessions: WeakSet[SMTP] = WeakSet()
         self._handler = _Handler(ledger, self.faults)
         self.host = ""
         self.port = 0
@@ -185,7 +187,7 @@ class PracticeRelay(Sandbox):
         loop = asyncio.get_running_loop()
 
         def session() -> SMTP:
-            return SMTP(
+            new = SMTP(
                 self._handler,
                 hostname="practice.relay",
                 ident="Practice relay",
@@ -194,6 +196,8 @@ class PracticeRelay(Sandbox):
                 authenticator=self._handler.authenticate,
                 loop=loop,
             )
+            self._sessions.add(new)
+            return new
 
         return await loop.create_server(session, self.host, port)
 
@@ -201,6 +205,9 @@ class PracticeRelay(Sandbox):
         if self._server is not None:
             self._server.close()
             self._server = None
+        for session in self._sessions:
+            if session.transport is not None:
+                session.transport.close()
 
     def app(self) -> web.Application:
         return inbox_app(self.ledger, self.name)

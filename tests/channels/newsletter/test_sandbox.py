@@ -126,6 +126,18 @@ async def test_the_relay_refuses_what_a_relay_refuses(
     assert server.ledger.entries("newsletter") == []
 
 
+async def test_a_relay_that_stops_hangs_up() -> None:
+    async with PracticeServer(Ledger(), sandboxes=NEWSLETTER_ONLY) as server:
+        (connected,) = server.accounts()
+        (relay,) = connected.settings["relays"]
+        read, write = await asyncio.open_connection(relay["host"], relay["port"])
+        await _reply(read)
+    async with asyncio.timeout(30):
+        assert await read.read() == b""
+    write.close()
+    server.ledger.close()
+
+
 async def _reply(read: asyncio.StreamReader) -> int:
     while True:
         line = await read.readline()
