@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy import select
 from channels.outcome import Outcome
 from channels.sandbox.faults import Fault, FaultName
 from channels.sandbox.server import PracticeServer
-from scheduler.clock import Clock
+from scheduler.clock import Clock, moment
 from scheduler.doorbell import Doorbell
 from scheduler.drafts import Draft
 from scheduler.services import Services, open_services
@@ -34,6 +34,9 @@ from tests.support.clocks import SetClock
 CONNECTED = {"facebook", "linkedin"}
 CALLER = Caller(id="tests", name="tests", scopes=frozenset(Scope))
 PATIENCE = 30.0
+# Seconds: what is due then, an engine that arms early has armed at once, and it is not sent before
+# the test puts the clock there, however slow the machine is.
+AHEAD = 50
 
 
 async def broadcast(*_args: Any, **_kwargs: Any) -> Outcome:
@@ -92,6 +95,13 @@ class Engine:
         """Wait until the deliveries are in exactly these states."""
         wanted = sorted(states)
         return await self.until(post_id, lambda rows: sorted(r.state for r in rows) == wanted)
+
+    async def comes_due(self, post_id: str) -> None:
+        """Put the clock to when the last of the post's deliveries is due."""
+        clock = self.services.clock
+        assert isinstance(clock, SetClock)
+        due = max(row.due_at for row in await self.rows(post_id))
+        clock.set(max(moment(due), clock.now()))
 
     async def account(self, channel: str) -> Any:
         statement = select(account_table).where(account_table.c.id == self.accounts[channel])
@@ -181,6 +191,47 @@ async def engine(
     settings: Settings, practice: PracticeServer, clock: SetClock, connected: Collection[str]
 ) -> AsyncIterator[Engine]:
     async with opened(settings, practice, clock, connected) as engine:
+        yield engine
+
+
+@dataclass
+class Answer:
+    """What a platform answered to a send: it is `there`, and the engine waits until it is `given`."""
+
+    there: asyncio.Event = field(default_factory=asyncio.Event)
+    given: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def keep_answer(monkeypatch: pytest.MonkeyPatch, engine: Engine, channel: str) -> Answer:
+    """To the next send there: it stays under way for as long as a test needs, and no longer."""
+    answer, adapter = Answer(), type(engine.services.registry[channel])
+    send = adapter.send  # type: ignore[attr-defined]
+
+    async def sends(*args: Any, **how: Any) -> Outcome:
+        outcome: Outcome = await send(*args, **how)
+        if not answer.there.is_set():
+            answer.there.set()
+            await answer.given.wait()
+        return outcome
+
+    monkeypatch.setattr(adapter, "send", sends)
+    return answer
+
+
+def unhurried(settings: Settings) -> Settings:
+    """Gives nothing up because time went by: the machine may be slow."""
+    return settings.model_copy(
+        update={"send_timeout": 60, "lease": 300, "worker_dead_after": 300}
+    )
+
+
+@pytest.fixture
+async def early(
+    settings: Settings, practice: PracticeServer, clock: SetClock, connected: Collection[str]
+) -> AsyncIterator[Engine]:
+    """Whatever a test does to what is armed (`AHEAD`), it does before it is due."""
+    ahead = unhurried(settings).model_copy(update={"arm_ahead": 60})
+    async with opened(ahead, practice, clock, connected) as engine:
         yield engine
 
 

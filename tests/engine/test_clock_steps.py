@@ -9,15 +9,22 @@ from datetime import timedelta
 import pytest
 
 from channels.sandbox.faults import FaultName
-from tests.engine.conftest import PATIENCE, Engine
+from scheduler.settings import Settings
+from tests.engine.conftest import AHEAD, PATIENCE, Engine, unhurried
 from tests.support.clocks import SetClock
 
 STEPS = [
     pytest.param(timedelta(minutes=10), id="ten minutes forward"),
-    pytest.param(timedelta(seconds=7), id="past a lease"),
+    pytest.param(timedelta(seconds=200), id="past a lease"),
     pytest.param(timedelta(seconds=-2), id="two seconds back"),
     pytest.param(timedelta(minutes=-10), id="ten minutes back"),
 ]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """What is looked for after a step is looked for soon: a send takes eight seconds at most."""
+    return unhurried(settings).model_copy(update={"arm_ahead": 60, "send_timeout": 8, "lease": 100})
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -25,13 +32,14 @@ async def test_what_is_armed_goes_out_at_its_time_by_the_new_clock(
     engine: Engine, clock: SetClock, step: timedelta
 ) -> None:
     async with engine.worker():
-        post = await engine.post("facebook", "linkedin", seconds=2)
+        post = await engine.post("facebook", "linkedin", seconds=AHEAD)
         await engine.settled(post, "armed", "armed")
         clock.set(clock.now() + step)
         if step < timedelta(0):
             await engine.post("facebook", title="Meanwhile")  # rounds go on
             assert {row.state for row in await engine.rows(post)} <= {"armed", "scheduled"}
             clock.set(clock.now() - step)  # and is put right
+            await engine.comes_due(post)
         rows = await engine.settled(post, "delivered", "delivered")
     assert all(row.first_sent_at >= row.planned_at for row in rows)
     said = [text for text in engine.ledger("facebook") if text.startswith("We reopen")]

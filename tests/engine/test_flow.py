@@ -4,9 +4,11 @@ from sqlalchemy import select
 
 from channels.outcome import HealthStatus
 from channels.sandbox.faults import FaultName
+from channels.sandbox.server import PracticeServer
+from scheduler.settings import Settings
 from scheduler.store.db import Database
 from scheduler.store.tables import deliveries, workers
-from tests.engine.conftest import Engine
+from tests.engine.conftest import AHEAD, Engine, opened, unhurried
 
 
 async def test_a_post_reaches_its_channels(engine: Engine) -> None:
@@ -24,12 +26,13 @@ async def test_what_takes_posts_in_can_be_closed_again(engine: Engine) -> None:
         await engine.services.intake.close()
 
 
-async def test_waits_for_its_time_and_fires_then(engine: Engine) -> None:
-    async with engine.worker():
-        post = await engine.post("facebook", seconds=1.5)
-        await engine.settled(post, "armed")
-        assert engine.ledger("facebook") == []
-        (row,) = await engine.settled(post, "delivered")
+async def test_waits_for_its_time_and_fires_then(early: Engine) -> None:
+    async with early.worker():
+        post = await early.post("facebook", seconds=AHEAD)
+        await early.settled(post, "armed")
+        assert early.ledger("facebook") == []
+        await early.comes_due(post)
+        (row,) = await early.settled(post, "delivered")
     assert row.first_sent_at >= row.due_at
 
 
@@ -89,14 +92,15 @@ async def test_a_vanished_page_sends_its_queue_by_the_other_road(engine: Engine)
     assert engine.ledger("facebook") == []
 
 
-async def test_a_cancelled_post_that_was_armed_is_not_sent(engine: Engine) -> None:
-    async with engine.worker():
-        post = await engine.post("facebook", seconds=3)
-        await engine.settled(post, "armed")
-        await cancel(engine.services.database, post)
-        other = await engine.post("facebook", seconds=3.2, title="Another")
-        await engine.settled(other, "delivered")
-    assert [text.splitlines()[0] for text in engine.ledger("facebook")] == ["Another"]
+async def test_a_cancelled_post_that_was_armed_is_not_sent(early: Engine) -> None:
+    async with early.worker():
+        post = await early.post("facebook", seconds=AHEAD)
+        await early.settled(post, "armed")
+        await cancel(early.services.database, post)
+        other = await early.post("facebook", seconds=AHEAD, title="Another")
+        await early.comes_due(other)
+        await early.settled(other, "delivered")
+    assert [text.splitlines()[0] for text in early.ledger("facebook")] == ["Another"]
 
 
 async def cancel(database: Database, post_id: str) -> None:
@@ -115,9 +119,11 @@ async def test_a_first_comment_follows_its_post_and_never_repeats_it(engine: Eng
     assert len(engine.ledger("facebook")) == 2
 
 
-async def test_a_first_comment_waits_for_its_post_without_hurry(engine: Engine) -> None:
-    engine.fault("facebook", FaultName.SLOW, times=1, seconds=1.5)
-    async with engine.worker():
+async def test_a_first_comment_waits_for_its_post_without_hurry(
+    settings: Settings, practice: PracticeServer
+) -> None:
+    async with opened(unhurried(settings), practice) as engine, engine.worker():
+        engine.fault("facebook", FaultName.SLOW, times=1, seconds=1.5)
         post = await engine.post("facebook", seconds=2, first_comment="Opening hours below")
         rows = await engine.settled(post, "delivered", "delivered")
     (main,) = [row for row in rows if row.part == "post"]

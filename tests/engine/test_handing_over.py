@@ -74,9 +74,11 @@ def _hanging(practice: PracticeServer) -> Fault:
 
 
 async def test_what_is_due_in_a_moment_still_leaves_on_time(
-    patient: Settings, practice: PracticeServer
+    patient: Settings, practice: PracticeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(patient, practice) as engine:
+    monkeypatch.setattr(dispatch, "LAST_STRETCH", PATIENCE)
+    slow = patient.model_copy(update={"grace": 2 * PATIENCE})
+    async with opened(slow, practice) as engine:
         async with engine.worker():
             post = await engine.post("facebook", "linkedin", seconds=1)
             await engine.until(post, lambda rows: all(row.state != "scheduled" for row in rows))
@@ -121,11 +123,13 @@ async def test_another_worker_sends_what_has_no_room_here(
 
 
 async def test_a_broadcast_does_not_begin_any_more(
-    patient: Settings, practice: PracticeServer
+    patient: Settings, practice: PracticeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(patient, practice, connected={"messenger"}) as engine:
+    monkeypatch.setattr(dispatch, "LAST_STRETCH", 2 * LATER)  # it is due within that
+    slow = patient.model_copy(update={"grace": 4 * LATER})
+    async with opened(slow, practice, connected={"messenger"}) as engine:
         async with engine.worker() as worker:
-            post = await engine.post("messenger", seconds=2)
+            post = await engine.post("messenger", seconds=LATER)
             await _until(lambda: worker.dispatcher.firing.load == 1)
         (row,) = await engine.rows(post)
     assert (row.state, row.attempt) == ("scheduled", 1)

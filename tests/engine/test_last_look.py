@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scheduler.store.tables import deliveries
-from tests.engine.conftest import Engine
+from tests.engine.conftest import AHEAD, Engine
 
 
 @pytest.mark.parametrize(
@@ -20,15 +20,16 @@ from tests.engine.conftest import Engine
     ],
 )
 async def test_what_changed_while_it_was_armed_does_not_leave(
-    engine: Engine, meanwhile: dict[str, Any]
+    early: Engine, meanwhile: dict[str, Any]
 ) -> None:
-    async with engine.worker():
-        post = await engine.post("facebook", seconds=3)
-        await engine.settled(post, "armed")
-        async with engine.services.database.write() as connection:
+    async with early.worker():
+        post = await early.post("facebook", seconds=AHEAD)
+        await early.settled(post, "armed")
+        async with early.services.database.write() as connection:
             await connection.execute(
                 deliveries.update().where(deliveries.c.post_id == post).values(meanwhile)
             )
-        other = await engine.post("facebook", seconds=3.2, title="Another")
-        await engine.settled(other, "delivered")
-    assert [text.splitlines()[0] for text in engine.ledger("facebook")] == ["Another"]
+        other = await early.post("facebook", seconds=AHEAD, title="Another")
+        await early.comes_due(other)
+        await early.settled(other, "delivered")
+    assert [text.splitlines()[0] for text in early.ledger("facebook")] == ["Another"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import update
@@ -10,7 +12,7 @@ from channels.registry import ADAPTERS
 from channels.sandbox.faults import FaultName
 from scheduler import metrics
 from scheduler.store.tables import deliveries
-from tests.engine.conftest import Engine
+from tests.engine.conftest import PATIENCE, Engine, keep_answer
 
 SECOND = 1_000_000
 
@@ -56,18 +58,20 @@ async def test_what_a_dead_worker_had_is_counted_when_it_is_taken_over(
     assert _now("rescued_total", to=to) == before + 1
 
 
-async def test_an_outcome_after_its_lease_is_counted(engine: Engine) -> None:
-    engine.fault("facebook", FaultName.SLOW, times=1, seconds=1.0)
-    (slow,) = engine.practice.platforms["facebook"].faults.listed()
+async def test_an_outcome_after_its_lease_is_counted(
+    early: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = keep_answer(monkeypatch, early, "facebook")
     before = _now("leases_lost_total")
-    async with engine.worker():
-        post = await engine.post("facebook")
-        await engine.until(post, lambda _: slow.seen > 0)
-        async with engine.services.database.write() as connection:
+    async with early.worker():
+        post = await early.post("facebook")
+        await asyncio.wait_for(answer.there.wait(), PATIENCE)
+        async with early.services.database.write() as connection:
             await connection.execute(
                 update(deliveries).values(state="unconfirmed", token=None, lease_until=None)
             )
-        await engine.settled(post, "delivered")
+        answer.given.set()
+        await early.settled(post, "delivered")
     assert _now("leases_lost_total") == before + 1
 
 

@@ -6,13 +6,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from channels.sandbox.faults import FaultName
+from channels.sandbox.server import PracticeServer
 from scheduler.drafts import Revision
+from scheduler.settings import Settings
 from scheduler.store.tables import attempts, deliveries, events
 from scheduler.worker import Worker
-from tests.engine.conftest import PATIENCE, Engine
+from tests.engine.conftest import PATIENCE, Engine, opened, unhurried
 from tests.engine.test_belated import under_way
 from tests.support.clocks import SetClock
 from tests.support.refusing import refuse
@@ -133,16 +136,20 @@ async def test_what_looking_finds_and_cannot_be_written_waits_for_a_person(engin
 
 
 async def test_a_late_answer_that_cannot_be_written_is_told_and_not_sent_again(
-    engine: Engine, clock: SetClock
+    settings: Settings,
+    practice: PracticeServer,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await refuse(engine.services.database, "deliveries", "UPDATE", "NEW.state = 'delivered'")
-    async with engine.worker() as worker:
-        post = await under_way(engine, clock)
-        revision = Revision.model_validate({"title": "We close"})
-        await engine.services.reviser.revise(post, revision, "tests")
-        (row,) = await engine.settled(post, "held")
-        await _done_with(worker)
-    assert row.hold_reason == "unconfirmed"
-    assert len(engine.ledger("facebook")) == 1
-    kinds = {one.kind for one in await engine.alerts()}
-    assert kinds == {"delivery.unconfirmed", "delivery.belated"}
+    async with opened(unhurried(settings), practice, clock) as engine:
+        await refuse(engine.services.database, "deliveries", "UPDATE", "NEW.state = 'delivered'")
+        async with engine.worker() as worker:
+            async with under_way(engine, clock, monkeypatch) as post:
+                revision = Revision.model_validate({"title": "We close"})
+                await engine.services.reviser.revise(post, revision, "tests")
+            (row,) = await engine.settled(post, "held")
+            await _done_with(worker)
+        assert row.hold_reason == "unconfirmed"
+        assert len(engine.ledger("facebook")) == 1
+        kinds = {one.kind for one in await engine.alerts()}
+        assert kinds == {"delivery.unconfirmed", "delivery.belated"}
