@@ -196,7 +196,7 @@ async def engine(
 
 @dataclass
 class Answer:
-    """What a platform answered to a send: it is `there`, and the engine waits until it is `given`."""
+    """What a platform answered to a send: `there`, and not heard before it is `given`."""
 
     there: asyncio.Event = field(default_factory=asyncio.Event)
     given: asyncio.Event = field(default_factory=asyncio.Event)
@@ -220,9 +220,7 @@ def keep_answer(monkeypatch: pytest.MonkeyPatch, engine: Engine, channel: str) -
 
 def unhurried(settings: Settings) -> Settings:
     """Gives nothing up because time went by: the machine may be slow."""
-    return settings.model_copy(
-        update={"send_timeout": 60, "lease": 300, "worker_dead_after": 300}
-    )
+    return settings.model_copy(update={"send_timeout": 60, "lease": 300, "worker_dead_after": 300})
 
 
 @pytest.fixture

@@ -89,13 +89,15 @@ async def test_what_may_have_left_is_looked_for_before_it_is_sent_again(
     engine: Engine, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with engine.worker():
-        async with under_way(engine, clock, monkeypatch, FaultName.ANSWER_LOST) as post:
-            async with engine.services.database.write() as connection:
-                await connection.execute(
-                    deliveries.update()
-                    .where(deliveries.c.post_id == post)
-                    .values(state="scheduled", token=None, worker=None, lease_until=None)
-                )
+        async with (
+            under_way(engine, clock, monkeypatch, FaultName.ANSWER_LOST) as post,
+            engine.services.database.write() as connection,
+        ):
+            await connection.execute(
+                deliveries.update()
+                .where(deliveries.c.post_id == post)
+                .values(state="scheduled", token=None, worker=None, lease_until=None)
+            )
         (row,) = await engine.settled(post, "delivered")
     assert "found on the platform" in row.cause
     assert len(engine.ledger("facebook")) == 1
@@ -105,16 +107,18 @@ async def test_a_rescue_that_came_too_early_is_taken_back(
     engine: Engine, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with engine.worker():
-        async with under_way(engine, clock, monkeypatch) as post:
-            async with engine.services.database.write() as connection:
-                await connection.execute(
-                    deliveries.update()
-                    .where(deliveries.c.post_id == post)
-                    .values(
-                        state="unconfirmed", token=None, worker=None, lease_until=None,
-                        look_at=clock.micros() + HOUR,
-                    )
-                )  # fmt: skip
+        async with (
+            under_way(engine, clock, monkeypatch) as post,
+            engine.services.database.write() as connection,
+        ):
+            await connection.execute(
+                deliveries.update()
+                .where(deliveries.c.post_id == post)
+                .values(
+                    state="unconfirmed", token=None, worker=None, lease_until=None,
+                    look_at=clock.micros() + HOUR,
+                )
+            )  # fmt: skip
         (row,) = await engine.settled(post, "delivered")
     assert row.remote_id
     assert [one.kind for one in await engine.alerts()] == []

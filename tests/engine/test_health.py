@@ -13,7 +13,8 @@ from scheduler.decide import SECOND
 from scheduler.ending import end
 from scheduler.store.accounts import pause as pause_by_hand
 from scheduler.store.tables import accounts, events
-from tests.engine.conftest import PATIENCE, Engine
+from tests.engine.conftest import AHEAD, PATIENCE, Engine
+from tests.support.clocks import SetClock
 
 S = HealthStatus
 
@@ -116,22 +117,24 @@ async def test_an_owner_may_ask_for_a_longer_confirmation(engine: Engine) -> Non
 
 
 async def test_a_page_that_vanishes_in_mid_flight_loses_and_doubles_nothing(
-    engine: Engine,
+    early: Engine, clock: SetClock
 ) -> None:
     titles = [f"Post {n}" for n in range(12)]
-    engine.fault("facebook", FaultName.SLOW, seconds=0.1)
-    async with engine.worker():
+    times = [1 + 0.15 * n for n in range(11)] + [AHEAD]
+    early.fault("facebook", FaultName.SLOW, seconds=0.1)
+    async with early.worker():
         posts = [
-            await engine.post("facebook", title=title, seconds=1 + 0.15 * n)
-            for n, title in enumerate(titles)
+            await early.post("facebook", title=title, seconds=seconds)
+            for title, seconds in zip(titles, times, strict=True)
         ]
-        await engine.settled(posts[2], "delivered")
-        engine.fault("facebook", FaultName.PAGE_GONE)
+        await early.settled(posts[2], "delivered")
+        early.fault("facebook", FaultName.PAGE_GONE)
+        clock.ahead_us += AHEAD * SECOND
         rows = [
-            await engine.until(post, lambda rows: rows[-1].state == "delivered" and len(rows) < 3)
+            await early.until(post, lambda rows: rows[-1].state == "delivered" and len(rows) < 3)
             for post in posts
         ]
-    there = [text.splitlines()[0] for text in engine.ledger("facebook")]
+    there = [text.splitlines()[0] for text in early.ledger("facebook")]
     elsewhere = [title for title, legs in zip(titles, rows, strict=True) if len(legs) == 2]
     assert elsewhere, "the page vanished before the last of them"
     assert sorted(there + elsewhere) == sorted(titles)

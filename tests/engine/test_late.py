@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from channels.sandbox.faults import Fault, FaultName
+from channels.sandbox.faults import FaultName
 from channels.sandbox.server import PracticeServer
 from scheduler.clock import micros, moment
 from scheduler.settings import Settings
 from scheduler.store.tables import accounts, deliveries
-from tests.engine.conftest import PATIENCE, Engine, opened
+from tests.engine.conftest import AHEAD, PATIENCE, Engine, keep_answer, opened, unhurried
+from tests.support.clocks import SetClock
 
 HOUR = 3_600_000_000
 GAP = 0.4
@@ -18,7 +19,7 @@ GAP = 0.4
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"catch_up_gap": GAP})
+    return unhurried(settings).model_copy(update={"catch_up_gap": GAP})
 
 
 async def outage(engine: Engine, post: str, hours: float) -> None:
@@ -49,15 +50,20 @@ async def test_what_is_overdue_goes_out_in_order_with_a_gap(engine: Engine) -> N
     assert len(engine.ledger("facebook")) == 4
 
 
-async def test_one_account_catching_up_delays_no_other(engine: Engine) -> None:
-    late = [await engine.post("facebook", title=f"Post {n}") for n in range(4)]
-    for post in late:
-        await outage(engine, post, 3)
-    async with engine.worker():
-        fresh = await engine.post("linkedin")
-        (row,) = await engine.settled(fresh, "delivered")
-        last = [(await engine.settled(post, "delivered"))[0] for post in late][-1]
-    assert row.first_sent_at < last.first_sent_at
+async def test_one_account_catching_up_delays_no_other(
+    settings: Settings, practice: PracticeServer
+) -> None:
+    slowly = settings.model_copy(update={"catch_up_gap": 2 * PATIENCE})
+    async with opened(slowly, practice) as engine:
+        late = [await engine.post("facebook", title=f"Post {n}") for n in range(4)]
+        for post in late:
+            await outage(engine, post, 3)
+        async with engine.worker():
+            await engine.settled(late[0], "delivered")
+            fresh = await engine.post("linkedin")
+            await engine.settled(fresh, "delivered")
+            waiting = [row.state for post in late[1:] for row in await engine.rows(post)]
+    assert set(waiting) <= {"scheduled", "armed"}
 
 
 async def test_asking_holds_and_tells(engine: Engine) -> None:
@@ -100,19 +106,21 @@ async def test_nor_does_it_past_a_deadline_that_is_near(engine: Engine) -> None:
 
 
 async def test_nor_what_was_armed_and_waited_behind_others_until_then(
-    settings: Settings, practice: PracticeServer
+    settings: Settings,
+    practice: PracticeServer,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hang = Fault(FaultName.HANG, times=1)
-    practice.platforms["facebook"].faults.add(hang)
     one = settings.model_copy(update={"worker_concurrency": 1})
-    async with opened(one, practice) as engine, engine.worker():
+    async with opened(one, practice, clock) as engine, engine.worker():
+        before = keep_answer(monkeypatch, engine, "facebook")
         await engine.post("facebook")
-        async with asyncio.timeout(PATIENCE):
-            while not hang.seen:  # noqa: ASYNC110 -- a practice platform
-                await asyncio.sleep(0.01)
-        deadline = engine.services.clock.now() + timedelta(seconds=1)
+        await asyncio.wait_for(before.there.wait(), PATIENCE)
+        deadline = clock.now() + timedelta(minutes=1)
         post = await engine.post("facebook", deadline=deadline.isoformat())
         await engine.settled(post, "armed")
+        clock.set(deadline + timedelta(seconds=1))
+        before.given.set()
         (row,) = await engine.settled(post, "held")
     assert row.hold_reason == "late"
 
@@ -138,45 +146,51 @@ async def test_a_pause_beyond_its_deadline_has_a_post_take_another_road_at_once(
     assert engine.ledger("facebook") == []
 
 
-async def test_what_waited_for_the_end_of_a_pause_goes_out_in_its_order(engine: Engine) -> None:
+async def test_what_waited_for_the_end_of_a_pause_goes_out_in_its_order(
+    early: Engine, clock: SetClock
+) -> None:
     """By the times that its owner gave, whichever post was written first."""
     second = 1_000_000
-    whole = (engine.services.clock.micros() // second + 1) * second
-    async with engine.services.database.write() as connection:
+    ends_at = clock.micros() + AHEAD * second
+    async with early.services.database.write() as connection:
         await connection.execute(
             accounts.update()
-            .where(accounts.c.id == engine.accounts["facebook"])
+            .where(accounts.c.id == early.accounts["facebook"])
             .values(
-                paused_until=whole + 4 * second,
+                paused_until=ends_at,
                 pause_reason="throttled",
                 updated_at=accounts.c.updated_at + 1,
             )
         )
-    at = {n: moment(whole + n * second // 4).isoformat() for n in (7, 4, 2)}
-    posts = {n: await engine.post("facebook", title=f"{n}", at=at[n]) for n in at}
-    async with engine.worker():
-        rows = {n: (await engine.settled(posts[n], "delivered"))[0] for n in posts}
+    at = {n: moment(ends_at - (10 - n) * second).isoformat() for n in (7, 4, 2)}
+    posts = {n: await early.post("facebook", title=f"{n}", at=at[n]) for n in at}
+    async with early.worker():
+        # Armed ahead of the end of the pause, not claimed and put off again and again until then.
+        for post in posts.values():
+            await early.until(post, lambda rows: (rows[0].state, rows[0].attempt) == ("armed", 2))
+        clock.set(moment(ends_at))
+        rows = {n: (await early.settled(posts[n], "delivered"))[0] for n in posts}
     assert sorted(rows, key=lambda n: rows[n].first_sent_at) == [2, 4, 7]
-    assert min(row.first_sent_at for row in rows.values()) >= whole + 4 * second
-    # Armed ahead of the end of the pause, not claimed and put off again and again until then.
+    assert min(row.first_sent_at for row in rows.values()) >= ends_at
     assert {row.attempt for row in rows.values()} == {2}
 
 
-async def test_so_does_what_was_armed_before_the_pause(engine: Engine) -> None:
-    now = engine.services.clock.now()
+async def test_so_does_what_was_armed_before_the_pause(early: Engine) -> None:
+    now = early.services.clock.now()
     deadline = (now + timedelta(hours=1)).isoformat()
-    async with engine.worker():
-        post = await engine.post("facebook", seconds=2, deadline=deadline)
-        await engine.settled(post, "armed")
-        async with engine.services.database.write() as connection:
+    async with early.worker():
+        post = await early.post("facebook", seconds=AHEAD, deadline=deadline)
+        await early.settled(post, "armed")
+        async with early.services.database.write() as connection:
             await connection.execute(
                 accounts.update()
-                .where(accounts.c.id == engine.accounts["facebook"])
+                .where(accounts.c.id == early.accounts["facebook"])
                 .values(
                     paused_until=micros(now) + 2 * HOUR,
                     pause_reason="throttled",
                     updated_at=accounts.c.updated_at + 1,
                 )
             )
-        await engine.settled(post, "rerouted", "delivered")
-    assert engine.ledger("facebook") == []
+        await early.comes_due(post)
+        await early.settled(post, "rerouted", "delivered")
+    assert early.ledger("facebook") == []

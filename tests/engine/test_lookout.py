@@ -4,11 +4,17 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import select
 
+from scheduler import lookout as module
 from scheduler.clock import Clock
 from scheduler.lookout import Lookout
 from scheduler.settings import Settings
 from scheduler.store.alert_tables import alerts
 from scheduler.store.db import Database
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ANSWER_WITHIN", 30.0)
 
 
 async def _open(database: Database) -> list[str]:

@@ -15,7 +15,7 @@ from channels.sandbox.server import PracticeServer
 from scheduler.limits import FOREVER
 from scheduler.settings import Settings
 from scheduler.store.tables import accounts, deliveries
-from tests.engine.conftest import Engine, client_of, opened
+from tests.engine.conftest import Engine, client_of, opened, unhurried
 
 LONG = "We open again on Monday at nine, with fresh bread. " * 80
 HOME = "http://127.0.0.1:1/blog"
@@ -111,7 +111,15 @@ async def test_nobody_is_sent_to_an_article_that_has_to_wait(engine: Engine) -> 
 @pytest.fixture
 async def abroad(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
     """With a blog that a network is in front of."""
-    here = settings.model_copy(update={"article_patience": 2.0})
+    here = unhurried(settings).model_copy(update={"article_patience": 60})
+    async with opened(here, practice, connected={"linkedin", "blog.wordpress"}) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def hurried(settings: Settings, practice: PracticeServer) -> AsyncIterator[Engine]:
+    """As abroad, where a text does not wait long for its article."""
+    here = unhurried(settings).model_copy(update={"article_patience": 2})
     async with opened(here, practice, connected={"linkedin", "blog.wordpress"}) as engine:
         yield engine
 
@@ -137,25 +145,25 @@ async def test_nobody_is_sent_to_an_article_that_is_refused_as_they_leave(abroad
     assert _said(abroad).startswith("We reopen")
 
 
-async def test_nobody_waits_longer_than_that_for_an_article(abroad: Engine) -> None:
-    abroad.fault("wordpress", FaultName.SERVER_ERROR)
-    async with abroad.worker():
-        post = await abroad.post("linkedin", "blog.wordpress", body=LONG)
-        rows = await abroad.until(post, lambda rows: any(r.state == "delivered" for r in rows))
+async def test_nobody_waits_longer_than_that_for_an_article(hurried: Engine) -> None:
+    hurried.fault("wordpress", FaultName.SERVER_ERROR)
+    async with hurried.worker():
+        post = await hurried.post("linkedin", "blog.wordpress", body=LONG)
+        rows = await hurried.until(post, lambda rows: any(r.state == "delivered" for r in rows))
     (text,) = [row for row in rows if row.state == "delivered"]
-    assert text.account_id == abroad.accounts["linkedin"]
-    assert "Read more" not in _said(abroad)
+    assert text.account_id == hurried.accounts["linkedin"]
+    assert "Read more" not in _said(hurried)
 
 
-async def test_who_waited_for_an_article_in_vain_waits_for_no_second_gap(abroad: Engine) -> None:
-    abroad.fault("wordpress", FaultName.SERVER_ERROR)
-    async with abroad.services.database.write() as connection:
-        linkedin = accounts.c.id == abroad.accounts["linkedin"]
+async def test_who_waited_for_an_article_in_vain_waits_for_no_second_gap(hurried: Engine) -> None:
+    hurried.fault("wordpress", FaultName.SERVER_ERROR)
+    async with hurried.services.database.write() as connection:
+        linkedin = accounts.c.id == hurried.accounts["linkedin"]
         await connection.execute(update(accounts).where(linkedin).values(gap_ms=60_000))
-    async with abroad.worker():
-        post = await abroad.post("linkedin", "blog.wordpress", body=LONG)
-        await abroad.until(post, lambda rows: "delivered" in {row.state for row in rows})
-    assert "Read more" not in _said(abroad)
+    async with hurried.worker():
+        post = await hurried.post("linkedin", "blog.wordpress", body=LONG)
+        await hurried.until(post, lambda rows: "delivered" in {row.state for row in rows})
+    assert "Read more" not in _said(hurried)
 
 
 async def test_whole_texts_wait_for_no_article(abroad: Engine) -> None:

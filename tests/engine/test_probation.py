@@ -9,7 +9,7 @@ from channels.sandbox.faults import FaultName
 from channels.sandbox.server import PracticeServer
 from scheduler.settings import Settings
 from scheduler.store.tables import accounts, attempts
-from tests.engine.conftest import Engine, opened
+from tests.engine.conftest import Engine, opened, unhurried
 
 _SHOWN = {"scheduled", "delivered", "unconfirmed"}
 
@@ -22,7 +22,7 @@ async def _tried(engine: Engine) -> int:
 
 @pytest.mark.parametrize("down", [True, False])
 async def test_one_goes_first(settings: Settings, practice: PracticeServer, *, down: bool) -> None:
-    settings = settings.model_copy(update={"breaker_failures": 2, "breaker_pause": 600})
+    settings = unhurried(settings).model_copy(update={"breaker_failures": 2, "breaker_pause": 600})
     async with opened(settings, practice) as engine:
         if down:
             engine.fault("linkedin", FaultName.SERVER_ERROR)

@@ -16,7 +16,10 @@ def up() -> float:
     return float(metrics.DB_UP._value.get())
 
 
-async def test_a_database_that_answers_is_up_and_how_fast_is_told(database: Database) -> None:
+async def test_a_database_that_answers_is_up_and_how_fast_is_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "ANSWER_WITHIN", PATIENCE)
     metrics.DB_UP.set(0)
     metrics.DB_ANSWER.set(0)
     assert await pulse.feel(database)

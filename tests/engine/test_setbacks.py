@@ -21,7 +21,7 @@ from channels.sandbox.faults import FaultName
 from channels.sandbox.server import PracticeServer
 from scheduler.settings import Settings
 from scheduler.store.tables import accounts, attempts, deliveries
-from tests.engine.conftest import PATIENCE, Engine, opened
+from tests.engine.conftest import AHEAD, PATIENCE, Engine, opened, unhurried
 from tests.support.clocks import SetClock
 
 SECOND = 1_000_000
@@ -65,19 +65,23 @@ async def pause(engine: Engine, channel: str, seconds: float) -> None:
         )
 
 
-async def test_a_failed_write_beside_a_send_under_way_sends_nothing_twice(engine: Engine) -> None:
-    engine.fault("linkedin", FaultName.SLOW, times=1, seconds=1)
+async def test_a_failed_write_beside_a_send_under_way_sends_nothing_twice(
+    early: Engine, clock: SetClock
+) -> None:
+    early.fault("linkedin", FaultName.SLOW, times=1, seconds=1)
     with capture_logs() as logs:
-        async with engine.worker():
-            post = await engine.post("facebook", "linkedin", seconds=4)
-            await engine.settled(post, "armed", "armed")
-            await pause(engine, "facebook", 6)
+        async with early.worker():
+            post = await early.post("facebook", "linkedin", seconds=AHEAD)
+            await early.settled(post, "armed", "armed")
+            await pause(early, "facebook", 2 * AHEAD)
             # Putting the paused one off writes an event: that is what fails now.
-            async with without(engine, "events"):
+            async with without(early, "events"):
+                await early.comes_due(post)
                 await told(logs, "putting-off.failed")
-            await engine.settled(post, "delivered", "delivered")
-    assert len(engine.ledger("linkedin")) == 1
-    assert len(engine.ledger("facebook")) == 1
+            clock.ahead_us += AHEAD * SECOND
+            await early.settled(post, "delivered", "delivered")
+    assert len(early.ledger("linkedin")) == 1
+    assert len(early.ledger("facebook")) == 1
 
 
 async def test_what_a_failed_round_claimed_is_given_back_at_once(engine: Engine) -> None:
@@ -188,8 +192,14 @@ def before_each_send(happens: Callable[[], None]) -> Iterator[None]:
 
 @pytest.mark.parametrize("steps", range(0, 120, 30))
 async def test_a_worker_that_ends_in_mid_round_gives_everything_back(
-    engine: Engine, steps: int
+    settings: Settings, practice: PracticeServer, steps: int
 ) -> None:
+    patient = unhurried(settings).model_copy(update={"grace": PATIENCE})
+    async with opened(patient, practice) as engine:
+        await _ends_in_mid_round(engine, steps)
+
+
+async def _ends_in_mid_round(engine: Engine, steps: int) -> None:
     posts = [
         await engine.post("facebook", "linkedin", seconds=0.5, title=f"Day {n}") for n in range(3)
     ]

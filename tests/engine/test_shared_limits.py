@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
+import pytest
 from sqlalchemy import select, update
 
 from channels.sandbox.faults import Fault, FaultName
@@ -15,9 +15,14 @@ from scheduler.arming import SPREAD
 from scheduler.decide import SECOND
 from scheduler.settings import Settings
 from scheduler.store.tables import accounts, attempts, deliveries
-from tests.engine.conftest import PATIENCE, Engine, opened
+from tests.engine.conftest import PATIENCE, Engine, opened, unhurried
 
 GAP_MS = 300
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return unhurried(settings)
 
 
 async def _limit(engine: Engine, **limits: int) -> None:
@@ -40,8 +45,15 @@ async def _until(met: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def _spaced(began: int, rows: Sequence[Any]) -> None:
+    """No two share a slot. A machine that stands still sends late, and then several at once."""
+    sent = sorted(row.first_sent_at for row in rows)
+    assert all(at >= began + n * GAP_MS * 1000 for n, at in enumerate(sent))
+
+
 async def test_workers_keep_an_accounts_gaps_together(engine: Engine) -> None:
     await _limit(engine, gap_ms=GAP_MS)
+    began = engine.services.clock.micros()
     async with engine.worker() as one:
         posts = [await engine.post("facebook", title=f"Post {number}") for number in range(4)]
         for post in posts:
@@ -50,11 +62,7 @@ async def test_workers_keep_an_accounts_gaps_together(engine: Engine) -> None:
         async with engine.worker():
             posts += [await engine.post("facebook", title=f"Post {n}") for n in range(4, 8)]
             rows = [(await engine.settled(post, "delivered"))[0] for post in posts]
-    sent = sorted(row.first_sent_at for row in rows)
-    gaps = [later - earlier for earlier, later in pairwise(sent)]
-    # A busy machine sends one a little later than it should, and the next on time.
-    assert min(gaps) >= GAP_MS * 1000 // 2
-    assert sent[-1] - sent[0] >= (len(sent) - 2) * GAP_MS * 1000
+    _spaced(began, rows)
     assert len({row.worker for row in await _attempts(engine)}) == 2
 
 
@@ -66,10 +74,10 @@ async def test_slots_that_passed_while_nobody_was_there_are_spaced_anew(engine: 
         await connection.execute(
             update(deliveries).values(cause=SPREAD, due_at=deliveries.c.due_at + long_ago)
         )
+    began = engine.services.clock.micros()
     async with engine.worker(), engine.worker():
         rows = [(await engine.settled(post, "delivered"))[0] for post in posts]
-    sent = sorted(row.first_sent_at for row in rows)
-    assert sent[-1] - sent[0] >= (len(sent) - 2) * GAP_MS * 1000
+    _spaced(began, rows)
 
 
 async def test_workers_share_an_accounts_requests_at_once(
@@ -77,9 +85,7 @@ async def test_workers_share_an_accounts_requests_at_once(
 ) -> None:
     hang = Fault(FaultName.HANG)
     practice.platforms["facebook"].faults.add(hang)
-    patient = settings.model_copy(
-        update={"heartbeat_interval": 0.05, "send_timeout": 20, "lease": 30, "grace": 0}
-    )
+    patient = settings.model_copy(update={"heartbeat_interval": 0.05, "grace": 0})
     async with opened(patient, practice) as engine:
         await _limit(engine, max_concurrent=4)
         async with engine.worker() as one, engine.worker() as two:
@@ -94,4 +100,5 @@ async def test_workers_share_an_accounts_requests_at_once(
             await _until(lambda: hang.seen >= 2)
             elsewhere = await engine.post("linkedin")
             await engine.settled(elsewhere, "delivered")
-            assert hang.seen == sum(firing.in_flight for firing in firings) <= 4
+            await _until(lambda: hang.seen == sum(firing.in_flight for firing in firings))
+            assert hang.seen <= 4

@@ -24,19 +24,27 @@ from scheduler.store import accounts as account_store
 from scheduler.store import claims
 from scheduler.store.tables import accounts, attempts, deliveries
 from scheduler.worker import Worker
-from tests.engine.conftest import PATIENCE, Engine, opened
+from tests.engine.conftest import PATIENCE, Engine, opened, unhurried
 
 KEY = Fernet.generate_key().decode()
+
+
+class Skipping(Clock):
+    """Its monotonic time may skip: the machine slept."""
+
+    slept = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.slept
 
 
 @pytest.fixture
 def quick(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Workers hear of each other soon, and claim little at a time, so that each has some."""
     monkeypatch.setattr(claims, "CHUNK", 2)
-    return settings.model_copy(
+    return unhurried(settings).model_copy(
         update={
-            "heartbeat_interval": 0.3, "send_timeout": 20, "lease": 30,
-            "secret_keys": [SecretStr(KEY)],
+            "heartbeat_interval": 0.3, "secret_keys": [SecretStr(KEY)],
         }
     )  # fmt: skip
 
@@ -197,11 +205,11 @@ async def _another_s(engine: Engine, worker: Worker) -> str:
 async def test_the_places_of_a_killed_worker_pass_on(
     quick: Settings, practice: PracticeServer, tmp_path: Path
 ) -> None:
-    short = quick.model_copy(update={"worker_dead_after": 2})
+    clock = Skipping()
     async with (
-        opened(short, practice) as engine,
+        opened(quick, practice, clock=clock) as engine,
         engine.worker() as stays,
-        _process(short, tmp_path / "other") as other,
+        _process(quick, tmp_path / "other") as other,
     ):
         await _until(lambda: _knows(stays, 2))
         theirs = await _another_s(engine, stays)
@@ -211,6 +219,10 @@ async def test_the_places_of_a_killed_worker_pass_on(
         assert stays.id not in await _senders(engine)
         other.kill()
         await other.wait()
+        async with asyncio.timeout(PATIENCE):
+            while not _knows(stays, 1):
+                clock.slept += quick.worker_dead_after / 2  # too short to be missed ourselves
+                await stays._duties.beat()
         second = await engine.post(theirs, title="After its end")
         await engine.settled(second, "delivered")
         assert (await _senders(engine))[-1] == stays.id
@@ -220,14 +232,13 @@ async def test_whoever_starts_where_a_worker_was_killed_says_that_it_is_dead(
     quick: Settings, practice: PracticeServer, tmp_path: Path
 ) -> None:
     """Else one that is killed and started again and again keeps the places of many dead."""
-    patient = quick.model_copy(update={"worker_dead_after": 300})
-    async with opened(patient, practice) as engine, engine.worker() as stays:
-        async with _process(patient, tmp_path / "other") as other:
+    async with opened(quick, practice) as engine, engine.worker() as stays:
+        async with _process(quick, tmp_path / "other") as other:
             await _until(lambda: _knows(stays, 2))
             theirs = await _another_s(engine, stays)
             other.kill()
             await other.wait()
-        async with _process(patient, tmp_path / "other"):
+        async with _process(quick, tmp_path / "other"):
             post = await engine.post(theirs, title="After its end")
             await engine.settled(post, "delivered")
             await _until(lambda: _knows(stays, 2))
@@ -256,7 +267,7 @@ async def test_a_worker_that_stops_hands_on_its_places_while_it_still_sends(
 async def test_what_waits_for_its_time_goes_back_when_its_place_becomes_another_s(
     quick: Settings, practice: PracticeServer
 ) -> None:
-    early = quick.model_copy(update={"arm_ahead": 60, "send_timeout": 100, "lease": 300})
+    early = quick.model_copy(update={"arm_ahead": 60})
     async with opened(early, practice) as engine, engine.worker() as one:
         pages = [await _page(engine) for _ in range(8)]
         post = await engine.post(*pages, seconds=40)
@@ -270,15 +281,6 @@ async def test_what_waits_for_its_time_goes_back_when_its_place_becomes_another_
             await engine.until(
                 post, lambda rows: {row.account_id: row.worker for row in rows} == whose
             )
-
-
-class Skipping(Clock):
-    """Its monotonic time may skip: the machine slept."""
-
-    slept = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.slept
 
 
 async def test_one_that_others_may_have_missed_sends_nothing_until_it_said_that_it_lives(

@@ -60,7 +60,7 @@ async def test_a_worker_goes_on_by_new_connections(far: Far) -> None:
     async with far.engine.worker():
         await author.settled(await author.post("facebook", title="Before"), "delivered")
         armed = await author.post("facebook", seconds=2, title="Armed")
-        await author.settled(armed, "armed")
+        await author.until(armed, lambda rows: rows[0].state != "scheduled")
         far.cable.go_dead()
         await author.settled(armed, "delivered")
         await author.settled(await author.post("facebook", title="After"), "delivered")

@@ -62,7 +62,10 @@ async def test_hears_the_bell_again_once_redis_is_back(
         await bell.close()
 
 
-async def test_what_was_rung_just_before_the_end_is_heard(home: Path) -> None:
+async def test_what_was_rung_just_before_the_end_is_heard(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "_CLOSES_WITHIN", 30.0)
     with redis_server(home) as url:
         settings = Settings(redis_url=url)
         bell = ArqDoorbell(url, settings, Clock(), arm_ahead=settings.arm_ahead)
@@ -113,6 +116,8 @@ async def test_a_bell_that_stumbles_rings_again(
         async with asyncio.timeout(30):
             await bell._queue.join()
         await bell.ring(now + 5_000_000)  # the same: nobody heard it
+        async with asyncio.timeout(30):
+            await bell._queue.join()
         await bell.close()
         async with Redis.from_url(url) as redis:
             assert await redis.zcard(QUEUE) == 1

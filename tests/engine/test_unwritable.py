@@ -4,21 +4,26 @@ told, nothing is published twice, and nothing is tried for ever."""
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from channels.sandbox.faults import FaultName
-from channels.sandbox.server import PracticeServer
 from scheduler.drafts import Revision
 from scheduler.settings import Settings
 from scheduler.store.tables import attempts, deliveries, events
 from scheduler.worker import Worker
-from tests.engine.conftest import PATIENCE, Engine, opened, unhurried
+from tests.engine.conftest import PATIENCE, Engine, unhurried
 from tests.engine.test_belated import under_way
 from tests.support.clocks import SetClock
 from tests.support.refusing import refuse
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return unhurried(settings)
 
 
 async def _done_with(worker: Worker) -> None:
@@ -86,7 +91,9 @@ async def test_an_attempt_that_cannot_be_noted_takes_nothing_from_what_it_came_t
     assert {"delivery.delivered", "delivery.refused"} <= kinds
 
 
-async def test_of_what_cannot_be_written_at_all_a_person_is_told(engine: Engine) -> None:
+async def test_of_what_cannot_be_written_at_all_a_person_is_told(
+    engine: Engine, clock: SetClock
+) -> None:
     refused = "NEW.state IN ('delivered', 'held') AND NEW.part = 'post'"
     await refuse(engine.services.database, "deliveries", "UPDATE", refused)
     async with engine.worker() as worker:
@@ -96,6 +103,7 @@ async def test_of_what_cannot_be_written_at_all_a_person_is_told(engine: Engine)
                 await asyncio.sleep(0.02)
         await _done_with(worker)
         # Its lease is nobody's to renew: it is looked for on its page, like any doubt.
+        clock.set(clock.now() + timedelta(seconds=engine.services.settings.lease + 1))
         (row,) = await engine.until(post, lambda rows: rows[0].state == "unconfirmed")
     assert [(one.kind, one.data["delivery_id"]) for one in told] == [
         ("delivery.unconfirmed", row.id)
@@ -136,20 +144,16 @@ async def test_what_looking_finds_and_cannot_be_written_waits_for_a_person(engin
 
 
 async def test_a_late_answer_that_cannot_be_written_is_told_and_not_sent_again(
-    settings: Settings,
-    practice: PracticeServer,
-    clock: SetClock,
-    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(unhurried(settings), practice, clock) as engine:
-        await refuse(engine.services.database, "deliveries", "UPDATE", "NEW.state = 'delivered'")
-        async with engine.worker() as worker:
-            async with under_way(engine, clock, monkeypatch) as post:
-                revision = Revision.model_validate({"title": "We close"})
-                await engine.services.reviser.revise(post, revision, "tests")
-            (row,) = await engine.settled(post, "held")
-            await _done_with(worker)
-        assert row.hold_reason == "unconfirmed"
-        assert len(engine.ledger("facebook")) == 1
-        kinds = {one.kind for one in await engine.alerts()}
-        assert kinds == {"delivery.unconfirmed", "delivery.belated"}
+    await refuse(engine.services.database, "deliveries", "UPDATE", "NEW.state = 'delivered'")
+    async with engine.worker() as worker:
+        async with under_way(engine, clock, monkeypatch) as post:
+            revision = Revision.model_validate({"title": "We close"})
+            await engine.services.reviser.revise(post, revision, "tests")
+        (row,) = await engine.settled(post, "held")
+        await _done_with(worker)
+    assert row.hold_reason == "unconfirmed"
+    assert len(engine.ledger("facebook")) == 1
+    kinds = {one.kind for one in await engine.alerts()}
+    assert kinds == {"delivery.unconfirmed", "delivery.belated"}

@@ -9,7 +9,7 @@ from channels.facebook.sandbox import FacebookSandbox
 from channels.sandbox.server import PracticeServer
 from scheduler.clock import moment
 from scheduler.settings import Settings
-from tests.engine.conftest import opened
+from tests.engine.conftest import opened, unhurried
 from tests.support.clocks import SetClock
 
 MINUTE = 60 * 1_000_000
@@ -21,7 +21,7 @@ async def test_near_its_limit_a_page_rests_and_nothing_is_lost(
     platform = practice.platforms["facebook"]
     assert isinstance(platform, FacebookSandbox)
     platform.calls[LE_PETIT_CAFE.id] = ALLOWANCE * 92 // 100
-    async with opened(settings, practice, clock) as engine:
+    async with opened(unhurried(settings), practice, clock) as engine:
         async with engine.worker():
             await engine.settled(await engine.post("facebook", title="First"), "delivered")
             page = await engine.account("facebook")
