@@ -8,7 +8,7 @@ from channels.sandbox.server import PracticeServer
 from scheduler import dispatch
 from scheduler.settings import Settings
 from scheduler.store.tables import accounts
-from tests.engine.conftest import AHEAD, PATIENCE, keep_answer, opened, unhurried
+from tests.engine.conftest import AHEAD, PATIENCE, Engine, keep_answer, opened, unhurried
 from tests.support.clocks import SetClock
 
 SECOND = 1_000_000
@@ -34,6 +34,10 @@ async def test_a_send_fits_into_the_lease_however_early_it_was_armed(
     assert row.lease_until >= row.due_at + 4 * SECOND
 
 
+async def _renewed(engine: Engine, post: str, until: int) -> None:
+    await engine.until(post, lambda rows: rows[0].lease_until >= until)
+
+
 async def test_what_waits_longer_than_a_lease_stays_its_worker_s(
     settings: Settings,
     practice: PracticeServer,
@@ -56,7 +60,7 @@ async def test_what_waits_longer_than_a_lease_stays_its_worker_s(
                 clock.ahead_us += lease // 3 * SECOND
                 whole = clock.micros() + lease * SECOND
                 for post in posts:
-                    await engine.until(post, lambda rows, to=whole: rows[0].lease_until >= to)
+                    await _renewed(engine, post, whole)
             clock.ahead_us += SECOND
             first.given.set()
             rows = [(await engine.settled(post, "delivered"))[0] for post in posts]

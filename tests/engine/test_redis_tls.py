@@ -26,6 +26,8 @@ async def address(redis_url: str, certificate: Path) -> AsyncIterator[str]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
 
+    lines: set[asyncio.Task[None]] = set()
+
     async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
             writer.write(data)
@@ -34,13 +36,26 @@ async def address(redis_url: str, certificate: Path) -> AsyncIterator[str]:
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         path = redis_url.removeprefix("unix://")
         behind_reader, behind_writer = await asyncio.open_unix_connection(path)
-        await asyncio.gather(
-            pipe(reader, behind_writer), pipe(behind_reader, writer), return_exceptions=True
-        )
+        try:
+            await asyncio.gather(
+                pipe(reader, behind_writer), pipe(behind_reader, writer), return_exceptions=True
+            )
+        finally:
+            behind_writer.transport.abort()
 
-    server = await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=context)
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.add(line := asyncio.create_task(pass_on(reader, writer)))
+        await asyncio.wait([line])
+        writer.transport.abort()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0, ssl=context)
     yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     server.close()
+    for line in lines:
+        line.cancel()
+    async with asyncio.timeout(30):
+        while server._active_count:  # type: ignore[attr-defined]  # noqa: ASYNC110 -- no event
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("further", ["", "&ssl_check_hostname=true"])

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+_PATIENCE = 30
 _DONE_WITHIN = 0.05
 _ATTACH_FILTER = 26  # SO_ATTACH_FILTER
 _DROP_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
@@ -24,6 +25,7 @@ class Cable:
 
     def __init__(self, target: Path) -> None:
         self._target = target
+        self._begun: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: set[asyncio.Task[None]] = set()
         self._ends: list[asyncio.StreamWriter] = []
@@ -54,20 +56,32 @@ class Cable:
         for end in lost:
             end.transport.abort()
 
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until either side ends it."""
-        there, back = await asyncio.open_unix_connection(self._target)
+    def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection more."""
+        task = asyncio.create_task(self._carry(reader, writer))
+        self._begun.add(task)
+        task.add_done_callback(self._begun.discard)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until either side ends it."""
+        try:
+            there, back = await asyncio.open_unix_connection(self._target)
+        except BaseException:
+            writer.transport.abort()
+            raise
         self._ends += [back, writer]
         answers = asyncio.create_task(_pump(there, writer))
         self._answers.add(answers)
         self._tasks |= {answers, asyncio.create_task(_pump(reader, back))}
 
     async def end(self) -> None:
-        for task in self._tasks:
+        """Of everything, also of what has only begun."""
+        tasks = self._tasks | self._begun
+        for task in tasks:
             task.cancel()
         for each in self._ends:
             each.transport.abort()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -82,10 +96,14 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def cable(target: Path) -> AsyncIterator[Cable]:
     """To the target's socket."""
     line = Cable(target)
-    server = await asyncio.start_server(line.carry, "127.0.0.1", 0)
+    server = await asyncio.start_server(line.take, "127.0.0.1", 0)
     line.port = server.sockets[0].getsockname()[1]
     try:
         yield line
     finally:
         server.close()
-        await line.end()
+        async with asyncio.timeout(_PATIENCE):
+            await line.end()
+            while server._active_count:  # type: ignore[attr-defined]
+                await asyncio.sleep(0)
+                await line.end()
