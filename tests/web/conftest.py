@@ -22,8 +22,9 @@ Client = TestClient[Any, Any]
 async def services(database_url: str, tmp_path: Path) -> AsyncIterator[Services]:
     """Services on a fresh database, with one blog connected."""
     settings = Settings(
-        data_dir=tmp_path, database_url=database_url, redis_url="none", zone="Europe/Paris"
-    )
+        data_dir=tmp_path, database_url=database_url, redis_url="none", zone="Europe/Paris",
+        worker_dead_after=300,  # one that a test had heard is alive on a slow machine, too
+    )  # fmt: skip
     async with open_services(settings) as services:
         yield services
 

@@ -229,7 +229,7 @@ async def test_a_post_waits_for_who_archives_its_account_and_is_then_refused(
         body = {**HELLO, "accounts": [other]}
         posting = asyncio.create_task(ask(client, "POST", "/posts", body, status=422))
         waits = text("SELECT 1 FROM pg_locks WHERE NOT granted")
-        async with services.database.read() as looking, asyncio.timeout(10):
+        async with services.database.read() as looking, asyncio.timeout(60):
             while not posting.done() and (await looking.execute(waits)).first() is None:  # noqa: ASYNC110 -- no event
                 await asyncio.sleep(0.01)
     assert "no account" in (await posting)["errors"][0]["detail"]

@@ -127,7 +127,7 @@ async def test_a_post_that_is_being_accepted_keeps_its_account_from_the_archive(
         await connection.execute(insert(deliveries).values({**row, "id": "accepted just now"}))
         archiving = asyncio.create_task(ask(client, "DELETE", f"/accounts/{blog}", status=409))
         waits = text("SELECT 1 FROM pg_locks WHERE NOT granted")
-        async with services.database.read() as looking, asyncio.timeout(10):
+        async with services.database.read() as looking, asyncio.timeout(60):
             while not archiving.done() and (await looking.execute(waits)).first() is None:  # noqa: ASYNC110 -- no event
                 await asyncio.sleep(0.01)
     assert "1 deliveries" in (await archiving)["detail"]

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from icalendar import Calendar
 
-from scheduler.services import Services
+from scheduler.services import Services, open_services
+from scheduler.settings import Settings
 from scheduler.store.tokens import Scope
+from tests.support.clocks import SetClock
 from tests.web.conftest import Client, token
 
 PATH = "/api/v1/calendar.ics"
+TODAY = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def services(database_url: str, tmp_path: Path) -> AsyncIterator[Services]:
+    """Services of a day before all that is planned here, whatever day it is."""
+    settings = Settings(
+        data_dir=tmp_path, database_url=database_url, redis_url="none", zone="Europe/Paris"
+    )
+    async with open_services(settings, clock=SetClock(TODAY)) as services:
+        yield services
 
 
 async def subscribed(client: Client) -> str:

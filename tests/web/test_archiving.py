@@ -154,7 +154,7 @@ async def test_who_adds_a_delivery_waits_for_whoever_archives(
             asyncio.create_task(services.desk.redirect(leg["id"], blog, "tests")),
         ]
         waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        async with database.read() as looking, asyncio.timeout(10):
+        async with database.read() as looking, asyncio.timeout(60):
             while (await looking.execute(waits)).scalar_one() < len(adding):  # noqa: ASYNC110 -- no event
                 await asyncio.sleep(0.01)
     for task in adding:

@@ -101,6 +101,13 @@ async def test_a_stream_of_one_post_tells_of_no_other(client: Client, blog: str)
         assert (await _next_event(live.content))["post_id"] == mine["id"]
 
 
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database on a busy machine is not one that hangs."""
+    monkeypatch.setattr(readiness, "ANSWER_WITHIN", 60.0)
+
+
+@pytest.mark.usefixtures("_patient")
 async def test_ready_only_while_a_worker_lives(client: Client, services: Services) -> None:
     assert (await (await client.get("/healthz")).json())["status"] == "ok"
     answer = await client.get("/readyz")
@@ -113,10 +120,11 @@ async def test_ready_only_while_a_worker_lives(client: Client, services: Service
         await connection.execute(insert(workers), row)
     assert (await client.get("/readyz")).status == 200
     async with services.database.write() as connection:
-        await connection.execute(update(workers).values(heartbeat_at=now - 60_000_000))
+        await connection.execute(update(workers).values(heartbeat_at=now - HOUR))
     assert (await client.get("/readyz")).status == 503
 
 
+@pytest.mark.usefixtures("_patient")
 async def test_who_was_heard_in_the_future_makes_nobody_ready(
     client: Client, services: Services
 ) -> None:
@@ -138,7 +146,7 @@ async def test_a_database_that_hangs_is_said_not_to_answer(
     monkeypatch.setattr(readiness, "ANSWER_WITHIN", 0.3)
     async with services.database.write() as connection:
         await connection.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             answer = await client.get("/readyz")
             said = await answer.json()
     assert (answer.status, said["ready"]) == (503, False)
