@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import ROOT, environment, estafette
+from tests.support.ports import free_ports
 
 pytestmark = pytest.mark.timeout(300)  # it starts whole installations
 
@@ -44,7 +44,8 @@ def test_the_demo_starts_its_own_service_and_ends_well(data_dir: Path) -> None:
 async def test_a_kill_in_the_middle_of_the_story_changes_nothing_of_its_end(
     data_dir: Path,
 ) -> None:
-    ports = {"ESTAFETTE_PORT": str(free()), "ESTAFETTE_PRACTICE_PORT": str(free())}
+    api, practice = free_ports(2)
+    ports = {"ESTAFETTE_PORT": str(api), "ESTAFETTE_PRACTICE_PORT": str(practice)}
     service = await start(data_dir, ports)
     demo = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "scheduler", "demo", "--day", "2", cwd=ROOT,
@@ -86,8 +87,3 @@ async def start(data_dir: Path, ports: dict[str, str]) -> asyncio.subprocess.Pro
 
 
 _DRAINS: set[asyncio.Task[bytes]] = set()
-
-
-def free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
