@@ -38,6 +38,7 @@ class Database:
         self.url = url
         self.is_postgresql = url.startswith("postgresql")
         self._lines: WeakSet[Any] = WeakSet()
+        self._closed = False
         self._insert = _insert_of(is_postgresql=self.is_postgresql)
         options: dict[str, Any] = (
             {
@@ -63,6 +64,8 @@ class Database:
             skip_autocommit_rollback=True,
             **options,
         )
+        for engine in (self._writing, self._reading):
+            event.listen(engine.sync_engine, "checkin", self._came_back)
         if self.is_postgresql:
             for engine in (self._writing, self._reading):
                 event.listen(engine.sync_engine, "connect", self._remember)
@@ -107,7 +110,9 @@ class Database:
         return list(texts) if self.is_postgresql else json.dumps(list(texts))
 
     async def close(self) -> None:
-        """SQLite's threads are waited for; a server that hangs is not, its connections are cut."""
+        """SQLite's threads are waited for; a server that hangs is not, its connections are cut.
+        What somebody still uses is closed when they are done with it."""
+        self._closed = True
         if not self.is_postgresql:
             return await self._dispose()
         try:
@@ -118,6 +123,10 @@ class Database:
 
     def _remember(self, connection: Any, _record: object) -> None:
         self._lines.add(connection.driver_connection)
+
+    def _came_back(self, _connection: object, record: Any) -> None:
+        if self._closed:  # its pool is gone: nobody would close it
+            record.invalidate()
 
     async def _dispose(self) -> None:
         await self._writing.dispose()

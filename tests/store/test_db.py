@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from sqlalchemy import event, insert, select, text, update
 from sqlalchemy.engine import make_url
 
-from scheduler.store import db, faults
+from scheduler.ending import within
+from scheduler.store import claims, db, faults
 from scheduler.store.db import Database
 from scheduler.store.tables import workers
 from tests.support.room import room_for
@@ -154,3 +156,26 @@ async def test_closing_cuts_what_does_not_end_in_time(
     lines = list(database._lines)
     await database.close()
     assert all(line.is_closed() for line in lines)
+
+
+async def test_what_is_in_use_when_all_is_closed_is_closed_when_it_comes_back(
+    sqlite_url: str,
+) -> None:
+    """A worker tells that it leaves, is not heard in time and closes its database: the connection
+    that waits for the lock stayed open, until Python's collector found it."""
+    before = set(threading.enumerate())
+    path = make_url(sqlite_url).database
+    assert path is not None
+    database = Database(sqlite_url)
+    async with database.write():
+        pass
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TimeoutError):
+            await within(0.01, claims.retire(database, "w"))
+        await database.close()
+        (ours,) = set(threading.enumerate()) - before
+    retiring = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.wait(retiring)
+    await asyncio.to_thread(ours.join, 30)
+    assert not ours.is_alive()
