@@ -84,7 +84,10 @@ class Actor:
         """Send a signal to the living process; False when it is dead just now."""
         if self.process is None or self.process.returncode is not None:
             return False
-        os.kill(self.process.pid, number)
+        try:
+            os.kill(self.process.pid, number)
+        except ProcessLookupError:  # it has ended, and nobody told us yet
+            return False
         return True
 
     async def strike(self, number: signal.Signals = signal.SIGKILL) -> None:

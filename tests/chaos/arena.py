@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from tests.bench.support import Platform, platform
 from tests.chaos.actor import Actor
 from tests.chaos.disk import Disk, disk
 from tests.chaos.stores import Store, store
+from tests.support.ports import free_ports
 
 # Short terms, so that a run of many kills stays short; the proportions are production's.
 TERMS = {
@@ -29,12 +29,6 @@ TERMS = {
     "BREAKER_FAILURES": "1000", "GRACE": "2", "LATE_AFTER": "600", "ARM_AHEAD": "2",
     "PRIVATE_ADDRESSES_OK": "true", "PROBE_INTERVAL": "3600", "SWEEP_INTERVAL": "0.2",
 }  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -84,7 +78,7 @@ async def arena(directory: Path, kind: str, *, workers: int) -> AsyncIterator[Ar
         environment = os.environ | {f"ESTAFETTE_{name}": value for name, value in TERMS.items()}
         database = store(kind, directory, data.path, environment)
         redis_socket = directory / "r.sock"
-        port = free_port()
+        (port,) = free_ports(1)  # also while the API is dead: a stranger would answer the client
         environment |= {
             "ESTAFETTE_DATA_DIR": str(data.path),
             "ESTAFETTE_DATABASE_URL": database.url,

@@ -31,7 +31,10 @@ class Store:
         backends = sorted(child for child in _children(pid) if b"[local]" in _command(child))
         if not backends:
             return False
-        os.kill(rng.choice(backends), signal.SIGKILL)
+        try:
+            os.kill(rng.choice(backends), signal.SIGKILL)
+        except ProcessLookupError:  # it has ended meanwhile
+            return False
         return True
 
 

@@ -18,7 +18,7 @@ _LINE = re.compile(r"(?P<tag>\S+) (?P<rest>.*)\r\n", re.DOTALL)
 class PracticeMailbox:
     """`mails`: by UID, in INBOX; `moved`: by folder, the UIDs that went there. `mechanisms`: logins
     (SASL) by `access_token`, each told in `authenticated`. `before`: called with each command
-    before it is carried out; ConnectionError cuts the connection."""
+    before it is carried out; ConnectionError cuts the connection. `port`: any, unless given."""
 
     mails: dict[int, bytes] = field(default_factory=dict)
     validity: int = 1
@@ -36,7 +36,7 @@ class PracticeMailbox:
     _open: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
