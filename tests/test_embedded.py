@@ -40,7 +40,7 @@ async def read(url: str, key: str) -> str | None:
 
 
 async def restarted(redis: EmbeddedRedis, previous: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             if redis.pid not in {None, previous}:
                 try:
@@ -61,7 +61,7 @@ async def gone(pid: int) -> None:
     loop = asyncio.get_running_loop()
     loop.add_reader(descriptor, ended.set)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await ended.wait()
     finally:
         loop.remove_reader(descriptor)
@@ -117,7 +117,7 @@ async def test_a_leftover_of_a_killed_parent_is_ended_and_its_data_kept(data_dir
         options = first._options()
     leftover = subprocess.Popen([server, *options])
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     await write(first.url, "post", "reopening")

@@ -112,7 +112,7 @@ async def test_the_writes_of_others_get_through_between_two_steps(
     written: list[int] = []
 
     async def write(_seconds: float) -> None:
-        async with asyncio.timeout(20), other.write() as connection:
+        async with asyncio.timeout(60), other.write() as connection:
             await connection.execute(update(posts).values(title=f"{len(written)}"))
         written.append(len(await states(database)))
 

@@ -43,7 +43,7 @@ async def test_a_commit_that_finds_no_room_gives_the_lock_back(sqlite_url: str) 
     with closing(sqlite3.connect(path, timeout=0)) as other, other:
         other.execute("BEGIN IMMEDIATE")
     other.close()
-    async with asyncio.timeout(10), database.write() as connection:
+    async with asyncio.timeout(60), database.write() as connection:
         await connection.execute(insert(workers), _many(1))
     async with database.read() as connection:
         assert len((await connection.execute(select(workers.c.id))).all()) == 2001
@@ -80,7 +80,7 @@ async def test_a_write_that_is_cancelled_in_a_statement_leaves_no_lock(
     with closing(sqlite3.connect(path, timeout=2)) as other, other:
         other.execute("BEGIN IMMEDIATE")
     other.close()
-    async with asyncio.timeout(10), database.write() as connection:
+    async with asyncio.timeout(60), database.write() as connection:
         await connection.execute(insert(workers), _many(2000)[:1])
     await database.close()
 

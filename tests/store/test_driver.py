@@ -100,7 +100,7 @@ async def test_closing_waits_for_no_thread_that_has_ended() -> None:
     connection.stop()
     closing.cancel()
     busy.set()
-    await asyncio.wait([at_work, closing], timeout=10)
+    await asyncio.wait([at_work, closing], timeout=60)
     assert closing.done()
 
 

@@ -52,7 +52,7 @@ async def test_a_sign_does_not_shorten_a_pause_that_a_person_sets_at_that_moment
         await pause(connection, "page", None, 2)
         other = asyncio.create_task(throttled())
         waits = text("SELECT 1 FROM pg_locks WHERE NOT granted")
-        async with database.read() as looking, asyncio.timeout(10):
+        async with database.read() as looking, asyncio.timeout(60):
             while (await looking.execute(waits)).first() is None:  # noqa: ASYNC110 -- no event
                 await asyncio.sleep(0.01)
     await other

@@ -114,7 +114,7 @@ async def test_who_changes_others_of_them_is_waited_for_and_never_waits_in_a_rin
     async with database.write() as person:
         await cancel(person, "a")
         releasing = asyncio.create_task(release_strays(worker, NOW))
-        async with database.read() as looking, asyncio.timeout(10):
+        async with database.read() as looking, asyncio.timeout(60):
             while (await looking.execute(waits)).first() is None:  # noqa: ASYNC110 -- no event
                 await asyncio.sleep(0.01)
         await cancel(person, "c")
