@@ -37,6 +37,7 @@ NO_SERVER = (
 _SERVER_NAMES = ("valkey-server", "redis-server")
 _START_TIMEOUT = 30.0
 _ANSWER_TIMEOUT = 2.0
+_LEFTOVER_TIMEOUT = 20.0  # it may be busy with its disk, or all of the machine with a start
 _FIRST_BACKOFF = 0.05
 _LONGEST_BACKOFF = 5.0
 _LASTED = 30.0
@@ -247,7 +248,7 @@ class EmbeddedRedis:
             return
         from redis.exceptions import RedisError
 
-        async with _client(self._socket) as client:
+        async with _client(self._socket, _LEFTOVER_TIMEOUT) as client:
             try:
                 process_id = int((await client.info("server"))["process_id"])
                 log.warning("redis-leftover-ended", pid=process_id)
@@ -267,10 +268,10 @@ def _refused(error: Exception) -> bool:
     return isinstance(cause, ConnectionRefusedError | FileNotFoundError)
 
 
-def _client(socket: Path) -> Redis:
+def _client(socket: Path, answers_within: float = _ANSWER_TIMEOUT) -> Redis:
     from redis.asyncio import Redis
 
-    return Redis(unix_socket_path=str(socket), socket_timeout=_ANSWER_TIMEOUT)
+    return Redis(unix_socket_path=str(socket), socket_timeout=answers_within)
 
 
 async def _answers(socket: Path) -> bool:
