@@ -143,7 +143,7 @@ async def test_a_leftover_that_is_slow_to_answer_is_waited_for(data_dir: Path) -
         options = first._options()
     leftover = subprocess.Popen([server, *options])
     try:
-        while not await embedded._answers(data_dir / "redis" / "redis.sock"):
+        while not await embedded._answers(data_dir / "redis" / "redis.sock"):  # noqa: ASYNC110 -- a server tells nobody
             await asyncio.sleep(0.01)
         leftover.send_signal(signal.SIGSTOP)
         reaped = asyncio.create_task(asyncio.to_thread(leftover.wait))
