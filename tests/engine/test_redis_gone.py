@@ -16,9 +16,17 @@ from scheduler import lookout, redis_pool
 from scheduler.clock import Clock
 from scheduler.queue import ArqDoorbell
 from scheduler.settings import Settings
+from scheduler.web import readiness
 from scheduler.worker import Worker
-from tests.engine.conftest import PATIENCE, Engine, broadcast, client_of, opened
+from tests.engine.conftest import PATIENCE, Engine, broadcast, client_of, opened, unhurried
 from tests.support.servers import redis_server
+
+
+@pytest.fixture(autouse=True)
+def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A database and a worker that are slow are no less there."""
+    monkeypatch.setattr(readiness, "ANSWER_WITHIN", PATIENCE)
+    return unhurried(settings)
 
 
 async def _open_alerts(engine: Engine) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -47,6 +48,13 @@ PEOPLE = {
     "chloe": (CHLOE, False, None, False),
     "driss": (DRISS, False, "driss@example.org", False),
 }
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Where it is six in the morning: the hour of the day's digest is far away."""
+    ahead = (6 - datetime.now(UTC).hour + 12) % 24 - 12
+    return settings.model_copy(update={"zone": f"Etc/GMT{-ahead:+d}"})
 
 
 class Readers:
