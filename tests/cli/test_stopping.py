@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from scheduler.ending import LAST_MOMENT
 from scheduler.limits import FOREVER
 from scheduler.redis_pool import QUEUE
 from scheduler.store.db import Database
@@ -23,11 +24,14 @@ from scheduler.store.workers import heard_from
 from tests.support.command import ROOT, environment
 from tests.support.servers import postgres_server, redis_server
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 GRACE = 1
+# Where all can be ended in time: so long may the machine stall in the middle of it.
+LONG = 60
 # What a supervisor allows beyond the grace before it kills (deploy/: 35 s for a grace of 25).
 BEYOND = 10
+assert LAST_MOMENT < BEYOND
 
 
 @asynccontextmanager
@@ -63,7 +67,7 @@ async def working(
 async def told_to_stop(process: asyncio.subprocess.Process) -> str:
     """Its last words, once it has ended. Error: TimeoutError when it does not."""
     process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(GRACE + BEYOND):
+    async with asyncio.timeout(LONG + BEYOND):
         out, _ = await process.communicate()
     return out.decode()
 
@@ -103,7 +107,7 @@ def own_redis(home: Path) -> Iterator[str]:
 async def test_it_ends_in_good_order_when_all_is_well(
     tmp_path: Path, own_redis: str, sqlite_url: str
 ) -> None:
-    async with working(tmp_path, own_redis, sqlite_url) as process:
+    async with working(tmp_path, own_redis, sqlite_url, grace=LONG) as process:
         said = await told_to_stop(process)
     assert process.returncode == 0
     assert "did-not-end" not in said
@@ -118,8 +122,10 @@ async def test_systemd_hears_that_it_is_there_and_that_it_stops(
         notices.setblocking(False)
         told = asyncio.get_running_loop().sock_recv
         async with (
-            working(tmp_path, own_redis, sqlite_url, NOTIFY_SOCKET=str(home / "notify")) as process,
-            asyncio.timeout(60),
+            working(
+                tmp_path, own_redis, sqlite_url, grace=LONG, NOTIFY_SOCKET=str(home / "notify")
+            ) as process,
+            asyncio.timeout(LONG + BEYOND),
         ):
             assert await told(notices, 100) == b"READY=1"
             await told_to_stop(process)
@@ -130,7 +136,7 @@ async def test_systemd_hears_that_it_is_there_and_that_it_stops(
 async def test_a_redis_that_hangs_does_not_keep_it(
     tmp_path: Path, own_redis: str, sqlite_url: str
 ) -> None:
-    async with working(tmp_path, own_redis, sqlite_url) as process:
+    async with working(tmp_path, own_redis, sqlite_url, grace=LONG) as process:
         with frozen(await redis_pid(own_redis)):
             await told_to_stop(process)
     assert process.returncode == 0
@@ -140,7 +146,7 @@ async def test_a_redis_that_is_gone_does_not_keep_it(
     tmp_path: Path, home: Path, sqlite_url: str
 ) -> None:
     with redis_server(home) as url:
-        async with working(tmp_path, url, sqlite_url) as process:
+        async with working(tmp_path, url, sqlite_url, grace=LONG) as process:
             os.kill(await redis_pid(url), signal.SIGKILL)
             await told_to_stop(process)
     assert process.returncode == 0
