@@ -28,8 +28,11 @@ if [ "$(id -u)" -ne 0 ]; then
 	as_root=sudo
 fi
 export DEBIAN_FRONTEND=noninteractive
-$as_root apt-get update -qq
+# A machine that has just started may be updating itself.
+patient="-o DPkg::Lock::Timeout=300 -o Acquire::Retries=5"
+# shellcheck disable=SC2086 # a list of words
+$as_root apt-get $patient update -qq
 # RUNLEVEL=1 keeps the packages from starting servers: the tests start their own.
 # shellcheck disable=SC2086 # a list of words
 $as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-	apt-get install -y -qq --no-install-recommends $packages
+	apt-get $patient install -y -qq --no-install-recommends $packages

@@ -170,7 +170,7 @@ async def test_a_connection_lost_between_two_groups_is_replaced(
     await outcomes.write([ended], NOW)
     async with database.read() as connection:
         others = text(
-            "SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity"
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         assert (await connection.execute(others)).scalar_one()
