@@ -34,6 +34,7 @@ class CountingRelay:
         self.slow_by = slow_by
         self.message_ids: dict[str, list[str]] = {}
         self._server: asyncio.Server | None = None
+        self._open: set[asyncio.Transport] = set()
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -47,8 +48,12 @@ class CountingRelay:
             await self.came.wait()
 
     async def stop(self) -> None:
+        """Whoever is connected is hung up on."""
         if self._server is not None:
             self._server.close()
+        for transport in self._open:
+            transport.close()
+        await asyncio.sleep(0)
 
 
 class _Session(asyncio.Protocol):
@@ -61,7 +66,12 @@ class _Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._relay._open.add(self._transport)
         self._transport.write(b"220 counting\r\n")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        assert self._transport is not None
+        self._relay._open.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._data += data

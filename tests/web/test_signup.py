@@ -221,7 +221,7 @@ async def test_the_mail_that_asks_says_nothing_that_the_form_was_given(house: Ho
     await house.send({**await house.form(), "name": "WIN 1000 at evil.example\r\nBcc: x@y.org"})
     await house.link()
     source = house.relay.ledger.entries("newsletter")[-1].payload["source"]
-    assert "evil" not in source
+    assert "evil.example" not in source
     assert message_from_string(source, policy=policy.default)["To"] == "amelie@example.org"
     (person,) = await house.rows(contacts)
     assert person["name"] == "WIN 1000 at evil.example Bcc: x@y.org"
