@@ -218,14 +218,14 @@ class Connection:
         """Say QUIT without waiting long, and hang up; at once when an answer is still to come."""
         if self._talking and self._wire.transport is not None:
             self._wire.transport.abort()
-        elif self.usable:
-            self._wire.write(b"QUIT\r\n")
-            try:
-                await self._wire.reply(min(self._server.timeout, 2.0))
-            except LostError:
-                return
-        if self._wire.transport is not None:
-            self._wire.transport.close()
+        try:
+            if not self._talking and self.usable:
+                self._wire.write(b"QUIT\r\n")
+                with suppress(LostError):
+                    await self._wire.reply(min(self._server.timeout, 2.0))
+        finally:  # also when who waits for the answer is cut off
+            if self._wire.transport is not None:
+                self._wire.transport.close()
 
 
 def _fits(stage: Stage, reply: Reply) -> bool:

@@ -347,3 +347,28 @@ async def test_a_server_that_speaks_no_smtp_is_no_relay(greeting: bytes) -> None
     async with talking(talk) as port:
         ours = account(relays=[{"host": "127.0.0.1", "port": port, "tls": "none"}])
         assert isinstance(await adapter().open(adapter().render(post(), ours), ours), Unavailable)
+
+
+async def test_who_is_cut_off_while_the_relay_says_good_bye_leaves_nothing_open() -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mute\r\n")
+        while not (line := await reader.readline()).startswith(b"QUIT"):
+            writer.write(b"250 well\r\n" if line else b"")
+        asked.set()
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        left.set()
+
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        connection = await connect(Server("127.0.0.1", port, "none", None, "shop.example", 60))
+        closing = asyncio.create_task(connection.close())
+        await asked.wait()
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        async with asyncio.timeout(60):
+            await left.wait()
