@@ -242,7 +242,8 @@ class _Run:
         open_states = (RecipientState.PENDING, RecipientState.SENDING)
         if any(counts.get(state) for state in open_states):
             return Unavailable(reason=f"not everyone is accounted for: {counts}")
-        if counts.get(RecipientState.UNREACHED) and self._desk.stand_ins is not None:
+        awaited = counts.get(RecipientState.UNREACHED) or not self._by_email
+        if awaited and self._desk.stand_ins is not None:
             placed = await self._desk.stand_ins.place(self._delivery, self._token)
             if placed is None:
                 return taken_over()

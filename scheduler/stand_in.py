@@ -46,8 +46,8 @@ class StandIns:
     actor: str = "broadcast"
 
     async def place(self, delivery: Delivery, token: str) -> dict[RecipientState, int] | None:
-        """Settle everyone who was not reached; how many recipients are then in each state. None
-        when the run lost its claim."""
+        """Settle everyone who was not reached, and let stand-ins go that waited for them; how many
+        recipients are then in each state. None when the run lost its claim."""
         everyone = await self.roster.everyone()
         now = self.clock.micros()
         async with self.database.write() as connection:
@@ -100,12 +100,10 @@ class StandIns:
             "left": left,
             "cause": _said(unreached, rerouted, covered, left),
         }
-        await append(
-            connection, [event("recipients.unreached", delivery, now, self.actor, dict(data))]
-        )
+        await append(connection, [event(store.HANDED_OVER, delivery, now, self.actor, dict(data))])
         await tell(
             connection,
-            kind="recipients.unreached",
+            kind=store.HANDED_OVER,
             data={
                 "post_id": delivery.post_id,
                 "delivery_id": delivery.id,

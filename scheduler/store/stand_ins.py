@@ -17,7 +17,10 @@ from scheduler.store.claims import to_delivery
 from scheduler.store.db import Connection, Database
 from scheduler.store.plan_b_tables import digest_items
 from scheduler.store.recipients import SUBSCRIBED, UNCHOSEN, RecipientState
-from scheduler.store.tables import deliveries
+from scheduler.store.tables import deliveries, events
+
+# The event that says what came of those whom a delivery did not reach.
+HANDED_OVER = "recipients.unreached"
 
 # Has it, gets it, or may have it.
 _LIVE = (
@@ -170,10 +173,16 @@ async def hand_over(
 async def others_busy(
     connection: Connection, delivery: Delivery, account_ids: Collection[str], *, before: int
 ) -> bool:
-    """Whether one of these accounts, due by then, still writes this post to its own readers: who
-    it will not have reached is not known yet."""
+    """Whether one of these accounts, due by then, still writes this post to its own readers, or
+    has yet to hand over those it did not reach (then `HANDED_OVER` is told of it)."""
     theirs = recipients.c.delivery_id == deliveries.c.id
     open_ = recipients.c.state.in_((RecipientState.PENDING, RecipientState.SENDING))
+    left = recipients.c.state == RecipientState.UNREACHED
+    handed_over = exists().where(
+        events.c.post_id == delivery.post_id,
+        events.c.delivery_id == deliveries.c.id,
+        events.c.kind == HANDED_OVER,
+    )
     statement = select(deliveries.c.id).where(
         deliveries.c.post_id == delivery.post_id,
         deliveries.c.id != delivery.id,
@@ -181,7 +190,11 @@ async def others_busy(
         deliveries.c.part == Part.POST,
         deliveries.c.state.in_(_COMING),
         deliveries.c.due_at <= before,
-        or_(~exists().where(theirs), exists().where(theirs, open_)),
+        or_(
+            ~exists().where(theirs),
+            exists().where(theirs, open_),
+            exists().where(theirs, left) & ~handed_over,
+        ),
     )
     return (await connection.execute(statement.limit(1))).first() is not None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -17,10 +17,11 @@ from channels.posts import Part
 from channels.sandbox.server import PracticeServer
 from scheduler.broadcast import broadcaster
 from scheduler.decide import SECOND
-from scheduler.deliveries import State
+from scheduler.deliveries import Delivery, State
 from scheduler.forsaken import forsaken_of
 from scheduler.mailing import mailing
 from scheduler.settings import Settings
+from scheduler.stand_in import WAITS, StandIns
 from scheduler.store import reroutes
 from scheduler.store.accounts import connect
 from scheduler.store.audience_tables import (
@@ -155,8 +156,8 @@ async def test_who_messenger_cannot_reach_gets_one_mail_if_she_agreed_to_it(
         assert (await connection.execute(select(letters.c.slug))).all() == []
         kinds = (await connection.execute(select(events.c.kind))).scalars().all()
     assert kinds.count("recipients.unreached") == 1
-    (alert,) = await readers.engine.alerts()
-    assert alert.kind == "recipients.unreached"
+    unreached = "recipients.unreached"
+    (alert,) = [one for one in await readers.engine.alerts() if one.kind == unreached]
     assert "2 have no other address that they agreed to" in alert.data["cause"]
 
 
@@ -196,6 +197,74 @@ async def test_a_newsletter_that_takes_the_post_later_leaves_them_out(readers: R
 
 async def test_readers_of_another_page_that_ends_later_are_reached_too(readers: Readers) -> None:
     """Who reads both pages gets no second mail."""
+    second = await _another_page(readers)
+    post = await readers.engine.post("messenger")
+    (row,) = await readers.engine.rows(post)
+    # Later than the first page's readers are all done: its stand-in has to wait for it.
+    later = await _also_by(readers, post, second, ahead=3 * SECOND)
+    async with readers.worker():
+        await readers.engine.settled(post, *["delivered"] * 3)
+    fates = await readers.fates(later)
+    assert fates["zoe"] == "rerouted"
+    # Whichever page ends first, one of them hands her over and the other knows it.
+    assert {fates["emma"], (await readers.fates(row.id))["emma"]} == {"rerouted", "covered"}
+    assert readers.mails == Counter(f"{name}@example.org" for name in ("emma", "gone", "zoe"))
+
+
+async def test_a_stand_in_waits_for_a_page_that_has_yet_to_hand_over_its_readers(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = await readers.engine.post("messenger")
+    later = await _also_by(readers, post, await _another_page(readers))
+    place, knows_its_readers, may_go_on = StandIns.place, asyncio.Event(), asyncio.Event()
+
+    async def in_turn(self: StandIns, delivery: Delivery, token: str) -> Any:
+        if delivery.id == later:
+            knows_its_readers.set()
+            await may_go_on.wait()
+        else:
+            await knows_its_readers.wait()
+        return await place(self, delivery, token)
+
+    def goes_or_waits(rows: Sequence[Any]) -> bool:
+        return any(row.cause == WAITS or row.state == "delivered" for row in rows[2:])
+
+    monkeypatch.setattr(StandIns, "place", in_turn)
+    async with readers.worker():
+        await readers.engine.until(post, goes_or_waits)
+        may_go_on.set()
+        await readers.engine.settled(post, *["delivered"] * 3)
+    assert (await readers.fates(later))["zoe"] == "rerouted"
+    assert readers.mails == Counter(f"{name}@example.org" for name in ("emma", "gone", "zoe"))
+
+
+async def test_nobody_waits_any_longer_for_a_page_that_reached_all_of_its_readers(
+    readers: Readers,
+) -> None:
+    post = await readers.engine.post("messenger")
+    second = await _another_page(readers, {"zoe": CHLOE})
+    later = await _also_by(readers, post, second, ahead=3 * SECOND)
+    async with readers.worker():
+        await readers.engine.settled(post, *["delivered"] * 3)
+    assert await readers.fates(later) == {"zoe": "accepted"}
+    assert readers.mails == Counter(f"{name}@example.org" for name in ("emma", "gone"))
+
+
+async def _also_by(readers: Readers, post: str, account: str, *, ahead: int = 0) -> str:
+    """The post's delivery by this account too, so many microseconds from now."""
+    (row,) = await readers.engine.rows(post)
+    now = readers.engine.services.clock.micros()
+    async with readers.database.write() as connection:
+        parent = await reroutes.delivery(connection, row.id)
+        assert parent is not None
+        return await reroutes.add_child(
+            connection, parent, account, now=now, cause="t", due_at=now + ahead
+        )
+
+
+async def _another_page(readers: Readers, reached: Mapping[str, str] | None = None) -> str:
+    """A second page. Zoe reads it alone, and Emma, who reads both; neither can be written to there,
+    unless only those whose Messenger id is given read it."""
     services = readers.engine.services
     (page,) = [one for one in readers.engine.practice.accounts() if one.adapter == "messenger"]
     channel = services.registry["messenger"]
@@ -212,30 +281,15 @@ async def test_readers_of_another_page_that_ends_later_are_reached_too(readers: 
                 list_id=readers.newsletter, contact_id="zoe", state="subscribed", since=now
             )
         )
-        for name in ("zoe", "emma"):
+        until = now - 1 if reached is None else now + 10**10
+        for name, psid in (reached or {"zoe": "5500000000003", "emma": "5500000000004"}).items():
             await connection.execute(
                 insert(addresses).values(
                     id=f"{name}-2", contact_id=name, channel="messenger", account_id=second,
-                    address=f"55000000000{len(name)}", writable_until=now - 1, created_at=now,
+                    address=psid, writable_until=until, created_at=now,
                 )
             )  # fmt: skip
-    post = await readers.engine.post("messenger")
-    async with readers.database.write() as connection:
-        (row,) = await readers.engine.rows(post)
-        parent = await reroutes.delivery(connection, row.id)
-        assert parent is not None
-        # Later than the first page's readers are all done: its stand-in has to wait for it.
-        soon = services.clock.micros() + 3 * SECOND
-        later = await reroutes.add_child(
-            connection, parent, second, now=services.clock.micros(), cause="t", due_at=soon
-        )
-    async with readers.worker():
-        await readers.engine.settled(post, *["delivered"] * 3)
-    fates = await readers.fates(later)
-    assert fates["zoe"] == "rerouted"
-    # Whichever page ends first, one of them hands her over and the other knows it.
-    assert {fates["emma"], (await readers.fates(row.id))["emma"]} == {"rerouted", "covered"}
-    assert readers.mails == Counter(f"{name}@example.org" for name in ("emma", "gone", "zoe"))
+    return second
 
 
 async def test_promotion_is_counted_and_not_taken_elsewhere(readers: Readers) -> None:
