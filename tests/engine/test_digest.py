@@ -15,14 +15,20 @@ from scheduler.clock import Clock
 from scheduler.decide import Move
 from scheduler.drafts import Revision
 from scheduler.refusals import RefusedError
+from scheduler.settings import Settings
 from scheduler.store import accounts, claims, reroutes, routes
 from scheduler.store.article_tables import pages
 from scheduler.store.tables import deliveries, events, posts
-from tests.engine.conftest import Engine
+from tests.engine.conftest import Engine, unhurried
 
 CAUSE = "the page is gone"
 # Looked up once: the posts of a test that runs at midnight are of one day.
 TOMORROW = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return unhurried(settings)
 
 
 def tomorrow(hour: int) -> str:
