@@ -117,10 +117,15 @@ def _named(tasks: Iterable[asyncio.Task[Any]]) -> list[str]:
 
 def _where(coroutine: Any) -> str:
     """Our coroutine, and the innermost that it waits in."""
-    name, inner = coroutine.__qualname__, coroutine
+    name, inner = _name(coroutine), coroutine
     while hasattr(waited := getattr(inner, "cr_await", None), "cr_frame"):
         inner = waited
     frame = getattr(inner, "cr_frame", None)
     if frame is None:
-        return str(name)
-    return f"{name} in {inner.__qualname__} ({frame.f_code.co_filename}:{frame.f_lineno})"
+        return name
+    return f"{name} in {_name(inner)} ({frame.f_code.co_filename}:{frame.f_lineno})"
+
+
+def _name(coroutine: Any) -> str:
+    """What ends a generator has none."""
+    return str(getattr(coroutine, "__qualname__", type(coroutine).__name__))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 import pytest
@@ -54,6 +55,26 @@ async def test_a_task_that_hangs_in_its_clean_up_is_cancelled_again() -> None:
     assert line["event"] == "task.did-not-end"
     (named,) = line["tasks"]
     assert named.startswith("hangs_in_its_clean_up in Event.wait (")
+
+
+async def test_the_end_of_a_generator_is_named_too() -> None:
+    async def generates() -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            ended.set()
+            await asyncio.Event().wait()
+
+    ended, generator = asyncio.Event(), generates()
+    await anext(generator)
+    task: asyncio.Task[None] = asyncio.create_task(generator.aclose())
+    await asyncio.sleep(0)
+    with capture_logs() as logs:
+        assert await end([task], within=0.01)
+    assert ended.is_set()
+    assert [line["tasks"] for line in logs] == [["async_generator_athrow"]]
 
 
 async def test_a_task_that_never_ends_is_left_behind_and_named() -> None:
