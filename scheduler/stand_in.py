@@ -100,10 +100,12 @@ class StandIns:
             "left": left,
             "cause": _said(unreached, rerouted, covered, left),
         }
-        await append(connection, [event(store.HANDED_OVER, delivery, now, self.actor, dict(data))])
+        await append(
+            connection, [event("recipients.unreached", delivery, now, self.actor, dict(data))]
+        )
         await tell(
             connection,
-            kind=store.HANDED_OVER,
+            kind="recipients.unreached",
             data={
                 "post_id": delivery.post_id,
                 "delivery_id": delivery.id,

@@ -20,7 +20,7 @@ from scheduler.store.recipients import SUBSCRIBED, UNCHOSEN, RecipientState
 from scheduler.store.tables import deliveries, events
 
 # The event that says what came of those whom a delivery did not reach.
-HANDED_OVER = "recipients.unreached"
+_HANDED_OVER = "recipients.unreached"
 
 # Has it, gets it, or may have it.
 _LIVE = (
@@ -174,14 +174,14 @@ async def others_busy(
     connection: Connection, delivery: Delivery, account_ids: Collection[str], *, before: int
 ) -> bool:
     """Whether one of these accounts, due by then, still writes this post to its own readers, or
-    has yet to hand over those it did not reach (then `HANDED_OVER` is told of it)."""
+    has yet to hand over those it did not reach (an event tells of it once it has)."""
     theirs = recipients.c.delivery_id == deliveries.c.id
     open_ = recipients.c.state.in_((RecipientState.PENDING, RecipientState.SENDING))
     left = recipients.c.state == RecipientState.UNREACHED
     handed_over = exists().where(
         events.c.post_id == delivery.post_id,
         events.c.delivery_id == deliveries.c.id,
-        events.c.kind == HANDED_OVER,
+        events.c.kind == _HANDED_OVER,
     )
     statement = select(deliveries.c.id).where(
         deliveries.c.post_id == delivery.post_id,
