@@ -10,12 +10,18 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from channels.sandbox.faults import FaultName
-from tests.engine.conftest import Engine
+from scheduler.settings import Settings
+from tests.engine.conftest import Engine, unhurried
 from tests.web.support import ask, put
 
 Api = TestClient[Any, Any]
 EDITABLE = ("facebook", "linkedin", "mastodon", "blog.wordpress", "blog.ghost")
 NEW = {"title": "We reopen on Tuesday", "body": "Not on Monday."}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return unhurried(settings)
 
 
 @pytest.fixture

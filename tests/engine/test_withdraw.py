@@ -11,16 +11,22 @@ from aiohttp.test_utils import TestClient
 
 from channels.sandbox.faults import FaultName
 from channels.translations import in_language
+from scheduler.settings import Settings
 from scheduler.store import reroutes
 from scheduler.web.withdraw_phrases import WITHDRAWALS
 from scheduler.withdrawal import Fate
-from tests.engine.conftest import Engine
+from tests.engine.conftest import Engine, unhurried
 from tests.engine.test_desk_pages import Desk
 from tests.web.support import ask, put
 
 Api = TestClient[Any, Any]
 PAGES = ("facebook", "linkedin", "mastodon", "bluesky", "blog.wordpress", "blog.ghost")
 EVERYWHERE = {*PAGES, "newsletter", "webhook"}
+
+
+@pytest.fixture
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    return unhurried(settings).model_copy(update=getattr(request, "param", {}))
 
 
 @pytest.fixture
@@ -108,7 +114,6 @@ async def test_an_answer_that_is_lost_costs_another_click(
     ("fault", "status"),
     [
         (FaultName.SERVER_ERROR, 502),
-        (FaultName.HANG, 502),
         (FaultName.THROTTLED, 502),
         (FaultName.TOKEN_DEAD, 409),
         (FaultName.PAGE_GONE, 409),
@@ -126,6 +131,11 @@ async def test_what_still_stands_is_never_called_taken_down(
     assert whole["complete"] is False
     assert (await engine.rows(post))[0].withdrawn_at is None
     assert len(engine.ledger("facebook")) == 1
+
+
+@pytest.mark.parametrize("settings", [{"send_timeout": 2}], indirect=True)
+async def test_a_platform_that_hangs_has_taken_nothing_down(engine: Engine, api: Api) -> None:
+    await test_what_still_stands_is_never_called_taken_down(engine, api, FaultName.HANG, 502)
 
 
 async def test_what_went_out_by_mail_cannot_be_taken_back(engine: Engine, api: Api) -> None:
