@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -111,48 +112,42 @@ async def test_a_deep_data_directory_still_has_a_socket(data_dir: Path) -> None:
     assert not short_home.exists()
 
 
-async def test_a_leftover_of_a_killed_parent_is_ended_and_its_data_kept(data_dir: Path) -> None:
+@asynccontextmanager
+async def leftover(data_dir: Path) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """A server as a killed parent leaves it: it answers, and its data has a post."""
     server = find_server()
     assert server is not None
     async with EmbeddedRedis(data_dir) as first:
         options = first._options()
-    leftover = subprocess.Popen([server, *options])
+    process = subprocess.Popen([server, *options])
     try:
         async with asyncio.timeout(60):
-            while True:
-                try:
-                    await write(first.url, "post", "reopening")
-                    break
-                except RedisError:
-                    await asyncio.sleep(0.01)
-        reaped = asyncio.create_task(asyncio.to_thread(leftover.wait))
+            while not await embedded._answers(data_dir / "redis" / "redis.sock"):  # noqa: ASYNC110 -- a server tells nobody
+                await asyncio.sleep(0.01)
+        await write(first.url, "post", "reopening")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def test_a_leftover_of_a_killed_parent_is_ended_and_its_data_kept(data_dir: Path) -> None:
+    async with leftover(data_dir) as left:
+        reaped = asyncio.create_task(asyncio.to_thread(left.wait))
         async with EmbeddedRedis(data_dir) as redis:
             assert await reaped == 0
-            assert redis.pid != leftover.pid
+            assert redis.pid != left.pid
             assert await read(redis.url, "post") == "reopening"
-    finally:
-        leftover.kill()
-        leftover.wait()
 
 
 async def test_a_leftover_that_is_slow_to_answer_is_waited_for(data_dir: Path) -> None:
     """Two seconds were too few for a machine that starts, or a disk that is slow."""
-    server = find_server()
-    assert server is not None
-    async with EmbeddedRedis(data_dir) as first:
-        options = first._options()
-    leftover = subprocess.Popen([server, *options])
-    try:
-        while not await embedded._answers(data_dir / "redis" / "redis.sock"):  # noqa: ASYNC110 -- a server tells nobody
-            await asyncio.sleep(0.01)
-        leftover.send_signal(signal.SIGSTOP)
-        reaped = asyncio.create_task(asyncio.to_thread(leftover.wait))
-        asyncio.get_running_loop().call_later(3, os.kill, leftover.pid, signal.SIGCONT)
+    async with leftover(data_dir) as left:
+        left.send_signal(signal.SIGSTOP)
+        reaped = asyncio.create_task(asyncio.to_thread(left.wait))
+        asyncio.get_running_loop().call_later(3, os.kill, left.pid, signal.SIGCONT)
         async with EmbeddedRedis(data_dir):
             assert await reaped == 0
-    finally:
-        leftover.kill()
-        leftover.wait()
 
 
 async def test_a_frozen_leftover_is_named_rather_than_fought(
